@@ -1,0 +1,1 @@
+"""The directory side: model, profiles, tracker, replica, authenticator, embedded slapd."""

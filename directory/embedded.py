@@ -1,0 +1,199 @@
+"""The private slapd: an unprivileged OpenLDAP server that Gatepost configures, starts and owns.
+
+Layout of its folder: `slapd.d` (cn=config), `db` (data), `run` (socket, pid), `secrets` (generated
+service passwords, 0600). `create` fills an empty folder, `start` runs slapd as a foreground child.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import string
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import argon2
+import ldap3
+from ldap3.core.exceptions import LDAPException
+
+from directory.data import data_folder
+
+START_SECONDS = 15.0
+STOP_SECONDS = 10.0
+MAX_SOCKET_PATH = 107  # sun_path (unix(7))
+
+_MODULE_FOLDERS = ("/usr/lib/ldap", "/usr/lib64/openldap", "/usr/lib/openldap", "/usr/libexec/openldap")
+_SCHEMA_FOLDERS = ("/etc/ldap/schema", "/etc/openldap/schema")
+
+
+class SlapdMissing(Exception):
+    """There is no slapd on this machine; the message says how to get it."""
+
+
+class SlapdFailed(Exception):
+    """slapd or slapadd did not do its work; the message holds what it printed."""
+
+
+def find_slapd() -> str:
+    """The path of slapd. Raises SlapdMissing."""
+    path = shutil.which("slapd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/libexec:/usr/lib/openldap")
+    if path is None:
+        raise SlapdMissing("slapd is not installed; as root: apt-get install slapd")
+    return path
+
+
+def _first_folder(candidates: tuple[str, ...], what: str) -> str:
+    for candidate in candidates:
+        if Path(candidate).is_dir():
+            return candidate
+    raise SlapdMissing(f"slapd's {what} not found in {', '.join(candidates)}")
+
+
+def hash_password(password: str) -> str:
+    """`password` in the form slapd's argon2 module verifies; for a first load, which bypasses the server."""
+    hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+    return "{ARGON2}" + hasher.hash(password)
+
+
+_CLEAR_PASSWORD = re.compile(r"^userPassword: (?!\{)(.+)$", re.MULTILINE)
+
+
+def hash_passwords(ldif: str) -> str:
+    """`ldif` with every clear userPassword hashed: slapadd would store them as they are."""
+    return _CLEAR_PASSWORD.sub(lambda m: "userPassword: " + hash_password(m[1]), ldif)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedDirectory:
+    """One private slapd below `folder`, listening on `host:port` and on an ldapi socket."""
+
+    folder: Path
+    suffix: str
+    host: str
+    port: int
+
+    @property
+    def uri(self) -> str:
+        return f"ldap://{self.host}:{self.port}"
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "run" / "ldapi"
+
+    @property
+    def socket_uri(self) -> str:
+        return "ldapi://" + str(self.socket).replace("/", "%2F")
+
+    def exists(self) -> bool:
+        return (self.folder / "slapd.d" / "cn=config.ldif").is_file() and (self.folder / "db" / "data.mdb").is_file()
+
+    def password_file(self, service: str) -> Path:
+        """The 0600 file with the password of cn=`service`,ou=services."""
+        return self.folder / "secrets" / service
+
+    def create(self, organization: str, content: str, *, passwords: dict[str, str] | None = None) -> None:
+        """Make configuration and database with the base tree and `content` (LDIF, clear passwords are hashed).
+
+        Raises SlapdMissing, SlapdFailed.
+        """
+        find_slapd()
+        if len(str(self.socket)) > MAX_SOCKET_PATH:
+            raise SlapdFailed(f"the path of the folder is too long for a socket: {self.socket}")
+        for name in ("slapd.d", "db", "run", "secrets"):
+            folder = self.folder / name
+            if name in ("slapd.d", "db") and folder.exists():
+                shutil.rmtree(folder)  # what an interrupted creation left
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        values = {
+            "dir": str(self.folder),
+            "suffix": self.suffix,
+            "organization": organization,
+            "modules": _first_folder(_MODULE_FOLDERS, "modules"),
+            "system_schema": _first_folder(_SCHEMA_FOLDERS, "schema files"),
+            "schema": str(data_folder("schema")),
+            "manage": " ".join(
+                f"by dn.exact=gidNumber={gid}+uidNumber={uid},cn=peercred,cn=external,cn=auth manage"
+                for uid, gid in dict.fromkeys(((0, 0), (os.getuid(), os.getgid())))
+            ),
+        }
+        for service in ("gateway", "webadmin"):
+            password = (passwords or {}).get(service) or secrets.token_urlsafe(24)
+            self._write_secret(self.password_file(service), password)
+            values[f"{service}_password"] = password
+        config = string.Template((data_folder("ldif") / "slapd-config.ldif").read_text("utf-8")).substitute(values)
+        base = string.Template((data_folder("ldif") / "base.ldif").read_text("utf-8")).substitute(values)
+        self._slapadd("0", config)
+        self._slapadd("1", hash_passwords(base + "\n" + content))
+
+    @staticmethod
+    def _write_secret(path: Path, text: str) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(text + "\n")
+
+    def _slapadd(self, database: str, ldif: str) -> None:
+        command = [find_slapd(), "-T", "add", "-n", database, "-F", str(self.folder / "slapd.d")]
+        if database != "0":
+            command.append("-q")
+        done = subprocess.run(command, input=ldif, text=True, capture_output=True, timeout=600, check=False)
+        if done.returncode != 0:
+            raise SlapdFailed(f"slapadd of database {database}: {done.stderr.strip()[-2000:]}")
+
+    def command(self) -> list[str]:
+        """The command line of the foreground server."""
+        return [
+            find_slapd(),
+            "-F",
+            str(self.folder / "slapd.d"),
+            "-h",
+            f"{self.socket_uri} {self.uri}/",
+            "-d",
+            "0",
+        ]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start slapd as a child that dies with this process; returns when it answers. Raises SlapdFailed."""
+        (self.folder / "run").mkdir(exist_ok=True, mode=0o700)
+        log = (self.folder / "run" / "slapd.log").open("ab")
+        with log:
+            child = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if child.poll() is not None:
+                tail = (self.folder / "run" / "slapd.log").read_text(errors="replace")[-1000:]
+                raise SlapdFailed(f"slapd ended with {child.returncode}: {tail}")
+            if self.answers():
+                return child
+            time.sleep(0.02)
+        child.kill()
+        child.wait()
+        raise SlapdFailed(f"slapd did not answer on {self.uri} within {START_SECONDS:.0f} s")
+
+    def answers(self) -> bool:
+        """True when the server answers on its TCP port."""
+        server = ldap3.Server(self.host, self.port, get_info=ldap3.NONE, connect_timeout=1)
+        try:
+            connection = ldap3.Connection(server, receive_timeout=2, raise_exceptions=False)
+            connection.open()
+            connection.unbind()
+        except (LDAPException, OSError):
+            return False
+        return True
+
+
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """End a started slapd and wait for it."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()

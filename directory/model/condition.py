@@ -1,0 +1,91 @@
+"""The reasons for which something is deferred or refused: one enumeration, mapped once per protocol.
+
+Infrastructure trouble is only ever `Deferred`; what a person or a sender did is `Refused` where the
+answer is final. Each member holds the SMTP reply code and enhanced status (RFC 3463) that mean it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Condition(Enum):
+    """(SMTP code, enhanced status, text for the client)"""
+
+    # final
+    NO_SUCH_RECIPIENT = (550, "5.1.1", "no such recipient here")
+    NO_SUCH_DOMAIN = (550, "5.7.1", "relaying denied")
+    ACCOUNT_CLOSED = (550, "5.2.1", "mailbox closed")
+    NOT_ALLOWED_TO_SEND_HERE = (550, "5.7.1", "you may not send to this recipient")
+    MAILBOX_FULL = (552, "5.2.2", "mailbox full")
+    MESSAGE_TOO_LARGE = (552, "5.3.4", "message too large")
+    MESSAGE_TOO_LARGE_FOR_RECIPIENT = (552, "5.2.3", "message too large for this recipient")
+    TOO_MANY_HOPS = (554, "5.4.6", "too many hops, this message is in a loop")
+    SENDER_NOT_OWNED = (553, "5.7.1", "this sender address is not yours")
+    AUTHENTICATION_REQUIRED = (530, "5.7.0", "authentication required")
+    AUTHENTICATION_FAILED = (535, "5.7.8", "authentication failed")
+    PASSWORD_MUST_CHANGE = (535, "5.7.8", "password must be changed first")
+    SERVICE_NOT_ALLOWED = (535, "5.7.8", "this account may not use this service")
+    BAD_MESSAGE = (554, "5.6.0", "message refused")
+    NOT_LOCAL = (550, "5.1.2", "no local store for this recipient")
+    LIST_LOOP = (554, "5.4.6", "this address leads only to itself")
+    NOBODY_THERE = (550, "5.1.1", "this address has no recipients")
+    # for now
+    DIRECTORY_UNAVAILABLE = (451, "4.3.0", "directory temporarily unavailable, try again later")
+    DIRECTORY_STALE = (451, "4.3.0", "directory not up to date, try again later")
+    ADDRESS_AMBIGUOUS = (451, "4.3.5", "address temporarily ambiguous")
+    ACCOUNT_SUSPENDED = (451, "4.2.1", "mailbox temporarily disabled")
+    MAILBOX_FULL_FOR_NOW = (452, "4.2.2", "mailbox full, try again later")
+    STORE_UNAVAILABLE = (451, "4.3.0", "mail store temporarily unavailable, try again later")
+    QUEUE_UNAVAILABLE = (451, "4.3.0", "queue temporarily unavailable, try again later")
+    ACCOUNT_ELSEWHERE = (451, "4.3.0", "mailbox is on another host, try again later")
+    ACCOUNT_REBIND = (451, "4.2.1", "this address has changed hands, try again later")
+    AUTHENTICATION_UNAVAILABLE = (454, "4.7.0", "temporary authentication failure")
+    SENDING_TOO_FAST = (450, "4.7.1", "sending limit reached, try again later")
+    TOO_MANY_CONNECTIONS = (421, "4.7.0", "too many connections, try again later")
+    OVERLOADED = (421, "4.3.2", "too busy, try again later")
+    BUG = (451, "4.3.0", "internal error, try again later")
+
+    @property
+    def code(self) -> int:
+        return self.value[0]
+
+    @property
+    def enhanced(self) -> str:
+        return self.value[1]
+
+    @property
+    def text(self) -> str:
+        return self.value[2]
+
+    @property
+    def is_temporary(self) -> bool:
+        return self.code < 500
+
+
+class _Answer(Exception):
+    """`condition` is for the program, `text` for the client, `detail` for the log (never a client)."""
+
+    def __init__(self, condition: Condition, detail: str = "", text: str = "") -> None:
+        super().__init__(detail or condition.text)
+        self.condition = condition
+        self.detail = detail
+        self.text = text or condition.text
+
+
+class Deferred(_Answer):
+    """Not now: the same request may succeed later. Answered 4yz, NO [UNAVAILABLE], -ERR [SYS/TEMP]."""
+
+    def __init__(self, condition: Condition, detail: str = "", text: str = "") -> None:
+        if not condition.is_temporary:
+            raise ValueError(f"{condition.name} is final, it cannot defer")
+        super().__init__(condition, detail, text)
+
+
+class Refused(_Answer):
+    """Never: the request itself is wrong. Answered 5yz, NO, -ERR."""
+
+    def __init__(self, condition: Condition, detail: str = "", text: str = "") -> None:
+        if condition.is_temporary:
+            raise ValueError(f"{condition.name} is temporary, it cannot refuse")
+        super().__init__(condition, detail, text)

@@ -1,0 +1,91 @@
+"""The ports through which the rest of Gatepost sees the directory. Nothing else crosses.
+
+`Directory` is a synchronous, local look-up (about a microsecond, no network); `Authenticator` may wait.
+Both raise `Deferred` for infrastructure trouble and never answer "no such" because of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
+
+#: an unknown recipient in an own domain is final only while the copy is younger than this (seconds)
+FRESH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far the local copy can be trusted. `fresh_at` is unix time of the last proof, 0.0 = never."""
+
+    complete: bool
+    fresh_at: float
+    #: why absence proves nothing at the moment: the deletion brake, in words for an operator; "" = it does
+    braked: str = ""
+
+    def absence_is_final(self, now: float) -> bool:
+        """True when "not in the copy" means "not in the directory"."""
+        return self.complete and not self.braked and now - self.fresh_at < FRESH_SECONDS
+
+
+class Directory(Protocol):
+    """Read access to effective values (entry, then rules, then domain, then configuration)."""
+
+    def freshness(self) -> Freshness: ...
+
+    def domain(self, name: str) -> Domain | None:
+        """The domain whose name or alias is `name` (canonical)."""
+        ...
+
+    def domains(self) -> tuple[Domain, ...]:
+        """All own domains, by name."""
+        ...
+
+    def owners(self, address: str) -> tuple[Recipient, ...]:
+        """Every entry that owns the canonical address: none, one, or several in a broken directory."""
+        ...
+
+    def by_login(self, login: str) -> tuple[Account | ServiceAccount, ...]:
+        """Entries that may log in under this name, compared without regard to case."""
+        ...
+
+    def by_id(self, entry_id: str) -> Entry | None: ...
+
+    def by_dn(self, dn: str) -> Entry | None: ...
+
+    def groups_of(self, dn: str) -> tuple[str, ...]:
+        """Distinguished names of the groups that list `dn` as a member directly."""
+        ...
+
+    def search(self, base: str, scope: str, filter_text: str) -> Iterator[Entry]:
+        """Entries of interest below `base` (scope base, one or sub) that match the RFC 4515 filter.
+
+        Raises ValueError for a filter that cannot be parsed.
+        """
+        ...
+
+    def change_mark(self, entry_id: str) -> str:
+        """A text that differs after any change of the entry; "" when the entry is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A successful login. `account` is the entry id, `method` how it was proven (bind, app, token, grace)."""
+
+    account: str
+    method: str
+
+
+class Authenticator(Protocol):
+    """Proves who somebody is."""
+
+    async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
+        """Check `password` of `login` for `service` (imap, pop3, submission, ...) from client `address`.
+
+        Raises Refused (AUTHENTICATION_FAILED, SERVICE_NOT_ALLOWED, PASSWORD_MUST_CHANGE) or Deferred
+        (AUTHENTICATION_UNAVAILABLE).
+        """
+        ...

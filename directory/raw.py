@@ -1,0 +1,85 @@
+"""A directory entry as the server sent it, and names in the form under which they are compared."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+from ldap3.core.exceptions import LDAPInvalidDnError
+from ldap3.utils.dn import parse_dn
+
+#: never kept: secrets, and values that are only large
+NEVER_KEPT = frozenset(
+    {
+        "userpassword",
+        "unicodepwd",
+        "krbprincipalkey",
+        "sambantpassword",
+        "sambalmpassword",
+        "authpassword",
+        "jpegphoto",
+        "photo",
+        "thumbnailphoto",
+        "usercertificate",
+        "usercertificate;binary",
+        "userpkcs12",
+        "audio",
+    }
+)
+MAX_VALUE_OCTETS = 64 * 1024
+MAX_ENTRY_OCTETS = 8 * 1024 * 1024  # a list of 50,000 member DNs is 4 MiB
+
+
+class RawEntry(msgspec.Struct, frozen=True, array_like=True):
+    """`id` is `<source>:<uuid>`; attribute names are lower case, values octets."""
+
+    id: str
+    dn: str
+    attributes: dict[str, list[bytes]]
+
+    def texts(self, name: str) -> list[str]:
+        """The values of an attribute as text; octets that are no UTF-8 are replaced."""
+        return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
+
+
+@lru_cache(maxsize=65536)
+def canonical_dn(dn: str) -> str:
+    """The DN in lower case without optional spaces and escapes that differ (RFC 4514): equal names
+    give equal text. A text that is no DN is only lower-cased."""
+    try:
+        parts = parse_dn(dn, escape=False, strip=True)
+    except (LDAPInvalidDnError, IndexError, ValueError):
+        return dn.strip().lower()
+    return "".join(f"{name.lower()}={value.strip().lower()}{separator}" for name, value, separator in parts)
+
+
+def is_below(dn: str, base: str) -> bool:
+    """True when canonical `dn` is canonical `base` or lies under it."""
+    return not base or dn == base or dn.endswith("," + base)
+
+
+def parent_dn(dn: str) -> str:
+    """The DN of the entry above, canonical form in and out; "" at the top."""
+    position = 0
+    while True:
+        position = dn.find(",", position)
+        if position < 0:
+            return ""
+        if dn[position - 1] != "\\":
+            return dn[position + 1 :]
+        position += 1
+
+
+def kept(attributes: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
+    """What of a server's answer the replica keeps."""
+    result: dict[str, list[bytes]] = {}
+    size = 0
+    for name, values in attributes.items():
+        lower = name.lower()
+        if lower in NEVER_KEPT:
+            continue
+        fitting = [bytes(v) for v in values if len(v) <= MAX_VALUE_OCTETS]
+        size += sum(map(len, fitting))
+        if fitting and size <= MAX_ENTRY_OCTETS:
+            result[lower] = fitting
+    return result

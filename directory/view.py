@@ -1,0 +1,139 @@
+"""The `Directory` port over any source of raw entries: profile, effective values, memory of built objects.
+
+A source answers key look-ups (`RawSource`); the LMDB replica and the in-memory one are such sources.
+Built objects are remembered until the source's generation changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from directory.effective import Defaults, effective
+from directory.filter import compile_filter
+from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
+from directory.port import Freshness
+from directory.profile import Profile
+from directory.raw import RawEntry, canonical_dn, is_below, parent_dn
+
+MAX_REMEMBERED = 20_000
+
+
+class RawSource(Protocol):
+    """Raw entries by key. `generation` changes with every applied change."""
+
+    def generation(self) -> int: ...
+    def freshness(self) -> Freshness: ...
+    def get(self, entry_id: str) -> RawEntry | None: ...
+    def ids(self, index: str, key: str) -> tuple[str, ...]:
+        """Entry ids under `key` of index address, login, domain, dn or member."""
+        ...
+
+    def everything(self) -> Iterator[RawEntry]: ...
+
+
+class View:
+    """Implements `directory.port.Directory`."""
+
+    def __init__(self, source: RawSource, profile: Profile, defaults: Defaults | None = None) -> None:
+        self._source = source
+        self._profile = profile
+        self._defaults = defaults or Defaults()
+        self._generation = -1
+        self._built: dict[str, Entry | None] = {}
+        self._owners: dict[str, tuple[Recipient, ...]] = {}
+        self._domains: dict[str, Domain | None] = {}
+
+    def _check(self) -> None:
+        generation = self._source.generation()
+        if generation != self._generation or len(self._built) > MAX_REMEMBERED:
+            self._generation = generation
+            self._built.clear()
+            self._owners.clear()
+            self._domains.clear()
+
+    def freshness(self) -> Freshness:
+        return self._source.freshness()
+
+    def _domain(self, name: str) -> Domain | None:
+        if name in self._domains:
+            return self._domains[name]
+        found = None
+        for entry_id in self._source.ids("domain", name):
+            raw = self._source.get(entry_id)
+            built = self._profile.build(raw) if raw is not None else None
+            if isinstance(built, Domain):
+                found = built
+                break
+        self._domains[name] = found
+        return found
+
+    def domain(self, name: str) -> Domain | None:
+        self._check()
+        return self._domain(name)
+
+    def domains(self) -> tuple[Domain, ...]:
+        self._check()
+        found = (self._profile.build(raw) for raw in self._source.everything() if self._profile.kind(raw) == "domain")
+        return tuple(sorted((d for d in found if isinstance(d, Domain)), key=lambda d: d.name))
+
+    def _entry(self, entry_id: str) -> Entry | None:
+        if entry_id in self._built:
+            return self._built[entry_id]
+        raw = self._source.get(entry_id)
+        built = self._profile.build(raw) if raw is not None else None
+        if isinstance(built, Recipient) and built.addresses:
+            primary = built.primary or built.addresses[0]
+            built = effective(built, self._domain(primary.rpartition("@")[2].lower()), self._defaults)
+        self._built[entry_id] = built
+        return built
+
+    def owners(self, address: str) -> tuple[Recipient, ...]:
+        self._check()
+        known = self._owners.get(address)
+        if known is None:
+            found = (self._entry(entry_id) for entry_id in self._source.ids("address", address))
+            known = tuple(entry for entry in found if isinstance(entry, Recipient))
+            self._owners[address] = known
+        return known
+
+    def by_login(self, login: str) -> tuple[Account | ServiceAccount, ...]:
+        self._check()
+        found = (self._entry(entry_id) for entry_id in self._source.ids("login", login.strip().casefold()))
+        return tuple(entry for entry in found if isinstance(entry, Account | ServiceAccount))
+
+    def by_id(self, entry_id: str) -> Entry | None:
+        self._check()
+        return self._entry(entry_id)
+
+    def by_dn(self, dn: str) -> Entry | None:
+        self._check()
+        for entry_id in self._source.ids("dn", canonical_dn(dn)):
+            return self._entry(entry_id)
+        return None
+
+    def groups_of(self, dn: str) -> tuple[str, ...]:
+        self._check()
+        found = (self._entry(entry_id) for entry_id in self._source.ids("member", canonical_dn(dn)))
+        return tuple(entry.dn for entry in found if entry is not None)
+
+    def search(self, base: str, scope: str, filter_text: str) -> Iterator[Entry]:
+        self._check()
+        predicate, base = compile_filter(filter_text), canonical_dn(base)
+        for raw in self._source.everything():
+            dn = canonical_dn(raw.dn)
+            inside = dn == base if scope == "base" else parent_dn(dn) == base if scope == "one" else is_below(dn, base)
+            if inside and predicate(raw):
+                entry = self._entry(raw.id)
+                if entry is not None:
+                    yield entry
+
+    def change_mark(self, entry_id: str) -> str:
+        self._check()
+        raw = self._source.get(entry_id)
+        if raw is None:
+            return ""
+        for name in ("entrycsn", "usnchanged", "modifytimestamp"):
+            if name in raw.attributes:
+                return raw.texts(name)[0]
+        return "0"

@@ -1,0 +1,37 @@
+"""The command `gatepost`: one file a verb in this package, one line in VERBS."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from gateway import __version__
+
+#: verb -> module in this package; imported only when used
+VERBS = ("check", "demo", "schema", "serve", "status", "stop")
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module: Any = importlib.import_module(f"gateway.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=_Lazy)
+@click.version_option(__version__, prog_name="gatepost")
+def group() -> None:
+    """Mail on the LDAP directory a company already runs."""
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 configuration, 4 temporary, 5 not allowed, 70 bug."""
+    sys.exit(group(standalone_mode=True))

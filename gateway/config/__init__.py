@@ -1,0 +1,1 @@
+"""One YAML file, typed, every error with its place."""

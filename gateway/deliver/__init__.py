@@ -1,0 +1,1 @@
+"""Couriers: one way of delivery a module."""

@@ -1,0 +1,1 @@
+"""Durable files: unique names, atomic writes, group commit."""

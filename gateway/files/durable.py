@@ -1,0 +1,56 @@
+"""Files that survive a power cut: written, fsynced, then given their name, then the folder fsynced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+
+def write_synced(path: str, pieces: Iterable[bytes], mtime: float | None = None, mode: int = 0o600) -> int:
+    """Create `path` with the given content, on disk when it returns. Returns its size in octets.
+
+    Raises OSError, FileExistsError too; what was written so far is removed.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    size = 0
+    try:
+        try:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    written = os.write(fd, view)
+                    size += written
+                    view = view[written:]
+            if mtime is not None:
+                os.utime(fd, (mtime, mtime))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        os.unlink(path)
+        raise
+    return size
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folders(path: str, top: str, mode: int = 0o700) -> None:
+    """Create `path` below the existing `top`, each new name durable. Raises OSError."""
+    missing = []
+    current = path
+    while current != top and not os.path.isdir(current):
+        missing.append(current)
+        current = os.path.dirname(current)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, mode)
+        except FileExistsError:
+            continue
+        sync_folder(os.path.dirname(folder))

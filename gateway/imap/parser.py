@@ -1,0 +1,97 @@
+"""A cursor over one command: atoms, strings, numbers, sets, lists (RFC 9051 9)."""
+
+from __future__ import annotations
+
+import re
+
+_ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
+_SET = re.compile(rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*")
+MAX_NUMBER = 0xFFFFFFFF
+
+
+class BadCommand(ValueError):
+    """The command does not follow the grammar: answered BAD, the message is for the client."""
+
+
+class Parser:
+    """Reads one command from its parts."""
+
+    def __init__(self, parts: tuple[bytes, ...]) -> None:
+        self._parts = parts
+        self._part = 0
+        self._at = 0
+
+    @property
+    def _text(self) -> bytes:
+        return self._parts[self._part]
+
+    def _match(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
+        match = pattern.match(self._text, self._at)
+        if match is None:
+            raise BadCommand(f"{what} expected")
+        self._at = match.end()
+        return match
+
+    def atom(self) -> bytes:
+        return self._match(_ATOM, "atom")[0]
+
+    def at(self, text: bytes) -> bool:
+        """True and past it when `text` (compared without case) comes next."""
+        here = self._text[self._at : self._at + len(text)]
+        if here.upper() != text.upper():
+            return False
+        self._at += len(text)
+        return True
+
+    def expect(self, text: bytes) -> None:
+        if not self.at(text):
+            raise BadCommand(f"{text.decode()!r} expected")
+
+    def space(self) -> None:
+        self.expect(b" ")
+
+    def at_end(self) -> bool:
+        return self._part == len(self._parts) - 1 and self._at == len(self._text)
+
+    def end(self) -> None:
+        if not self.at_end():
+            raise BadCommand("unexpected text at the end of the command")
+
+    def _literal(self) -> bytes | None:
+        if self._at == len(self._text) and self._part + 2 < len(self._parts) + 0:
+            literal = self._parts[self._part + 1]
+            self._part, self._at = self._part + 2, 0
+            return literal
+        return None
+
+    def string(self) -> bytes:
+        """quoted or literal"""
+        literal = self._literal()
+        if literal is not None:
+            return literal
+        return re.sub(rb"\\(.)", rb"\1", self._match(_QUOTED, "string")[1])
+
+    def astring(self) -> bytes:
+        if self._at < len(self._text) and self._text[self._at] != 0x22:
+            return self._match(_ASTRING, "string")[0]
+        return self.string()
+
+    def number(self) -> int:
+        value = int(self._match(re.compile(rb"\d{1,10}"), "number")[0])
+        if value > MAX_NUMBER:
+            raise BadCommand("number too large")
+        return value
+
+    def sequence_set(self) -> tuple[tuple[int, int], ...]:
+        """Ranges as (low, high); `*` is 0."""
+        ranges = []
+        for item in self._match(_SET, "sequence set")[0].split(b","):
+            first, _, last = item.partition(b":")
+            low = 0 if first == b"*" else int(first)
+            high = low if not last else 0 if last == b"*" else int(last)
+            if (first != b"*" and not low) or (last not in (b"", b"*") and not high):
+                raise BadCommand("0 is no message number")
+            ranges.append((low, high))
+        return tuple(ranges)

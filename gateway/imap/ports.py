@@ -1,0 +1,51 @@
+"""What the IMAP core asks of its driver, and what it gets back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Prove a login. Answer: `directory.port.Login`; raises Refused, Deferred."""
+
+    login: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMailbox:
+    """Open a mailbox. Answer: `Opened`, None when there is none of that name."""
+
+    name: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The stored octets of a message. Answer: bytes, None when it is gone."""
+
+    uid: int
+
+
+@dataclass(slots=True)
+class Message:
+    """A message in a selected mailbox."""
+
+    uid: int
+    flags: tuple[str, ...]
+    size: int
+    internaldate: float
+    modseq: int
+
+
+@dataclass(slots=True)
+class Opened:
+    """A selected mailbox as the session sees it; `messages` in UID order."""
+
+    name: str
+    uidvalidity: int
+    uidnext: int
+    highestmodseq: int
+    read_only: bool
+    messages: list[Message] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""Values of mail: envelope, trace fields, dates. Pure."""

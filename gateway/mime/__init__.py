@@ -1,0 +1,1 @@
+"""One-pass scanner of stored messages."""

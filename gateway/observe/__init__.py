@@ -1,0 +1,1 @@
+"""Events are values, one function an event; metrics."""

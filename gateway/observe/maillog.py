@@ -1,0 +1,58 @@
+"""The mail log: one function an event, `id=` first. No other module formats a mail line."""
+
+from __future__ import annotations
+
+import logging
+
+from directory.model import Deferred, Refused
+from gateway.observe.log import fields
+
+_log = logging.getLogger("gatepost.mail")
+
+
+def accepted(*, id: str, return_path: str, size: int, recipients: int, client: str, service: str) -> None:  # noqa: A002
+    """Responsibility for a message was taken."""
+    _log.info(
+        "%s",
+        fields(
+            id=id,
+            event="accepted",
+            service=service,
+            client=client,
+            return_path=f"<{return_path}>",
+            size=size,
+            recipients=recipients,
+        ),
+    )
+
+
+def delivered(*, id: str, recipient: str, account: str, uid: int) -> None:  # noqa: A002
+    """A message is in a store."""
+    _log.info("%s", fields(id=id, event="delivered", recipient=recipient, account=account, uid=uid))
+
+
+def answered(*, recipient: str, client: str, error: Deferred | Refused) -> None:
+    """A recipient was not taken in the session."""
+    _log.info(
+        "%s",
+        fields(
+            event="deferred" if isinstance(error, Deferred) else "refused",
+            recipient=recipient,
+            client=client,
+            condition=error.condition.name.lower(),
+            detail=str(error),
+        ),
+    )
+
+
+def login(*, login: str, client: str, service: str, outcome: str, detail: str = "") -> None:
+    """A login was tried."""
+    _log.info(
+        "%s",
+        fields(event="login", outcome=outcome, login=login, client=client, service=service, detail=detail or None),
+    )
+
+
+def bug(*, where: str) -> None:
+    """Something that must not happen; with traceback."""
+    _log.exception("%s", fields(event="bug", where=where))

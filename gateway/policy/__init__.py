@@ -1,0 +1,1 @@
+"""Verdicts on facts: connection, sender, recipient, content. Pure."""

@@ -1,0 +1,1 @@
+"""Accepted mail that is not delivered yet."""

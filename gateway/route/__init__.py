@@ -1,0 +1,1 @@
+"""From a recipient and the directory to a delivery plan. Pure."""

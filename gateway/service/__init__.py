@@ -1,0 +1,1 @@
+"""Event loops, sockets, TLS, processes: what drives the pure cores."""

@@ -1,0 +1,37 @@
+"""What workers ask the agent over its unix socket: one JSON object a line each way."""
+
+from __future__ import annotations
+
+import msgspec
+
+from directory.model import Condition, Deferred, Refused
+from directory.port import Login
+
+MAX_LINE = 65536
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A login to check."""
+
+    id: int
+    login: str
+    password: str
+    service: str
+    address: str
+
+
+class Answer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Either account and method, or the condition that forbids it."""
+
+    id: int
+    account: str = ""
+    method: str = ""
+    condition: str = ""
+    detail: str = ""
+
+    def result(self) -> Login:
+        """The login, or raises what the agent raised."""
+        if self.condition:
+            condition = Condition[self.condition]
+            raise (Deferred if condition.is_temporary else Refused)(condition, self.detail)
+        return Login(self.account, self.method)

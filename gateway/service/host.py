@@ -1,0 +1,32 @@
+"""What the sessions of one worker share: directory view, router, stores, authenticator, pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from directory.port import Authenticator, Directory
+from gateway.config.settings import Settings
+from gateway.route.router import Router
+from gateway.store.stores import Stores
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Host:
+    """Made once in each worker, after fork."""
+
+    settings: Settings
+    directory: Directory
+    router: Router
+    stores: Stores
+    authenticator: Authenticator
+    pool: ThreadPoolExecutor
+
+    async def in_pool(self, work: Callable[[], T]) -> T:
+        """Run `work` in the file pool."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)

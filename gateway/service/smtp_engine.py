@@ -1,0 +1,92 @@
+"""The SMTP engine: aiosmtpd's server class, once subclassed, under Gatepost's own protocol core.
+
+aiosmtpd's constructor inspects the whole class on every connection (400 microseconds): one instance is
+prepared for a listener, and each connection copies its attributes and sets up only the stream part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+
+from gateway.observe import maillog
+from gateway.service.driver import Executor, run_dialogue
+from gateway.smtp import reply
+from gateway.smtp.session import Client, Session
+
+READ = 65536
+
+
+class SmtpEngine(SMTP):
+    """One connection: octets to the core, the core's octets back, its requests to the executor."""
+
+    _prepared: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        make_session: Callable[[Client], Session],
+        make_executor: Callable[[Session], Executor],
+        timeout: float,
+        prepared: dict[str, Any] | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        if prepared is None:
+            super().__init__(self, hostname="prepared", loop=loop, timeout=timeout)
+        else:
+            self.__dict__.update(prepared)
+            asyncio.StreamReaderProtocol.__init__(
+                self,
+                asyncio.StreamReader(limit=READ, loop=loop),
+                client_connected_cb=self._cb_client_connected,
+                loop=loop,
+            )
+        self._make_session = make_session
+        self._make_executor = make_executor
+        self._out: list[bytes] = []
+
+    @classmethod
+    def prepare(
+        cls,
+        make_session: Callable[[Client], Session],
+        make_executor: Callable[[Session], Executor],
+        timeout: float,
+    ) -> Callable[[], SmtpEngine]:
+        """A factory of connections for one listener; call it inside the event loop."""
+        prepared = dict(cls(make_session, make_executor, timeout).__dict__)
+        return lambda: cls(make_session, make_executor, timeout, prepared)
+
+    def _flush(self) -> None:
+        if self._out:
+            self._writer.write(b"".join(self._out))
+            self._out.clear()
+
+    async def _handle_client(self) -> None:
+        assert self.session is not None
+        peer = self.session.peer or ("local", 0)
+        session = self._make_session(Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0))
+        executor = self._make_executor(session)
+        self._writer.write(session.greeting())
+        try:
+            while not session.closing:
+                data = await self._reader.read(READ)
+                if not data:
+                    break
+                self._reset_timeout()
+                session.receive(data)
+                while not session.closing and (dialogue := session.next_dialogue()) is not None:
+                    await run_dialogue(dialogue, executor, self._out.append, self._flush)
+                self._flush()
+                await self._writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            return
+        except Exception:
+            maillog.bug(where="smtp session")
+            self._out.append(reply.BUG)
+            self._flush()
+        finally:
+            self._flush()
+            if self.transport is not None:
+                self.transport.close()

@@ -1,0 +1,121 @@
+"""A worker process: serves its share of every listener."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import uvloop
+
+from directory.model import Deferred
+from directory.profile import Profile
+from directory.replica import ReplicaReader
+from directory.view import View
+from gateway.config.settings import Listener, Settings
+from gateway.imap.commands import COMMANDS
+from gateway.imap.session import Session as ImapSession
+from gateway.observe.log import fields
+from gateway.route.router import Router
+from gateway.service.agent_client import AgentClient
+from gateway.service.driver import Executor
+from gateway.service.host import Host
+from gateway.service.imap_executor import ImapExecutor
+from gateway.service.line_connection import Core, LineConnection
+from gateway.service.smtp_engine import SmtpEngine
+from gateway.service.smtp_executor import SmtpExecutor
+from gateway.smtp.commands import VERBS
+from gateway.smtp.session import Client
+from gateway.smtp.session import Session as SmtpSession
+from gateway.smtp.settings import Role
+from gateway.store.sqlite import SqliteRepository
+from gateway.store.stores import Stores
+
+POOL_THREADS = 8
+REPLICA_SECONDS = 60.0
+SMTP_ROLES = {"mx": Role.MX, "submission": Role.SUBMISSION, "submissions": Role.SUBMISSION, "lmtp": Role.LMTP}
+_log = logging.getLogger("gatepost.worker")
+assert COMMANDS and VERBS  # the tables are filled by their packages' import, before fork
+
+Sockets = list[tuple[str, Listener, socket.socket]]
+
+
+def _open_replica(path: Path) -> ReplicaReader:
+    """The agent makes the replica; a worker started with it waits for that."""
+    deadline = time.monotonic() + REPLICA_SECONDS
+    while True:
+        try:
+            return ReplicaReader.open(path)
+        except Deferred:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def make_host(settings: Settings, number: int) -> Host:
+    """Everything a worker's sessions share."""
+    state = Path(settings.state_dir)
+    directory = View(_open_replica(state / "replica"), Profile.load(settings.directory.profile), settings.defaults)
+    return Host(
+        settings,
+        directory,
+        Router(directory),
+        Stores(settings.store, SqliteRepository(state / "index"), number),
+        AgentClient(Path(settings.run_dir) / "agent.sock"),
+        ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="files"),
+    )
+
+
+async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
+    loop = asyncio.get_running_loop()
+    settings = host.settings
+    servers = []
+    for service, listener, sock in sockets:
+        plaintext = settings.auth.plaintext == "always" or (
+            settings.auth.plaintext == "loopback" and listener.address.startswith(("127.", "::1"))
+        )
+        if service in SMTP_ROLES:
+            role = SMTP_ROLES[service]
+
+            def smtp_session(client: Client, role: Role = role, plaintext: bool = plaintext) -> SmtpSession:
+                return SmtpSession(role, settings.smtp, settings.hostname, client, plaintext_auth=plaintext)
+
+            factory = SmtpEngine.prepare(
+                smtp_session, lambda session: SmtpExecutor(session, host), settings.smtp.command_timeout
+            )
+            servers.append(await loop.create_server(factory, sock=sock))
+        elif service in ("imap", "imaps"):
+
+            def imap(address: str, plaintext: bool = plaintext) -> tuple[Core, Executor]:
+                session = ImapSession(settings.imap, settings.hostname, address, plaintext_auth=plaintext)
+                return session, ImapExecutor(session, host)
+
+            make = functools.partial(LineConnection, imap, settings.imap.idle_timeout)
+            servers.append(await loop.create_server(make, sock=sock))
+    return servers
+
+
+def run(settings: Settings, number: int, sockets: Sockets) -> None:
+    """The process's life."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stop.set)
+        host = make_host(settings, number)
+        servers = await _listen(host, sockets)
+        _log.info("%s", fields(event="serving", listeners=len(servers)))
+        (Path(settings.run_dir) / f"worker-{number}.ready").touch()
+        await stop.wait()
+        for server in servers:
+            server.close()
+        host.pool.shutdown(wait=True)
+        host.stores.repository.close()
+
+    uvloop.run(main())

@@ -1,0 +1,47 @@
+"""The extensions, one file each: what EHLO announces and which MAIL parameters follow from it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.smtp import reply
+from gateway.smtp.extensions import eightbitmime, enhancedstatuscodes, pipelining, size
+from gateway.smtp.session import Session
+
+
+class Extension(Protocol):
+    """A module of this package."""
+
+    #: MAIL parameters that belong to it
+    @property
+    def MAIL_PARAMETERS(self) -> tuple[str, ...]: ...  # noqa: N802
+
+    def keyword(self, session: Session) -> str | None:
+        """The EHLO line, None while it is not offered in this session."""
+        ...
+
+    def check_mail(self, session: Session, parameters: dict[str, str]) -> bytes | None:
+        """A refusal of its MAIL parameters, None when they are fine."""
+        ...
+
+
+EXTENSIONS: tuple[Extension, ...] = (pipelining, size, eightbitmime, enhancedstatuscodes)
+
+
+def keywords(session: Session) -> list[str]:
+    """The EHLO lines of this session."""
+    return [line for extension in EXTENSIONS if (line := extension.keyword(session)) is not None]
+
+
+def mail_parameters(session: Session, parameters: dict[str, str]) -> bytes | None:
+    """A refusal of MAIL's parameters (RFC 5321 4.1.1.11), None when all are fine."""
+    offered = [e for e in EXTENSIONS if session.extended and e.keyword(session) is not None]
+    known = {name for extension in offered for name in extension.MAIL_PARAMETERS}
+    for name in parameters:
+        if name not in known:
+            return reply.reply(555, "5.5.4", f"parameter {name} is not known")
+    for extension in offered:
+        problem = extension.check_mail(session, parameters)
+        if problem is not None:
+            return problem
+    return None

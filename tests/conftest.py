@@ -22,7 +22,7 @@ def free_offset() -> int:
     for attempt in range(50):
         offset = 10_000 + worker * 3_000 + (os.getpid() * 7 + attempt * 61) % 2_500
         try:
-            for port in (2525, 2587, 2465, 2424, 2143, 2993, 2110, 2995, 2190, 8080, 3890):
+            for port in (2525, 2587, 2465, 2424, 2143, 2993, 2110, 2995, 2190, 2626, 8080, 3890):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + offset))
         except OSError:

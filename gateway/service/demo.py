@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 import os
-import re
+import shutil
 import signal
+import smtplib
 import socket
 import string
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
 
+import idna
 import msgspec
 import yaml
+from rich.console import Console
+from rich.table import Table
 
 from directory import embedded
 from directory.data import data_folder
 from directory.embedded import EmbeddedDirectory, SlapdFailed, SlapdMissing
 from gateway.config.load import load
 from gateway.observe import log
+from gateway.service.demo_certificate import make_certificates
 from gateway.service.master import Master, PortTaken
 
 HOST = "127.0.0.1"
 SUFFIX = "o=gatepost"
-PORTS = {"mx": 2525, "imap": 2143, "ldap": 3890}
+#: services in the order of the table, with the default port
+PORTS = {
+    "mx": 2525,
+    "submission": 2587,
+    "submissions": 2465,
+    "lmtp": 2424,
+    "imap": 2143,
+    "imaps": 2993,
+    "pop3": 2110,
+    "pop3s": 2995,
+    "ldap": 3890,
+    "sink": 2626,
+}
+TLS = {"submissions": "implicit", "imaps": "implicit", "pop3s": "implicit", "lmtp": "none"}
+NOT_OURS = ("ldap", "sink")
+WELCOMED = ("jane@example.com", "wangwei@example.com", "jmueller@example.com")
 
 
 class DemoProblem(Exception):
@@ -33,6 +56,12 @@ class DemoProblem(Exception):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def _readable(address: str) -> str:
+    """`address` with its domain in the person's own script."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{idna.decode(domain)}"
 
 
 class Demo:
@@ -45,6 +74,7 @@ class Demo:
         self.config_path = folder / "gatepost.yaml"
         self._ports = {name: port + port_offset for name, port in PORTS.items()}
         self._directory = EmbeddedDirectory(folder / "ldap", SUFFIX, HOST, self._ports["ldap"])
+        self._is_new = False
 
     def is_live(self) -> bool:
         """True when a master of this folder runs and has written demo.json."""
@@ -55,8 +85,13 @@ class Demo:
         except (OSError, ValueError, KeyError):
             return False
 
+    @staticmethod
+    def example() -> str:
+        """The example company as LDIF."""
+        return string.Template((data_folder("ldif") / "example.ldif").read_text("utf-8")).substitute(suffix=SUFFIX)
+
     def prepare(self) -> None:
-        """Make folder, directory and configuration where they are missing. Raises DemoProblem."""
+        """Make folder, directory, certificates and configuration where they are missing. Raises DemoProblem."""
         try:
             embedded.find_slapd()
         except SlapdMissing as problem:
@@ -66,25 +101,34 @@ class Demo:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))
-                except OSError as error:
-                    raise DemoProblem(f"port {port} ({name}): {error.strerror}; try --port-offset", 3) from None
+                except (OSError, OverflowError) as error:
+                    reason = getattr(error, "strerror", None) or error
+                    raise DemoProblem(f"port {port} ({name}): {reason}; try another --port-offset", 3) from None
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.json_path.unlink(missing_ok=True)
         (self.folder / "mail").mkdir(exist_ok=True, mode=0o700)
         try:
             if not self._directory.exists():
-                content = string.Template((data_folder("ldif") / "example.ldif").read_text("utf-8"))
-                self._directory.create("Example Company", content.substitute(suffix=SUFFIX))
+                self._is_new = True
+                self._directory.create("Example Company", self.example())
         except (SlapdFailed, SlapdMissing) as problem:
             raise DemoProblem(str(problem), 70) from None
-        self.config_path.write_text(yaml.safe_dump(self._configuration(), sort_keys=False, allow_unicode=True))
+        tls = self.folder / "tls"
+        if not (tls / "key.pem").exists():
+            make_certificates(tls, ["example.com", "example.org", "xn--fsqu00a.example"])
+        text = yaml.safe_dump(self._configuration(), sort_keys=False, allow_unicode=True)
+        self.config_path.write_text(text, encoding="utf-8")
 
     def _configuration(self) -> dict[str, Any]:
         return {
             "hostname": "localhost",
             "state_dir": str(self.folder / "state"),
             "run_dir": str(self.folder / "run"),
-            "listen": {name: [{"address": HOST, "port": self._ports[name]}] for name in ("mx", "imap")},
+            "listen": {
+                name: [{"address": HOST, "port": port, "tls": TLS.get(name, "starttls")}]
+                for name, port in self._ports.items()
+                if name not in NOT_OURS
+            },
             "directory": {
                 "servers": [self._directory.uri],
                 "base": SUFFIX,
@@ -95,16 +139,23 @@ class Demo:
                 },
             },
             "store": {"volumes": {"main": {"path": str(self.folder / "mail")}}},
+            "tls": {"cert": str(self.folder / "tls" / "cert.pem"), "key": str(self.folder / "tls" / "key.pem")},
             "auth": {"plaintext": "loopback"},
+            "relay": {"smarthost": f"{HOST}:{self._ports['sink']}"},
         }
 
     def serve(self, on_ready: Callable[[], None]) -> int:
-        """Run until SIGTERM. Raises DemoProblem."""
+        """Run until SIGTERM or SIGINT. Raises DemoProblem."""
         log.start("master")
         try:
             slapd = self._directory.start()
         except SlapdFailed as problem:
             raise DemoProblem(str(problem), 70) from None
+        sink = subprocess.Popen(
+            [sys.executable, "-m", "gateway.service.demo_sink", str(self._ports["sink"]), str(self.folder / "sink")],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
             try:
                 master = Master(load(self.config_path))
@@ -113,33 +164,58 @@ class Demo:
             self.pid_path.write_text(f"{os.getpid()}\n")
 
             def ready(pids: dict[str, int]) -> None:
-                self._write_json({"master": os.getpid(), "slapd": slapd.pid, **pids})
+                self._write_json({"master": os.getpid(), "slapd": slapd.pid, "sink": sink.pid, **pids})
+                if self._is_new:
+                    self._welcome()
                 on_ready()
                 sys.stdout.flush()
 
             return master.run(ready)
         finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)  # once is enough: what follows must not be cut short
+            embedded.stop(sink)
             embedded.stop(slapd)
             self.pid_path.unlink(missing_ok=True)
 
+    def _read_directory(self) -> dict[str, Any]:
+        with tempfile.NamedTemporaryFile("w", suffix=".ldif", encoding="utf-8") as file:
+            file.write(self.example())
+            file.flush()
+            done = subprocess.run(
+                [sys.executable, "-m", "gateway.service.demo_facts", str(self.config_path), file.name],
+                stdout=subprocess.PIPE,
+                timeout=60,
+                check=True,
+            )
+        found: dict[str, Any] = msgspec.json.decode(done.stdout)
+        return found
+
     def _write_json(self, pids: dict[str, int]) -> None:
+        ports = {name: port for name, port in self._ports.items() if name != "sink"}
+        found = self._read_directory()
         facts = {
             "version": 1,
             "host": HOST,
-            "ports": self._ports,
+            "ports": ports,
+            "ca_file": str(self.folder / "tls" / "ca.pem"),
             "pid_file": str(self.pid_path),
             "pids": pids,
             "config_file": str(self.config_path),
+            "control_socket": str(self.folder / "run" / "control.sock"),
             "state_dir": str(self.folder / "state"),
-            "domains": re.findall(r"^gatepostDomainName: (.+)$", self._example(), re.MULTILINE),
+            "domains": found["domains"],
+            "smarthost": {"sink_port": self._ports["sink"], "sink_dir": str(self.folder / "sink")},
             "directory": {
                 "uri": self._directory.uri,
                 "base": SUFFIX,
                 "admin_dn": f"cn=webadmin,ou=services,{SUFFIX}",
                 "admin_password": self._directory.password_file("webadmin").read_text().strip(),
             },
-            "accounts": self._accounts(),
+            "accounts": found["accounts"],
+            "aliases": found["aliases"],
+            "lists": found["lists"],
+            "admins": ["admin"],
         }
         temporary = self.json_path.with_suffix(".new")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -147,43 +223,56 @@ class Demo:
             file.write(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
         temporary.rename(self.json_path)
 
-    @staticmethod
-    def _example() -> str:
-        return (data_folder("ldif") / "example.ldif").read_text("utf-8")
-
-    def _accounts(self) -> list[dict[str, Any]]:
-        accounts = []
-        for block in self._example().split("\n\n"):
-            if "objectClass: gatepostAccount" not in block:
-                continue
-            values: dict[str, list[str]] = {}
-            for line in block.splitlines():
-                name, _, value = line.partition(": ")
-                values.setdefault(name, []).append(value)
-            accounts.append(
-                {
-                    "kind": "person",
-                    "login": values["uid"][0],
-                    "password": values["userPassword"][0],
-                    "addresses": values["gatepostAddress"],
-                    "status": values.get("gatepostStatus", ["active"])[0],
-                }
-            )
-        return accounts
+    def _welcome(self) -> None:
+        """Some mail to look at, sent the way all mail comes."""
+        with smtplib.SMTP(HOST, self._ports["mx"], timeout=30) as client:
+            for recipient in WELCOMED:
+                text = (
+                    "From: Gatepost <postmaster@example.com>\r\n"
+                    f"To: {recipient}\r\nSubject: Welcome to Gatepost\r\n"
+                    f"Date: {formatdate()}\r\nMessage-ID: {make_msgid(domain='example.com')}\r\n"
+                    "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                    "Content-Transfer-Encoding: 8bit\r\n\r\n"
+                    "Your mail works. 您的邮箱已可使用。 Ihre Post läuft.\r\n"
+                )
+                client.sendmail("postmaster@example.com", [recipient], text.encode(), ["BODY=8BITMIME"])
 
     def json_text(self) -> str:
         """demo.json as it is."""
         return self.json_path.read_text(encoding="utf-8").rstrip()
 
     def table(self) -> str:
-        """Ports, accounts and a line to try, for a person."""
+        """Ports, accounts, passwords and lines to try, for a person."""
         facts = msgspec.json.decode(self.json_path.read_bytes())
-        lines = ["", "  ".join(f"{name} {port}" for name, port in facts["ports"].items()), ""]
-        lines += [f"  {a['addresses'][0]:<28} {a['password']:<26} {a['status']}" for a in facts["accounts"]]
-        first, ports = facts["accounts"][0], facts["ports"]
-        lines += [
-            "",
+        ports, first = facts["ports"], facts["accounts"][0]
+        table = Table(box=None, pad_edge=False)
+        for title in ("login", "password", "addresses", "status"):
+            table.add_column(title, overflow="fold")
+        for account in facts["accounts"]:
+            table.add_row(
+                account["login"] or "(shared)", account["password"] or "-", " ".join(map(_readable, account["addresses"])),
+                account["status"],
+            )  # fmt: skip
+        width = shutil.get_terminal_size((120, 40)).columns
+        console = Console(width=max(80, width), no_color=not sys.stdout.isatty(), highlight=False)
+        with console.capture() as captured:
+            console.print(table)
+        login = f"{first['login']}:{first['password']}"
+        folder = self.folder
+        tries = (
             f"swaks --server {HOST}:{ports['mx']} --to {first['addresses'][0]} --from me@elsewhere.example",
-            f"curl -s imap://{HOST}:{ports['imap']}/INBOX -u {first['login']}:{first['password']} -X 'FETCH 1:* (UID RFC822.SIZE)'",
-        ]
-        return "\n".join(lines)
+            f"curl -s 'imap://{HOST}:{ports['imap']}/INBOX;UID=1' -u {login}",
+            f"curl -s --cacert {folder}/tls/ca.pem 'pop3s://localhost:{ports['pop3s']}/1' -u {login}",
+            f"swaks --server {HOST}:{ports['submission']} -tls --auth-user {first['login']} "
+            f"--auth-password {first['password']} --from {first['addresses'][0]} --to friend@elsewhere.example",
+            f"openssl s_client -connect {HOST}:{ports['imaps']} -CAfile {folder}/tls/ca.pem -crlf -quiet",
+        )
+        return "\n".join((
+            "",
+            "  ".join(f"{name} {port}" for name, port in ports.items()),
+            f"configuration {self.config_path}   mail to outside lands in {facts['smarthost']['sink_dir']}",
+            "",
+            captured.get(),
+            "Try:",
+            *(f"  {line}" for line in tries),
+        ))  # fmt: skip

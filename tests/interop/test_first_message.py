@@ -62,10 +62,10 @@ def test_wrong_and_empty_passwords(demo: RunningDemo) -> None:
 
 
 def test_curl_reads_inbox(demo: RunningDemo) -> None:
-    send(demo, "wangwei@example.com", MESSAGE.format(id="curl"))
-    account = next(a for a in demo.facts["accounts"] if a["login"] == "wangwei")
+    send(demo, "harry@example.com", MESSAGE.format(id="curl"))
+    account = next(a for a in demo.facts["accounts"] if a["login"] == "harry")
     done = subprocess.run(
-        ["curl", "-s", f"imap://127.0.0.1:{demo.port('imap')}/INBOX;UID=1", "-u", f"wangwei:{account['password']}"],
+        ["curl", "-s", f"imap://127.0.0.1:{demo.port('imap')}/INBOX;UID=1", "-u", f"harry:{account['password']}"],
         capture_output=True, timeout=20,
     )  # fmt: skip
     assert b"Message-ID: <curl@elsewhere.example>" in done.stdout

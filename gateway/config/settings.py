@@ -8,6 +8,7 @@ from directory.authenticator import AuthSettings
 from directory.connection import DirectorySettings
 from directory.effective import Defaults
 from gateway.imap.settings import ImapSettings
+from gateway.route.settings import RouteSettings
 from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
 
@@ -59,5 +60,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auth: AuthSettings = AuthSettings()
     defaults: Defaults = Defaults()
     relay: Relay = Relay()
+    route: RouteSettings = RouteSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()

@@ -1,11 +1,16 @@
-"""A delivery plan: what happens to a message for one recipient."""
+"""A delivery plan: what happens to a message for one recipient.
+
+`return_path` of a step is None where the message keeps its own (alias and forward, RFC 5598 5.1) and the
+list's address where a list takes over (5.3). A message from `<>` keeps `<>` everywhere, so that no report
+about a report goes round.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from directory.model import MailboxHolder
+from directory.model import Deferred, MailboxHolder, Recipient, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,20 +19,81 @@ class Local:
 
     holder: MailboxHolder
     recipient: str
+    return_path: str | None = None
+
+    @property
+    def target(self) -> str:
+        """What two steps that do the same have in common."""
+        return f"account {self.holder.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Send it on to an address outside, with `return_path` unchanged."""
+    """Send it on to an address outside."""
 
     recipient: str
+    return_path: str | None = None
+
+    @property
+    def target(self) -> str:
+        return f"address {self.recipient.lower()}"
 
 
-Step: TypeAlias = Local | Remote
+@dataclass(frozen=True, slots=True)
+class RemoteLmtp:
+    """Hand it by LMTP to the gateway `host` that holds the mailbox of `holder`."""
+
+    host: str
+    holder: MailboxHolder
+    recipient: str
+    return_path: str | None = None
+
+    @property
+    def target(self) -> str:
+        return f"account {self.holder.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Ask again later: one of several targets that cannot take mail at the moment, for `reason`.
+
+    `account` is the id of the entry, or "" where only the address is known.
+    """
+
+    recipient: str
+    account: str
+    reason: Deferred = field(compare=False)
+    return_path: str | None = None
+
+    @property
+    def target(self) -> str:
+        return f"account {self.account}" if self.account else f"address {self.recipient.lower()}"
+
+
+Step: TypeAlias = Local | Remote | RemoteLmtp | Later
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One of several targets that will never take this mail: logged, the others get theirs."""
+
+    recipient: str
+    reason: Refused = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All steps for one recipient, duplicates removed."""
+    """All steps for one recipient, duplicates removed; there is at least one.
+
+    `entry` is what the address belongs to, None for an address outside or a catch-all: who may send
+    there, and how much, is asked of it.
+    """
 
     steps: tuple[Step, ...]
+    entry: Recipient | None = None
+    lost: tuple[Lost, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """True when every step is a store of this host."""
+        return all(type(step) is Local for step in self.steps)

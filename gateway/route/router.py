@@ -1,67 +1,182 @@
-"""From a recipient to a plan, by directory facts only (microseconds, no network)."""
+"""From a recipient to a plan, by directory facts only (microseconds, no network).
+
+One walk serves accounts, forwards, aliases, lists, groups and catch-alls; each target comes once, a
+circle ends where it closes. The walk also writes its own account of every step when it is asked for it.
+"""
 
 from __future__ import annotations
 
-from directory.model import (
-    Condition,
-    Deferred,
-    InvalidAddress,
-    MailboxHolder,
-    Recipient,
-    Refused,
-    canonical_address,
-)
+from directory.model import Condition, Deferred, Domain, InvalidAddress, Recipient, Refused, canonical_address
 from directory.port import Directory
-from gateway.route.plan import Local, Plan
+from gateway.route.plan import Later, Local, Lost, Plan, RemoteLmtp
+from gateway.route.settings import RouteSettings
+from gateway.route.special import ALWAYS, administrators, list_of
+from gateway.route.walk import Walk
 
 
 class Router:
-    """Answers for one recipient at a time."""
+    """Answers for one recipient at a time.
 
-    def __init__(self, directory: Directory, *, extension_separator: str = "+") -> None:
-        self._directory = directory
-        self._separator = extension_separator
+    `host_names` are the names of this host in `gatepostMailHost`; `can_relay` says whether there is a way
+    for mail to leave.
+    """
 
-    def route(self, recipient: str, now: float) -> Plan:
-        """The plan for `recipient`. Raises Refused (final) or Deferred (not now)."""
-        freshness = self._directory.freshness()
+    def __init__(
+        self,
+        directory: Directory,
+        settings: RouteSettings | None = None,
+        *,
+        host_names: tuple[str, ...] = (),
+        can_relay: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.settings = settings or RouteSettings()
+        self.host_names = frozenset(name.lower() for name in host_names)
+        self.can_relay = can_relay
+
+    def route(
+        self,
+        recipient: str,
+        now: float,
+        *,
+        outside: bool = False,
+        local_only: bool = False,
+        trace: list[str] | None = None,
+    ) -> Plan:
+        """The plan for `recipient`. Raises Refused (final) or Deferred (not now).
+
+        `outside`: an address in a foreign domain may be routed too (an authenticated originator).
+        `local_only`: refuse what needs more than stores of this host (LMTP, RFC 2033 4.2).
+        `trace`: gets a line for each step of the decision.
+        """
+        freshness = self.directory.freshness()
         if not freshness.complete:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
-        try:
-            address = canonical_address(recipient)
-        except InvalidAddress as error:
-            raise Refused(Condition.NO_SUCH_RECIPIENT, str(error)) from None
-        domain = self._directory.domain(address.domain)
-        if domain is None:
-            if freshness.absence_is_final(now):
-                raise Refused(Condition.NO_SUCH_DOMAIN, f"{address.domain} is not ours")
-            raise Deferred(Condition.DIRECTORY_STALE, freshness.braked or "copy is not fresh")
-        entry = self._owner(address.local, domain.name)
-        if entry is None:
-            if freshness.absence_is_final(now):
-                raise Refused(Condition.NO_SUCH_RECIPIENT)
-            raise Deferred(Condition.DIRECTORY_STALE, freshness.braked or "copy is not fresh")
-        self._check_status(entry, now)
-        if isinstance(entry, MailboxHolder):
-            return Plan((Local(entry, recipient),))
-        raise Deferred(Condition.BUG, f"{entry.dn}: kind not routed")
+        walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace)
+        if recipient.lower() == "postmaster":  # RFC 5321 4.5.1: without a domain too
+            walk.say("postmaster without a domain")
+            self._responsible(walk, "postmaster", None, recipient)
+        else:
+            walk.address(recipient, 0, None, outside=outside)
+        plan = self._answer(walk)
+        if local_only and not plan.is_local:
+            for step in plan.steps:
+                if isinstance(step, RemoteLmtp):
+                    raise Deferred(Condition.ACCOUNT_ELSEWHERE, f"{step.holder.dn} is on {step.host}")
+                if isinstance(step, Later):
+                    raise step.reason
+            raise Refused(Condition.NOT_LOCAL, f"{recipient} leads outside")
+        return plan
 
-    def _owner(self, local: str, domain: str) -> Recipient | None:
-        candidates = [local]
-        base = local.partition(self._separator)[0]
-        if base and base != local:
-            candidates.append(base)
-        for candidate in candidates:
-            owners = self._directory.owners(f"{candidate}@{domain}")
+    def route_account(self, account: str, recipient: str, now: float) -> Local | RemoteLmtp:
+        """The step for an account found earlier (the queue asks again): where its store is now.
+
+        Raises Refused, Deferred. Forwards are not followed again: they were when the message came.
+        """
+        freshness = self.directory.freshness()
+        if not freshness.complete:
+            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
+        walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", None)
+        return walk.account(account, recipient)
+
+    def explain(
+        self, recipient: str, now: float, *, outside: bool = False
+    ) -> tuple[list[str], Plan | Deferred | Refused]:
+        """What `route` decides and each step of how: for `doctor address`."""
+        lines: list[str] = []
+        try:
+            plan = self.route(recipient, now, outside=outside, trace=lines)
+        except (Deferred, Refused) as error:
+            lines.append(f"answer: {error.condition.code} {error.condition.enhanced} {error.text} ({error})")
+            return lines, error
+        lines.append(f"answer: 250, {len(plan.steps)} target(s)")
+        return lines, plan
+
+    def _answer(self, walk: Walk) -> Plan:
+        """RCPT for one target answers for that target; for several, 250 if one can take it now or later."""
+        steps, deferred, lost = walk.steps, walk.deferred, walk.lost
+        if len(steps) + len(deferred) + len(lost) > 1:
+            later = [Later(address, account, reason, path) for address, account, reason, path in deferred]
+            if steps or later:
+                return Plan(
+                    (*steps.values(), *later), walk.first, tuple(Lost(address, reason) for address, reason in lost)
+                )
+        if steps:
+            return Plan(tuple(steps.values()), walk.first)
+        if deferred:
+            raise deferred[0][2]
+        if lost:
+            raise lost[0][1]
+        if walk.is_final:
+            raise Refused(Condition.NOBODY_THERE, "nothing behind this address")
+        raise Deferred(Condition.DIRECTORY_STALE, walk.why_not_final)
+
+    # how an address finds its owner
+
+    def find(self, walk: Walk, recipient: str, local: str, given: str, domain: Domain) -> bool:
+        """Walk what owns `local` in `domain`; `given` is the domain as addressed. False when nobody does."""
+        owner = self._owner(walk, local, given)
+        if owner is None and given != domain.name:
+            walk.say(f"{given} is an alias of {domain.name}")
+            owner = self._owner(walk, local, domain.name)
+        if owner is not None:
+            walk.entry(owner, recipient, walk.depth, walk.return_path)
+            return True
+        if local in ALWAYS:
+            self._responsible(walk, local, domain, recipient)
+            return True
+        listed = list_of(local)
+        if listed is not None:
+            mailing_list = self._owner(walk, listed, domain.name)
+            if mailing_list is not None and walk.owners_of(mailing_list, recipient):
+                return True
+        if domain.catch_all:
+            walk.say(f"{domain.name} has a catch-all")
+            for target in domain.catch_all:
+                walk.address(target, walk.depth + 1, walk.return_path, outside=True)
+            return True
+        if domain.kind in ("relay", "backup"):
+            walk.say(f"{domain.name} is a {domain.kind} domain: relayed")
+            walk.relay(recipient, walk.return_path)
+            return True
+        return False
+
+    def _owner(self, walk: Walk, local: str, domain: str) -> Recipient | None:
+        """The owner of the longest form of `local` that anybody owns: jane+a+b, jane+a, jane."""
+        candidate = local
+        separator = self.settings.extension_separator
+        while candidate:
+            owners = self.directory.owners(f"{candidate}@{domain}")
             if len(owners) > 1:
-                raise Deferred(Condition.ADDRESS_AMBIGUOUS, ", ".join(owner.dn for owner in owners))
+                raise Deferred(Condition.ADDRESS_AMBIGUOUS, "; ".join(owner.dn for owner in owners))
             if owners:
+                walk.say(f"{candidate}@{domain} belongs to {owners[0].dn}")
                 return owners[0]
+            if not separator or separator not in candidate:
+                return None
+            candidate = candidate.rpartition(separator)[0]
         return None
 
-    @staticmethod
-    def _check_status(entry: Recipient, now: float) -> None:
-        if entry.status == "closed" or (entry.expires is not None and entry.expires <= now):
-            raise Refused(Condition.ACCOUNT_CLOSED, entry.dn)
-        if entry.status == "suspended":
-            raise Deferred(Condition.ACCOUNT_SUSPENDED, entry.dn)
+    def _responsible(self, walk: Walk, local: str, domain: Domain | None, recipient: str) -> None:
+        """Walk to whoever reads postmaster, abuse and mailer-daemon where no entry owns the address."""
+        tried = [self.settings.postmaster] if self.settings.postmaster else []
+        if domain is not None and local != "postmaster":
+            tried.append(f"postmaster@{domain.name}")
+        if domain is None:
+            tried.extend(f"postmaster@{other.name}" for other in self.directory.domains())
+        for text in tried:
+            try:
+                address = canonical_address(text)
+                owned = bool(self.directory.owners(str(address)))
+            except InvalidAddress:
+                continue
+            if owned or (text == self.settings.postmaster and self.directory.domain(address.domain) is None):
+                walk.say(f"{local} is read by {text}")
+                walk.address(text, walk.depth + 1, walk.return_path, outside=True)
+                return
+        for dn in administrators(self.directory, domain):
+            walk.say(f"{local} is read by the administrator {dn}")
+            walk.named(dn, recipient, walk.depth + 1, walk.return_path)
+            if walk.steps or walk.deferred:
+                return
+        walk.later(recipient, "", Deferred(Condition.NO_ROUTE, f"nobody reads {local}: set route.postmaster"), None)

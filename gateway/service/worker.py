@@ -64,7 +64,12 @@ def make_host(settings: Settings, number: int) -> Host:
     return Host(
         settings,
         directory,
-        Router(directory),
+        Router(
+            directory,
+            settings.route,
+            host_names=(settings.hostname,),
+            can_relay=False,
+        ),
         Stores(settings.store, SqliteRepository(state / "index"), number),
         AgentClient(Path(settings.run_dir) / "agent.sock"),
         ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="files"),

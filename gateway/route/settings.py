@@ -1,0 +1,18 @@
+"""How addresses are read and how far they are expanded (configuration section `route`)."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Configuration section `route`."""
+
+    #: what stands between a local part and its extension (RFC 5233 calls it the separator); "" = none
+    extension_separator: str = "+"
+    #: who gets mail to postmaster, abuse and mailer-daemon where the directory has no such entry
+    postmaster: str = ""
+    #: most targets of one address after expansion
+    max_members: int = 10_000
+    #: how deep aliases, forwards, lists and groups may lead into each other
+    max_depth: int = 10

@@ -1,0 +1,307 @@
+"""One walk through the directory, from an address to its targets.
+
+`steps` are keyed by target, so that nobody gets a message twice; `deferred` and `lost` are the targets
+that cannot take mail now or ever. What a walk visits is bounded in number and depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from directory.model import (
+    Alias,
+    Condition,
+    Deferred,
+    Entry,
+    Group,
+    InvalidAddress,
+    MailboxHolder,
+    MailingList,
+    Recipient,
+    Refused,
+    canonical_address,
+)
+from gateway.route.member_url import parse
+from gateway.route.plan import Local, Remote, RemoteLmtp
+from gateway.route.special import bounce_address
+
+if TYPE_CHECKING:
+    from gateway.route.router import Router
+
+
+class Walk:
+    """The state of one walk."""
+
+    def __init__(self, router: Router, now: float, is_final: bool, why_not_final: str, trace: list[str] | None) -> None:
+        self._router = router
+        self._directory = router.directory
+        self._limits = router.settings
+        self._now = now
+        self._trace = trace
+        self._visited: set[str] = set()
+        self._open: set[str] = set()
+        self._excluded: set[str] = set()
+        self.is_final = is_final
+        self.why_not_final = why_not_final
+        self.steps: dict[str, Local | Remote | RemoteLmtp] = {}
+        self.deferred: list[tuple[str, str, Deferred, str | None]] = []
+        self.lost: list[tuple[str, Refused]] = []
+        self.first: Recipient | None = None
+        self.depth = 0
+        self.return_path: str | None = None
+
+    def say(self, line: str) -> None:
+        """A line for the operator who asked for the trace."""
+        if self._trace is not None:
+            self._trace.append("  " * self.depth + line)
+
+    def later(self, recipient: str, account: str, reason: Deferred, return_path: str | None) -> None:
+        """A target that cannot take mail now."""
+        self._count()
+        if self._trace is not None:
+            self.say(f"{recipient}: not now: {reason}")
+        self.deferred.append((recipient, account, reason, return_path))
+
+    def lose(self, recipient: str, reason: Refused) -> None:
+        """A target that will never take this mail."""
+        self._count()
+        if self._trace is not None:
+            self.say(f"{recipient}: never: {reason}")
+        self.lost.append((recipient, reason))
+
+    def _count(self) -> None:
+        if len(self.steps) + len(self.deferred) + len(self.lost) >= self._limits.max_members:
+            raise Deferred(Condition.LIST_TOO_LARGE, f"more than {self._limits.max_members} targets")
+
+    def _too_deep(self, depth: int, recipient: str) -> bool:
+        if depth <= self._limits.max_depth:
+            return False
+        self.lose(recipient, Refused(Condition.LIST_LOOP, f"nested deeper than {self._limits.max_depth}"))
+        return True
+
+    # addresses
+
+    def address(self, text: str, depth: int, return_path: str | None, *, outside: bool) -> None:
+        """Walk an address as it was given or stands in an entry."""
+        if self._too_deep(depth, text):
+            return
+        try:
+            address = canonical_address(text)
+        except InvalidAddress as error:
+            self.lose(text, Refused(Condition.NO_SUCH_RECIPIENT, str(error)))
+            return
+        saved = self.depth, self.return_path
+        self.depth, self.return_path = depth, return_path
+        try:
+            self._in_domain(text, address.local, address.domain, outside)
+        except Deferred as error:
+            if error.condition is Condition.LIST_TOO_LARGE:
+                raise
+            self.later(text, "", error, return_path)
+        except Refused as error:
+            self.lose(text, error)
+        finally:
+            self.depth, self.return_path = saved
+
+    def _in_domain(self, text: str, local: str, given: str, outside: bool) -> None:
+        domain = self._directory.domain(given)
+        if domain is None:
+            if not self.is_final:
+                raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
+            if not outside:
+                raise Refused(Condition.NO_SUCH_DOMAIN, f"{given} is not ours")
+            self.say(f"{given} is outside")
+            self.relay(text, self.return_path)
+            return
+        if domain.status == "closed":
+            raise Refused(Condition.ACCOUNT_CLOSED, f"domain {domain.name} is closed")
+        if domain.status == "suspended":
+            raise Deferred(Condition.ACCOUNT_SUSPENDED, f"domain {domain.name} is suspended")
+        if self._router.find(self, text, local, given, domain):
+            return
+        if not self.is_final:
+            raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
+        raise Refused(Condition.NO_SUCH_RECIPIENT)
+
+    def relay(self, recipient: str, return_path: str | None) -> None:
+        """An address outside."""
+        if not self._router.can_relay:
+            self.later(recipient, "", Deferred(Condition.NO_ROUTE, "relay.smarthost is not set"), return_path)
+            return
+        step = Remote(recipient, return_path)
+        if step.recipient.lower() in self._excluded:
+            self.say(f"{recipient} is excluded")
+        elif step.target not in self.steps:
+            self._count()
+            self.say(f"{recipient}: sent on")
+            self.steps[step.target] = step
+
+    # entries
+
+    def named(self, dn: str, recipient: str, depth: int, return_path: str | None) -> None:
+        """Walk the entry under a distinguished name; a name that leads nowhere is passed over."""
+        entry = self._directory.by_dn(dn)
+        if entry is None:
+            if self._trace is not None:
+                self.say(f"{dn}: no such entry, passed over")
+            return
+        address = entry.primary if isinstance(entry, Recipient) else None
+        self.entry(entry, address or recipient, depth, return_path)
+
+    def entry(self, entry: Entry, recipient: str, depth: int, return_path: str | None) -> None:
+        """Walk one entry."""
+        if self.first is None and isinstance(entry, Recipient):
+            self.first = entry
+        if entry.id in self._excluded:
+            self.say(f"{entry.dn} is excluded")
+            return
+        if entry.id in self._visited:
+            if entry.id in self._open and isinstance(entry, MailboxHolder):
+                # a forward that comes back: the mailbox it comes back to keeps the message
+                self._keep(entry, recipient, return_path)
+            else:
+                self.say(f"{entry.dn}: already seen")
+            return
+        if self._too_deep(depth, recipient):
+            return
+        self._visited.add(entry.id)
+        self._open.add(entry.id)
+        saved = self.depth
+        self.depth = depth
+        try:
+            self._expand(entry, recipient, depth, return_path)
+        except Deferred as error:
+            if error.condition is Condition.LIST_TOO_LARGE:
+                raise
+            self.later(recipient, entry.id if isinstance(entry, MailboxHolder) else "", error, return_path)
+        except Refused as error:
+            self.lose(recipient, error)
+        finally:
+            self.depth = saved
+            self._open.discard(entry.id)
+
+    def _expand(self, entry: Entry, recipient: str, depth: int, return_path: str | None) -> None:
+        if isinstance(entry, Recipient):
+            self._check_status(entry)
+        if isinstance(entry, MailboxHolder):
+            self._holder(entry, recipient, depth, return_path)
+        elif isinstance(entry, Alias):
+            self.say(f"{entry.dn} is an alias")
+            for text in entry.forwards:
+                self.address(text, depth + 1, return_path, outside=True)
+            for dn in entry.targets:
+                self.named(dn, recipient, depth + 1, return_path)
+        elif isinstance(entry, MailingList):
+            self._list(entry, recipient, depth)
+        elif isinstance(entry, Group):
+            self.say(f"{entry.dn} is a group")
+            for dn in (*entry.members, *entry.unique_members):
+                self.named(dn, recipient, depth + 1, return_path)
+        else:
+            self.say(f"{entry.dn} has no mailbox, passed over")
+
+    def _check_status(self, entry: Recipient) -> None:
+        if entry.status == "closed" or (entry.expires is not None and entry.expires <= self._now):
+            raise Refused(Condition.ACCOUNT_CLOSED, entry.dn)
+        if entry.status not in ("active", "noaccess"):
+            raise Deferred(Condition.ACCOUNT_SUSPENDED, entry.dn)
+
+    def _holder(self, holder: MailboxHolder, recipient: str, depth: int, return_path: str | None) -> None:
+        for text in holder.forwards:
+            if self._trace is not None:
+                self.say(f"{holder.dn} forwards to {text}")
+            self.address(text, depth + 1, return_path, outside=True)
+        if holder.keep_copy or not holder.forwards:
+            self._keep(holder, recipient, return_path)
+
+    def _keep(self, holder: MailboxHolder, recipient: str, return_path: str | None) -> None:
+        step = self._place(holder, recipient, return_path)
+        if step.target in self.steps:
+            return
+        self._count()
+        if self._trace is not None:
+            where = f"by LMTP to {step.host}" if isinstance(step, RemoteLmtp) else "delivered here"
+            self.say(f"{holder.dn}: {where}")
+        self.steps[step.target] = step
+
+    def _place(self, holder: MailboxHolder, recipient: str, return_path: str | None) -> Local | RemoteLmtp:
+        host = holder.mail_host
+        if host and host.lower() not in self._router.host_names:
+            return RemoteLmtp(host, holder, recipient, return_path)
+        return Local(holder, recipient, return_path)
+
+    def account(self, account: str, recipient: str) -> Local | RemoteLmtp:
+        """The step of an account by its id. Raises Refused, Deferred."""
+        entry = self._directory.by_id(account)
+        if not isinstance(entry, MailboxHolder):
+            if self.is_final:
+                raise Refused(Condition.NO_SUCH_RECIPIENT, f"{account} is gone")
+            raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
+        self._check_status(entry)
+        return self._place(entry, recipient, None)
+
+    # lists
+
+    def _list(self, entry: MailingList, recipient: str, depth: int) -> None:
+        self.say(f"{entry.dn} is a list")
+        path = bounce_address(entry)
+        outer = self._excluded
+        if entry.member_exclude or entry.exclude_addresses:
+            self._excluded = outer | self._exclusions(entry)
+        try:
+            for dn in (*entry.members, *entry.unique_members):
+                self.named(dn, recipient, depth + 1, path)
+            for text in entry.member_addresses:
+                self._member_address(text, depth + 1, path)
+            for url in entry.member_urls:
+                for found in self._search(url):
+                    address = found.primary if isinstance(found, Recipient) else None
+                    self.entry(found, address or recipient, depth + 1, path)
+        finally:
+            self._excluded = outer
+
+    def _member_address(self, text: str, depth: int, path: str | None) -> None:
+        try:
+            excluded = str(canonical_address(text)) in self._excluded
+        except InvalidAddress:
+            excluded = False
+        if not excluded:
+            self.address(text, depth, path, outside=True)
+
+    def _search(self, url: str) -> Iterator[Entry]:
+        try:
+            yield from self._directory.search(*parse(url))
+        except ValueError as error:  # somebody's typing error in one URL must not stop the rest of the list
+            self.say(f"passed over: {error}")
+
+    def _exclusions(self, entry: MailingList) -> set[str]:
+        """Ids and canonical addresses that get nothing from this list."""
+        found: set[str] = set()
+        for text in entry.exclude_addresses:
+            try:
+                address = str(canonical_address(text))
+            except InvalidAddress:
+                continue
+            found.add(address)
+            found.update(owner.id for owner in self._directory.owners(address))
+        waiting = list(entry.member_exclude)
+        while waiting and len(found) < self._limits.max_members:
+            excluded = self._directory.by_dn(waiting.pop())
+            if excluded is None or excluded.id in found:
+                continue
+            found.add(excluded.id)
+            if isinstance(excluded, Group | MailingList):
+                waiting.extend((*excluded.members, *excluded.unique_members))
+        return found
+
+    def owners_of(self, entry: Recipient, recipient: str) -> bool:
+        """Walk to the owners of a list (its -bounces, -owner and -request addresses). False when it has none."""
+        if not isinstance(entry, MailingList) or not (entry.owners or entry.owner_addresses):
+            return False
+        self.say(f"{recipient} is read by the owners of {entry.dn}")
+        for dn in entry.owners:
+            self.named(dn, recipient, self.depth + 1, None)
+        for text in entry.owner_addresses:
+            self.address(text, self.depth + 1, None, outside=True)
+        return True

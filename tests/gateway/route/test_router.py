@@ -1,0 +1,229 @@
+"""Routing as a table: an address, and where its mail goes or what the sender is told."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from directory.memory import MemorySource
+from directory.model import Deferred, Refused
+from directory.port import Freshness
+from directory.profile import Profile
+from directory.raw import RawEntry
+from directory.view import View
+from gateway.route.plan import Local, RemoteLmtp
+from gateway.route.router import Router
+from gateway.route.settings import RouteSettings
+
+PROFILE = Profile.load("native")
+BASE = "dc=example,dc=com"
+
+
+def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
+    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
+              for name, value in attributes.items()}  # fmt: skip
+    values["objectclass"] = [c.encode() for c in classes.split()]
+    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
+
+
+def person(uid: str, *, addresses: list[str] | None = None, **more: str | list[str]) -> RawEntry:
+    own = [f"{uid}@example.com", *(addresses or [])]
+    return entry(
+        f"uid={uid}", "inetOrgPerson gatepostAccount", uid=uid, cn=uid, mail=own[0], gatepostAddress=own, **more
+    )
+
+
+def alias(name: str, **more: str | list[str]) -> RawEntry:
+    return entry(f"cn={name}", "gatepostEntry gatepostAlias", cn=name, gatepostAddress=f"{name}@example.com", **more)
+
+
+def mailing_list(name: str, **more: str | list[str]) -> RawEntry:
+    return entry(f"cn={name}", "gatepostEntry gatepostList", cn=name, gatepostAddress=f"{name}@example.com", **more)
+
+
+def domain(name: str, **more: str | list[str]) -> RawEntry:
+    return entry(f"cn={name}", "gatepostEntry gatepostDomain", cn=name, gatepostDomainName=name, **more)
+
+
+def dn(uid: str) -> str:
+    return f"{'cn' if uid.startswith('cn:') else 'uid'}={uid.removeprefix('cn:')},{BASE}"
+
+
+COMPANY = (
+    domain("example.com", gatepostDomainAlias=["example.net", "bücher.example"], gatepostDomainAdmin=dn("ann")),
+    domain("catch.example", gatepostCatchAll="ann@example.com"),
+    domain("relay.example", gatepostDomainKind="relay"),
+    domain("closed.example", gatepostStatus="closed"),
+    domain("paused.example", gatepostStatus="suspended"),
+    person("ann", addresses=["ann.lee@example.com", "literal@example.net"]),
+    person("bob"),
+    person("bob+vip"),
+    person("cat", gatepostForward=["bob@example.com"]),
+    person("dan", gatepostForward=["out@far.example"], gatepostKeepCopy="FALSE"),
+    person("eve", gatepostForward=["fay@example.com"], gatepostKeepCopy="FALSE"),
+    person("fay", gatepostForward=["eve@example.com"], gatepostKeepCopy="FALSE"),
+    person("gus", gatepostStatus="suspended"),
+    person("hal", gatepostStatus="closed"),
+    person("ida", gatepostStatus="noaccess"),
+    person("jon", gatepostExpires="20200101000000Z"),
+    person("kim", gatepostMailHost="other.example.com"),
+    person("two1", addresses=["twice@example.com"]),
+    person("two2", addresses=["twice@example.com"]),
+    entry("cn=desk", "gatepostEntry gatepostSharedMailbox", cn="desk", gatepostAddress="desk@example.com"),
+    entry("cn=staff", "groupOfNames", cn="staff", member=[dn("ann"), dn("bob")]),
+    alias("sales", gatepostForward="ann@example.com"),
+    alias("bydn", gatepostTarget=[dn("bob"), dn("gone")]),
+    alias("both", gatepostForward=["ann@example.com", "ann.lee@example.com"], gatepostTarget=dn("cn:sales")),
+    alias("far", gatepostForward="out@far.example"),
+    alias("round1", gatepostForward="round2@example.com"),
+    alias("round2", gatepostForward="round1@example.com"),
+    alias("topause", gatepostForward="gus@example.com"),
+    alias("toclosed", gatepostForward="hal@example.com"),
+    mailing_list("all", member=[dn("ann"), dn("bob"), dn("gone"), dn("cn:all")], owner=dn("ann")),
+    mailing_list("nest", member=dn("cn:all"), gatepostMemberAddress=["x@far.example", "ida@example.com"]),
+    mailing_list("group", member=dn("cn:staff"), gatepostMemberExclude=dn("bob")),
+    mailing_list("less", member=[dn("ann"), dn("bob")], gatepostExcludeAddress="Ann.Lee@example.com"),
+    mailing_list("dynamic", memberURL=f"ldap:///{BASE}??sub?(&(objectClass=gatepostAccount)(uid=a*))"),
+    mailing_list("badurl", memberURL=["ldap:///??what", "nonsense", f"ldap:///{BASE}??sub?(uid=bob)"]),
+    mailing_list("empty"),
+    mailing_list("mixed", member=[dn("gus"), dn("ann"), dn("hal")]),
+    mailing_list("allpaused", member=[dn("gus"), dn("hal")]),
+    mailing_list("twins", gatepostMemberAddress=["twice@example.com", "bob@example.com"]),
+)  # fmt: skip
+
+
+def router(*, fresh: bool = True, braked: str = "", **settings: object) -> Router:
+    source = MemorySource(PROFILE, COMPANY)
+    source.state = Freshness(True, float("inf") if fresh else 0.0, braked)
+    return Router(View(source, PROFILE), RouteSettings(**settings), host_names=("mx.example.com",), can_relay=True)  # type: ignore[arg-type]
+
+
+def shown(step: object) -> str:
+    path = getattr(step, "return_path", None)
+    mark = "" if path is None else f" from {path}"
+    if isinstance(step, Local):
+        return f"{step.holder.id.partition('=')[2]}{mark}"
+    if isinstance(step, RemoteLmtp):
+        return f"lmtp:{step.host}"
+    return f"{type(step).__name__.lower()}:{step.recipient}{mark}"  # type: ignore[attr-defined]
+
+
+ALL = " from all-bounces@example.com"
+CASES: list[tuple[str, str]] = [
+    ("ann@example.com", "ann"),
+    ("ANN.Lee@Example.COM", "ann"),
+    ("ann+tag@example.com", "ann"),
+    ("bob+vip@example.com", "bob+vip"),
+    ("bob+vip+more@example.com", "bob+vip"),
+    ("bob+other@example.com", "bob"),
+    ("ann@example.net", "ann"),
+    ("ann@BÜCHER.example", "ann"),
+    ("literal@example.net", "ann"),
+    ("literal@example.com", "550 5.1.1"),
+    ("nobody@example.com", "550 5.1.1"),
+    ("+ann@example.com", "550 5.1.1"),
+    ("x@far.example", "550 5.7.1"),
+    ("x@closed.example", "550 5.2.1"),
+    ("x@paused.example", "451 4.2.1"),
+    ("anybody@catch.example", "ann"),
+    ("x@relay.example", "remote:x@relay.example"),
+    ("desk@example.com", "desk"),
+    ("cat@example.com", "bob, cat"),
+    ("dan@example.com", "remote:out@far.example"),
+    ("eve@example.com", "eve"),
+    ("gus@example.com", "451 4.2.1"),
+    ("hal@example.com", "550 5.2.1"),
+    ("ida@example.com", "ida"),
+    ("jon@example.com", "550 5.2.1"),
+    ("kim@example.com", "lmtp:other.example.com"),
+    ("twice@example.com", "451 4.3.5"),
+    ("sales@example.com", "ann"),
+    ("bydn@example.com", "bob"),
+    ("both@example.com", "ann"),
+    ("far@example.com", "remote:out@far.example"),
+    ("round1@example.com", "550 5.1.1"),
+    ("topause@example.com", "451 4.2.1"),
+    ("toclosed@example.com", "550 5.2.1"),
+    ("all@example.com", f"ann{ALL}, bob{ALL}"),
+    ("nest@example.com", f"ann{ALL}, bob{ALL}, remote:x@far.example from nest-bounces@example.com, "
+                         "ida from nest-bounces@example.com"),
+    ("group@example.com", "ann from group-bounces@example.com"),
+    ("less@example.com", "bob from less-bounces@example.com"),
+    ("dynamic@example.com", "ann from dynamic-bounces@example.com"),
+    ("badurl@example.com", "bob from badurl-bounces@example.com"),
+    ("empty@example.com", "550 5.1.1"),
+    ("mixed@example.com", "ann from mixed-bounces@example.com, later:gus@example.com from mixed-bounces@example.com"),
+    ("allpaused@example.com", "later:gus@example.com from allpaused-bounces@example.com"),
+    ("twins@example.com", "bob from twins-bounces@example.com, later:twice@example.com from twins-bounces@example.com"),
+    ("all-bounces@example.com", "ann"),
+    ("all-owner@example.com", "ann"),
+    ("ann-bounces@example.com", "550 5.1.1"),
+    ("postmaster", "ann"),
+    ("PostMaster@example.com", "ann"),
+    ("abuse@example.com", "ann"),
+    ("mailer-daemon@relay.example", "ann"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipient", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_case(recipient: str, expected: str) -> None:
+    subject = router()
+    lines, explained = subject.explain(recipient, time.time())
+    try:
+        plan = subject.route(recipient, time.time())
+    except (Deferred, Refused) as error:
+        assert f"{error.condition.code} {error.condition.enhanced}" == expected
+        assert isinstance(explained, type(error))
+        assert expected in lines[-1]
+    else:
+        assert ", ".join(shown(step) for step in plan.steps) == expected
+        assert explained == plan
+
+
+def test_what_is_missing_is_never_final_while_the_copy_is_old_or_braked() -> None:
+    for subject in (router(fresh=False), router(braked="too many deletions")):
+        assert subject.route("ann@example.com", time.time()).is_local
+        for recipient in ("nobody@example.com", "x@far.example", "empty@example.com", "round1@example.com"):
+            with pytest.raises(Deferred):
+                subject.route(recipient, time.time())
+
+
+def test_no_complete_copy_defers_everything() -> None:
+    source = MemorySource(PROFILE, COMPANY)
+    source.state = replace(source.state, complete=False)
+    with pytest.raises(Deferred):
+        Router(View(source, PROFILE)).route("ann@example.com", time.time())
+
+
+def test_outside_only_when_allowed() -> None:
+    plan = router().route("x@far.example", time.time(), outside=True)
+    assert [shown(step) for step in plan.steps] == ["remote:x@far.example"]
+
+
+def test_lmtp_takes_only_what_is_stored_here() -> None:
+    for recipient, error in (("far@example.com", Refused), ("kim@example.com", Deferred)):
+        with pytest.raises(error):
+            router().route(recipient, time.time(), local_only=True)
+    assert router().route("ann@example.com", time.time(), local_only=True).is_local
+
+
+def test_limits() -> None:
+    with pytest.raises(Deferred, match="more than 1 targets"):
+        router(max_members=1).route("all@example.com", time.time())
+    with pytest.raises(Refused, match="nested deeper"):
+        router(max_depth=0).route("sales@example.com", time.time())
+
+
+def test_configured_postmaster_comes_first() -> None:
+    plan = router(postmaster="bob@example.com").route("abuse@example.com", time.time())
+    assert [shown(step) for step in plan.steps] == ["bob"]
+
+
+def test_account_is_found_again_by_its_id() -> None:
+    assert isinstance(router().route_account("t:uid=cat", "cat@example.com", time.time()), Local)
+    with pytest.raises(Refused):
+        router().route_account("t:uid=gone", "x", time.time())
+    with pytest.raises(Deferred):
+        router(fresh=False).route_account("t:uid=gone", "x", time.time())

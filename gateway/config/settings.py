@@ -8,6 +8,7 @@ from directory.authenticator import AuthSettings
 from directory.connection import DirectorySettings
 from directory.effective import Defaults
 from gateway.imap.settings import ImapSettings
+from gateway.queue.settings import QueueSettings
 from gateway.route.settings import RouteSettings
 from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
@@ -61,5 +62,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     defaults: Defaults = Defaults()
     relay: Relay = Relay()
     route: RouteSettings = RouteSettings()
+    queue: QueueSettings = QueueSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()

@@ -31,6 +31,16 @@ def delivered(*, id: str, recipient: str, account: str, uid: int) -> None:  # no
     _log.info("%s", fields(id=id, event="delivered", recipient=recipient, account=account, uid=uid))
 
 
+def queued(*, id: str, targets: int) -> None:  # noqa: A002
+    """A message, or the rest of one, is in the queue."""
+    _log.info("%s", fields(id=id, event="queued", targets=targets))
+
+
+def attempted(*, id: str, recipient: str, state: str, reply: str) -> None:  # noqa: A002
+    """A target of a queued message was tried."""
+    _log.info("%s", fields(id=id, event="attempted", recipient=recipient, state=state, reply=reply or None))
+
+
 def answered(*, recipient: str, client: str, error: Deferred | Refused) -> None:
     """A recipient was not taken in the session."""
     _log.info(

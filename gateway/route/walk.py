@@ -107,7 +107,7 @@ class Walk:
     def _in_domain(self, text: str, local: str, given: str, outside: bool) -> None:
         domain = self._directory.domain(given)
         if domain is None:
-            if not self.is_final:
+            if not outside and not self.is_final:
                 raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
             if not outside:
                 raise Refused(Condition.NO_SUCH_DOMAIN, f"{given} is not ours")

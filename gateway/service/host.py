@@ -10,7 +10,10 @@ from typing import TypeVar
 
 from directory.port import Authenticator, Directory
 from gateway.config.settings import Settings
+from gateway.queue.file import QueueFolder
+from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
+from gateway.service.accept import Acceptance
 from gateway.store.stores import Stores
 
 T = TypeVar("T")
@@ -26,6 +29,9 @@ class Host:
     stores: Stores
     authenticator: Authenticator
     pool: ThreadPoolExecutor
+    queue: QueueFolder
+    grace: QuotaGrace
+    acceptance: Acceptance
 
     async def in_pool(self, work: Callable[[], T]) -> T:
         """Run `work` in the file pool."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway.config.settings import Settings
 from gateway.observe import log
 from gateway.observe.log import fields
-from gateway.service import agent, worker
+from gateway.service import agent, runner, worker
 from gateway.service.worker import Sockets
 
 STOP_SECONDS = 10.0
@@ -83,6 +83,7 @@ class Master:
         self._start("agent", lambda: agent.run(self._settings))
         for number, share in enumerate(self._shares):
             self._start(f"worker-{number}", functools.partial(worker.run, self._settings, number, share))
+        self._start("queue", lambda: runner.run(self._settings))
         if on_ready is not None and self._wait_ready():
             on_ready({name: pid for pid, (name, _) in self._children.items()})
         while self._children:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from directory.model import Condition, Deferred, Refused
+from directory.model import Deferred, Refused
 from gateway.files.names import unique_name
 from gateway.mail import trace
 from gateway.observe import maillog
-from gateway.route.plan import Local, Plan
+from gateway.route.plan import Plan
+from gateway.service.accept import Arrival, Outcome
 from gateway.service.host import Host
 from gateway.smtp.requests import Accept, DropSpool, Spool, VerifyRecipient
 from gateway.smtp.session import Session
 from gateway.smtp.settings import Role
-
-Outcome = Deferred | Refused | None
 
 
 class SmtpExecutor:
@@ -31,7 +30,14 @@ class SmtpExecutor:
 
     def _verify_recipient(self, request: VerifyRecipient) -> Plan:
         try:
-            return self._host.router.route(request.address, time.time())
+            plan = self._host.router.route(
+                request.address,
+                time.time(),
+                outside=self._session.role is Role.SUBMISSION and self._session.login is not None,
+                local_only=self._session.role is Role.LMTP,
+            )
+            self._host.acceptance.check_room(plan)
+            return plan
         except (Deferred, Refused) as error:
             maillog.answered(recipient=request.address, client=self._session.client.address, error=error)
             raise
@@ -51,7 +57,7 @@ class SmtpExecutor:
         session, envelope = self._session, request.envelope
         message_id = unique_name("x")[:-2]
         single = envelope.recipients[0].address if len(envelope.recipients) == 1 else None
-        head = trace.return_path(envelope.return_path) + trace.received(
+        head = trace.received(
             helo=session.helo,
             address=session.client.address,
             hostname=session.hostname,
@@ -61,32 +67,17 @@ class SmtpExecutor:
             now=time.time(),
             tls=session.client.tls,
         )
-        content = [head, *pieces]
-        size = sum(map(len, content))
-        crlf = size + sum(piece.count(b"\n") for piece in content)
-        outcomes: list[Outcome] = []
-        for recipient in envelope.recipients:
-            outcome: Outcome = None
-            plan: Plan = recipient.route
-            for step in plan.steps:
-                if not isinstance(step, Local):
-                    raise Deferred(Condition.BUG, "step without courier")
-                try:
-                    uid, _ = self._host.stores.deliver(step.holder, content, size, crlf, step.recipient)
-                    maillog.delivered(id=message_id, recipient=step.recipient, account=step.holder.id, uid=uid)
-                except (Deferred, Refused) as error:
-                    maillog.answered(recipient=step.recipient, client=session.client.address, error=error)
-                    outcome = error
-            outcomes.append(outcome)
-        maillog.accepted(
-            id=message_id,
-            return_path=envelope.return_path,
-            size=size,
-            recipients=len(envelope.recipients),
-            client=session.client.address,
-            service=session.role.value,
+        return self._host.acceptance.take(
+            Arrival(
+                message_id,
+                envelope,
+                head,
+                pieces,
+                session.client.address,
+                session.role.value,
+                by_lmtp=session.role is Role.LMTP,
+            )
         )
-        return outcomes
 
 
 _EXECUTE: dict[type, Callable[..., object | Awaitable[object]]] = {

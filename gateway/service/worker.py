@@ -21,7 +21,10 @@ from gateway.config.settings import Listener, Settings
 from gateway.imap.commands import COMMANDS
 from gateway.imap.session import Session as ImapSession
 from gateway.observe.log import fields
+from gateway.queue.file import QueueFolder
+from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
+from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
 from gateway.service.driver import Executor
 from gateway.service.host import Host
@@ -60,6 +63,9 @@ def _open_replica(path: Path) -> ReplicaReader:
 def make_host(settings: Settings, number: int) -> Host:
     """Everything a worker's sessions share."""
     state = Path(settings.state_dir)
+    stores = Stores(settings.store, SqliteRepository(state / "index"), number)
+    queue = QueueFolder(state / "queue", settings.queue)
+    grace = QuotaGrace(state / "over_quota.db", settings.queue.quota_grace)
     directory = View(_open_replica(state / "replica"), Profile.load(settings.directory.profile), settings.defaults)
     return Host(
         settings,
@@ -68,11 +74,14 @@ def make_host(settings: Settings, number: int) -> Host:
             directory,
             settings.route,
             host_names=(settings.hostname,),
-            can_relay=False,
+            can_relay=bool(settings.relay.smarthost),
         ),
-        Stores(settings.store, SqliteRepository(state / "index"), number),
+        stores,
         AgentClient(Path(settings.run_dir) / "agent.sock"),
         ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="files"),
+        queue,
+        grace,
+        Acceptance(stores, queue, grace, Path(settings.run_dir) / "queue.sock"),
     )
 
 

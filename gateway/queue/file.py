@@ -1,0 +1,152 @@
+"""The queue file: the truth about a message that was accepted and is not delivered yet.
+
+    gatepost-queue 1 <octets of the envelope block>\n
+    <envelope block: one JSON object>\n
+    <message: header and body, LF line ends, without Return-Path>
+
+States of a message and who cleans up after a crash:
+
+    tmp/<id>  message/<id>  rows in queue.db   meaning
+    yes       no            no                 being written; nobody answered for it; removed at start
+    no        yes           no                 ACCEPTED; rows are made from the envelope block
+    no        yes           yes                accepted, at work
+    no        yes           all done           delivered; the file is removed
+    no        no            yes                rows of a removed file; removed at start
+
+The instant of commitment is the fsync of the folder `message/` behind the rename: 250 comes after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from directory.model import Condition, Deferred
+from gateway.files.durable import sync_folder, write_synced
+from gateway.queue.settings import QueueSettings
+
+VERSION = 1
+MAGIC = b"gatepost-queue"
+MAX_ENVELOPE = 16 * 1024 * 1024
+PIECE = 65536
+COUNT_SECONDS = 5.0
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One target. `account` is an entry id, "" where the address is to be routed at each attempt."""
+
+    address: str
+    account: str = ""
+    #: None: the envelope's
+    return_path: str | None = None
+
+
+class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The envelope block. `size` counts the message as stored, `crlf` as sent."""
+
+    id: str
+    return_path: str
+    arrival: float
+    targets: tuple[Target, ...]
+    size: int
+    crlf: int
+    parameters: dict[str, str] = {}
+
+
+class Damaged(ValueError):
+    """A file in the queue's folder that is no queue file of a known version; the message says why."""
+
+
+def _unavailable(error: OSError, where: str) -> Deferred:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Deferred(Condition.QUEUE_FULL if full else Condition.QUEUE_UNAVAILABLE, f"{where}: {error}")
+
+
+class QueueFolder:
+    """The queue's files. Any number of processes inject; one runner removes."""
+
+    def __init__(self, folder: Path, settings: QueueSettings) -> None:
+        self.folder = folder
+        self.messages = folder / "message"
+        self._tmp = folder / "tmp"
+        self._settings = settings
+        self._counted_at = 0.0
+        for each in (self._tmp, self.messages):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _check_room(self) -> None:
+        now = time.monotonic()
+        if now - self._counted_at < COUNT_SECONDS:
+            return
+        if shutil.disk_usage(self.folder).free < self._settings.min_free_bytes:
+            raise Deferred(
+                Condition.QUEUE_FULL, f"{self.folder}: less than {self._settings.min_free_bytes} octets free"
+            )
+        if sum(1 for _ in os.scandir(self.messages)) >= self._settings.max_messages:
+            raise Deferred(Condition.QUEUE_FULL, f"{self.folder}: {self._settings.max_messages} messages wait")
+        self._counted_at = now
+
+    def inject(self, envelope: QueuedEnvelope, pieces: Sequence[bytes]) -> None:
+        """Take a message into the queue, on disk when it returns. Raises Deferred."""
+        block = msgspec.json.encode(envelope)
+        if len(block) > MAX_ENVELOPE:
+            raise Deferred(Condition.QUEUE_FULL, "the envelope is too large for a queue file")
+        temporary = str(self._tmp / envelope.id)
+        try:
+            self._check_room()
+            write_synced(temporary, [b"%s %d %d\n" % (MAGIC, VERSION, len(block)), block, b"\n", *pieces])
+            try:
+                os.rename(temporary, self.messages / envelope.id)
+            except OSError:
+                os.unlink(temporary)
+                raise
+            sync_folder(str(self.messages))
+        except OSError as error:
+            raise _unavailable(error, temporary) from error
+
+    def ids(self) -> set[str]:
+        """Every message in the queue."""
+        return {entry.name for entry in os.scandir(self.messages)}
+
+    def read(self, message: str) -> QueuedEnvelope:
+        """The envelope block. Raises Damaged, OSError."""
+        with open(self.messages / message, "rb") as file:
+            return self._envelope(file.readline(64), file.read, message)
+
+    @staticmethod
+    def _envelope(first: bytes, read: object, message: str) -> QueuedEnvelope:
+        words = first.split()
+        if len(words) != 3 or words[0] != MAGIC or not words[2].isdigit() or int(words[2]) > MAX_ENVELOPE:
+            raise Damaged(f"{message}: no queue file")
+        if words[1] != b"%d" % VERSION:
+            raise Damaged(f"{message}: written by another version ({words[1]!r})")
+        try:
+            return msgspec.json.decode(read(int(words[2])), type=QueuedEnvelope)  # type: ignore[operator]
+        except msgspec.MsgspecError as error:
+            raise Damaged(f"{message}: {error}") from error
+
+    def content(self, message: str) -> Iterator[bytes]:
+        """The message behind the envelope block, in pieces. Raises Damaged, OSError."""
+        with open(self.messages / message, "rb") as file:
+            self._envelope(file.readline(64), file.read, message)
+            file.read(1)
+            while piece := file.read(PIECE):
+                yield piece
+
+    def remove(self, message: str) -> None:
+        """Take a finished message out. Raises OSError."""
+        (self.messages / message).unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove what a crash left half written; only while nobody injects into it (older than an hour)."""
+        for entry in os.scandir(self._tmp):
+            with contextlib.suppress(OSError):
+                if entry.stat().st_mtime < time.time() - 3600:
+                    os.unlink(entry.path)

@@ -1,0 +1,64 @@
+"""Since when an account is over its quota: first "try again later", after the grace "mailbox full".
+
+One small SQLite file, shared by the processes of a host. The row goes when a delivery succeeds again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from directory.model import Condition, Deferred, Refused
+
+FORMAT = 1
+
+
+class QuotaGrace:
+    """Raises Deferred(STORE_UNAVAILABLE) for trouble with the file."""
+
+    def __init__(self, path: Path, grace_seconds: float) -> None:
+        self._grace = grace_seconds
+        self._lock = threading.Lock()
+        self._version = -1
+        self._over: frozenset[str] = frozenset()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS over_quota (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
+            )
+            self._db.execute(f"PRAGMA user_version={FORMAT}")
+        except sqlite3.Error as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"{path}: {error}") from error
+
+    def full(self, account: str, now: float) -> Deferred | Refused:
+        """The answer for a full mailbox; the first time is remembered."""
+        try:
+            with self._lock:
+                self._db.execute("INSERT OR IGNORE INTO over_quota VALUES (?,?)", (account, now))
+                self._version = -1
+                since = self._db.execute("SELECT since FROM over_quota WHERE account=?", (account,)).fetchone()[0]
+        except sqlite3.Error as error:
+            return Deferred(Condition.MAILBOX_FULL_FOR_NOW, f"{account}: {error}")
+        if now - since < self._grace:
+            return Deferred(Condition.MAILBOX_FULL_FOR_NOW, account)
+        return Refused(Condition.MAILBOX_FULL, account)
+
+    def has_room(self, account: str) -> None:
+        """A delivery succeeded: the grace starts anew the next time."""
+        try:
+            with self._lock:
+                version = self._db.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._version:
+                    self._over = frozenset(row[0] for row in self._db.execute("SELECT account FROM over_quota"))
+                    self._version = version
+                if account in self._over:
+                    self._db.execute("DELETE FROM over_quota WHERE account=?", (account,))
+                    self._version = -1
+        except sqlite3.Error:
+            return  # the delivery itself succeeded; a row left behind shortens the next grace only
+
+    def close(self) -> None:
+        self._db.close()

@@ -1,0 +1,178 @@
+"""Taking responsibility for a message: everything accepted is on disk when `take` returns.
+
+Every step a store of this host and at most DIRECT_MAX of them: direct delivery, no queue file. Anything
+else goes into the queue whole. A direct delivery that half fails leaves the rest to the queue.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from directory.model import Condition, Deferred, MailboxHolder, Refused
+from gateway.mail import trace
+from gateway.mail.envelope import Envelope
+from gateway.observe import maillog
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
+from gateway.queue.grace import QuotaGrace
+from gateway.queue.wake import ring
+from gateway.route.plan import Later, Local, Plan, RemoteLmtp, Step
+from gateway.store.stores import Stores
+
+DIRECT_MAX = 1000
+
+Outcome = Deferred | Refused | None
+_FULL = (Condition.MAILBOX_FULL, Condition.MAILBOX_FULL_FOR_NOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as a session received it; each recipient's `route` is its Plan.
+
+    `head` are the fields that this host puts in front (Received; not Return-Path), `pieces` what the
+    client sent, LF line ends. `by_lmtp`: the client keeps what is not accepted and hears of each recipient.
+    """
+
+    id: str
+    envelope: Envelope
+    head: bytes
+    pieces: Sequence[bytes]
+    client: str
+    service: str
+    by_lmtp: bool = False
+
+
+def deliver(stores: Stores, grace: QuotaGrace, step: Local, content: Sequence[bytes], message_id: str) -> Outcome:
+    """Final delivery into one store, with the answer that its quota grace wants."""
+    size = sum(map(len, content))
+    crlf = size + sum(piece.count(b"\n") for piece in content)
+    try:
+        uid, _ = stores.deliver(step.holder, content, size, crlf, step.recipient)
+    except Refused as error:
+        return grace.full(step.holder.id, time.time()) if error.condition is Condition.MAILBOX_FULL else error
+    except Deferred as error:
+        return error
+    grace.has_room(step.holder.id)
+    maillog.delivered(id=message_id, recipient=step.recipient, account=step.holder.id, uid=uid)
+    return None
+
+
+def _path(step: Step, envelope: Envelope) -> str:
+    """The return path of a step; a report stays a report."""
+    return envelope.return_path if step.return_path is None or not envelope.return_path else step.return_path
+
+
+def _target(step: Step, envelope: Envelope) -> Target:
+    account = (
+        step.holder.id if isinstance(step, Local | RemoteLmtp) else step.account if isinstance(step, Later) else ""
+    )
+    path = _path(step, envelope)
+    return Target(step.recipient, account, None if path == envelope.return_path else path)
+
+
+class Acceptance:
+    """One a process. `take` waits for disks: call it in the file pool."""
+
+    def __init__(self, stores: Stores, queue: QueueFolder, grace: QuotaGrace, bell: Path) -> None:
+        self._stores, self._queue, self._grace, self._bell = stores, queue, grace, bell
+
+    def check_room(self, plan: Plan) -> None:
+        """At RCPT: raise what a full mailbox answers, where the recipient is one mailbox."""
+        if len(plan.steps) != 1 or plan.lost or not isinstance(step := plan.steps[0], Local):
+            return
+        holder: MailboxHolder = step.holder
+        if not holder.quota and not holder.quota_messages:
+            return
+        row = self._stores.repository.account(holder.id)
+        if row is not None and (
+            (holder.quota and row.used_bytes >= holder.quota)
+            or (holder.quota_messages and row.used_messages >= holder.quota_messages)
+        ):
+            raise self._grace.full(holder.id, time.time())
+
+    def take(self, arrival: Arrival) -> list[Outcome]:
+        """Deliver or queue; for each recipient None or why not."""
+        envelope = arrival.envelope
+        steps: dict[str, Step] = {}
+        of_recipient: list[list[str]] = []
+        for recipient in envelope.recipients:
+            plan: Plan = recipient.route
+            of_recipient.append([step.target for step in plan.steps])
+            for step in plan.steps:
+                steps.setdefault(step.target, step)
+            for lost in plan.lost:
+                maillog.answered(recipient=lost.recipient, client=arrival.client, error=lost.reason)
+        failed: dict[str, Deferred | Refused] = {}
+        local = [step for step in steps.values() if isinstance(step, Local)]
+        if len(local) == len(steps) and len(local) <= DIRECT_MAX:
+            contents: dict[str, list[bytes]] = {}
+            for step in local:
+                path = _path(step, envelope)
+                if path not in contents:
+                    contents[path] = [trace.return_path(path) + arrival.head, *arrival.pieces]
+                error = deliver(self._stores, self._grace, step, contents[path], arrival.id)
+                if error is not None:
+                    maillog.answered(recipient=step.recipient, client=arrival.client, error=error)
+                    failed[step.target] = error
+        else:
+            self._inject(arrival, list(steps.values()))
+            self._log(arrival)
+            return [None] * len(envelope.recipients)
+        outcomes = self._settle(arrival, steps, failed, of_recipient)
+        if any(outcome is None for outcome in outcomes):
+            self._log(arrival)
+        return outcomes
+
+    def _settle(
+        self, arrival: Arrival, steps: dict[str, Step], failed: dict[str, Deferred | Refused], of: list[list[str]]
+    ) -> list[Outcome]:
+        """What is answered when some of a direct delivery failed."""
+        own: list[Outcome] = [
+            None if any(target not in failed for target in targets) else failed[targets[0]] for targets in of
+        ]
+        rest = set(failed)
+        if arrival.by_lmtp:
+            # the client keeps a recipient that got nothing; the rest of a half-served one is ours
+            rest = {t for targets, error in zip(of, own, strict=True) if error is None for t in targets if t in failed}
+        elif len(failed) == len(steps) and all(
+            isinstance(error, Refused) or error.condition in _FULL for error in failed.values()
+        ):
+            return own
+        if rest:
+            try:
+                self._inject(arrival, [steps[target] for target in rest])
+            except Deferred as error:
+                return [
+                    (own[n] or error) if any(target in rest for target in targets) else own[n]
+                    for n, targets in enumerate(of)
+                ]
+        return own if arrival.by_lmtp else [None] * len(of)
+
+    def _inject(self, arrival: Arrival, steps: Sequence[Step]) -> None:
+        content = [arrival.head, *arrival.pieces]
+        size = sum(map(len, content))
+        queued = QueuedEnvelope(
+            arrival.id,
+            arrival.envelope.return_path,
+            time.time(),
+            tuple(_target(step, arrival.envelope) for step in steps),
+            size,
+            size + sum(piece.count(b"\n") for piece in content),
+            dict(arrival.envelope.parameters),
+        )
+        self._queue.inject(queued, content)
+        maillog.queued(id=arrival.id, targets=len(steps))
+        ring(self._bell)
+
+    @staticmethod
+    def _log(arrival: Arrival) -> None:
+        maillog.accepted(
+            id=arrival.id,
+            return_path=arrival.envelope.return_path,
+            size=len(arrival.head) + sum(map(len, arrival.pieces)),
+            recipients=len(arrival.envelope.recipients),
+            client=arrival.client,
+            service=arrival.service,
+        )

@@ -1,0 +1,291 @@
+"""The queue runner: one process a host that works on accepted, undelivered mail.
+
+Where a target's mail goes is asked again at each attempt. What fails for now is tried again at growing
+intervals; what fails for good, or for longer than `queue.lifetime`, is held and visible, never dropped.
+A crash between a delivery and its record in queue.db repeats that delivery once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from directory.model import Condition, Deferred, InvalidAddress, Refused, canonical_address
+from gateway.config.settings import Settings
+from gateway.deliver.port import Courier, Outcome, Parcel
+from gateway.deliver.smtp import SmtpCourier
+from gateway.mail import trace
+from gateway.observe import maillog
+from gateway.observe.log import fields
+from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
+from gateway.queue.settings import QueueSettings
+from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
+from gateway.queue.wake import bell
+from gateway.route.plan import Later, Local, RemoteLmtp, Step
+from gateway.route.router import Router
+from gateway.service.network import dial
+
+LOOK_SECONDS = 60.0  # a lost wake-up costs this much
+RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
+_log = logging.getLogger("gatepost.queue")
+
+LocalDelivery = Callable[[Local, Sequence[bytes], str], Outcome]
+#: the courier to a smarthost (None) or to the gateway of that name; None when there is no way
+Couriers = Callable[[str | None], Courier | None]
+
+
+def host_and_port(text: str, default: int) -> tuple[str, int]:
+    """`host`, `host:port` or `[v6]:port`. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or (":" in host.strip("[]") and not host.endswith("]")):
+        return text.strip("[]"), default
+    return host.strip("[]"), int(port)
+
+
+class QueueRunner:
+    """Attempts and their outcomes; knows no process, socket or signal."""
+
+    def __init__(
+        self,
+        folder: QueueFolder,
+        state: QueueState,
+        router: Router,
+        deliver: LocalDelivery,
+        couriers: Couriers,
+        settings: QueueSettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._state, self._router = folder, state, router
+        self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
+        self._known = state.messages()
+        self._damaged: set[str] = set()
+
+    def look(self) -> None:
+        """Make rows for files that came in; drop rows whose file is gone."""
+        present = self._folder.ids()
+        for message in present - self._known - self._damaged:
+            try:
+                self._state.add(message, len(self._folder.read(message).targets), self._clock())
+                self._known.add(message)
+            except (Damaged, OSError) as error:
+                self._damaged.add(message)
+                _log.error("%s", fields(id=message, event="queue-file-damaged", detail=str(error)))
+        for message in self._known - present:
+            self._state.forget(message)
+            self._known.discard(message)
+
+    async def work(self) -> float | None:
+        """Attempt everything that is due; seconds until something is due again, None = nothing waits."""
+        self.look()
+        gate = asyncio.Semaphore(self._settings.concurrency)
+
+        async def one(message: str) -> None:
+            async with gate:
+                try:
+                    await self.attempt(message)
+                except Exception:
+                    # one message that trips us must not stop the others, nor be tried in a circle
+                    maillog.bug(where=f"queue {message}")
+                    self._postpone(message, Deferred(Condition.BUG))
+
+        while batch := self._state.due(self._clock(), 200):
+            await asyncio.gather(*(one(message) for message in batch))
+        following = self._state.next_due(self._clock())
+        return None if following is None else max(0.05, following - self._clock())
+
+    def _postpone(self, message: str, error: Deferred) -> None:
+        rows = [row for row in self._state.targets(message) if row.state == WAITING]
+        self._state.record(message, [self._after(row, error, self._clock()) for row in rows])
+
+    def _after(self, row: TargetRow, outcome: Outcome, arrival: float) -> TargetRow:
+        """The row of a target behind an attempt."""
+        now = self._clock()
+        if outcome is None:
+            return TargetRow(row.number, DONE, row.attempts + 1, 0.0, "")
+        if isinstance(outcome, Refused):
+            return TargetRow(row.number, HELD, row.attempts + 1, 0.0, str(outcome))
+        if now - arrival > self._settings.lifetime:
+            return TargetRow(row.number, HELD, row.attempts + 1, 0.0, f"given up: {outcome}")
+        wait = min(
+            self._settings.retry_first * self._settings.retry_factor ** min(row.attempts, 60), self._settings.retry_max
+        )
+        return TargetRow(row.number, WAITING, row.attempts + 1, now + wait, str(outcome))
+
+    async def attempt(self, message: str) -> None:
+        """One attempt at all targets of a message that are due."""
+        try:
+            envelope = self._folder.read(message)
+        except FileNotFoundError:
+            self._state.forget(message)
+            self._known.discard(message)
+            return
+        except (Damaged, OSError) as error:
+            self._postpone(message, Deferred(Condition.QUEUE_UNAVAILABLE, str(error)))
+            return
+        now = self._clock()
+        rows = [row for row in self._state.targets(message) if row.state == WAITING and row.due <= now]
+        finished = self._state.done_keys(message)
+        problems: dict[int, Deferred | Refused] = {}
+        wanted: dict[str, tuple[Step, str]] = {}
+        of: dict[int, list[str]] = {}
+        for row in rows:
+            target = envelope.targets[row.number]
+            path = envelope.return_path if target.return_path is None else target.return_path
+            try:
+                steps = self._steps(target, now)
+            except (Deferred, Refused) as error:
+                problems[row.number] = error
+                continue
+            of[row.number] = []
+            for step in steps:
+                key = hashlib.sha256(step.target.encode()).hexdigest()[:24]
+                of[row.number].append(key)
+                if key not in finished:
+                    own = path if step.return_path is None or not envelope.return_path else step.return_path
+                    wanted.setdefault(key, (step, own))
+        outcomes = await self._run(message, envelope, wanted)
+        after = []
+        for row in rows:
+            problem = problems.get(row.number)
+            failures = [problem] if problem is not None else [
+                outcome for key in of[row.number] if (outcome := outcomes.get(key)) is not None
+            ]  # fmt: skip
+            worst: Outcome = next((f for f in failures if isinstance(f, Deferred)), failures[0] if failures else None)
+            after.append(self._after(row, worst, envelope.arrival))
+            maillog.attempted(
+                id=message, recipient=envelope.targets[row.number].address, state=after[-1].state, reply=after[-1].reply
+            )
+        self._state.record(message, after)
+        if all(row.state == DONE for row in self._state.targets(message)):
+            self._folder.remove(message)
+            self._state.forget(message)
+            self._known.discard(message)
+
+    def _steps(self, target: Target, now: float) -> tuple[Step, ...]:
+        if target.account:
+            return (self._router.route_account(target.account, target.address, now),)
+        return self._router.route(target.address, now, outside=True).steps
+
+    async def _run(
+        self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str]]
+    ) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        away: dict[tuple[str | None, str], list[tuple[str, str]]] = {}
+        contents: dict[str, list[bytes]] = {}
+        loop = asyncio.get_running_loop()
+        for key, (step, path) in wanted.items():
+            if isinstance(step, Local):
+                if path not in contents:
+                    contents[path] = [trace.return_path(path), *self._folder.content(message)]
+                content = contents[path]
+                outcomes[key] = await loop.run_in_executor(None, self._deliver, step, content, message)
+                if outcomes[key] is None:
+                    self._state.step_done(message, [key])
+            elif isinstance(step, Later):
+                outcomes[key] = step.reason
+            else:
+                host = step.host if isinstance(step, RemoteLmtp) else None
+                away.setdefault((host, path), []).append((key, step.recipient))
+        for (host, path), recipients in away.items():
+            for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
+                some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
+                results = await self._send(message, envelope, host, path, [wire_address(r) for _, r in some])
+                outcomes.update(zip((key for key, _ in some), results, strict=True))
+                self._state.step_done(message, [key for key, _ in some if outcomes[key] is None])
+        return outcomes
+
+    async def _send(
+        self, message: str, envelope: QueuedEnvelope, host: str | None, path: str, recipients: list[str]
+    ) -> list[Outcome]:
+        courier = self._couriers(host)
+        if courier is None:
+            return [Deferred(Condition.NO_ROUTE, "relay.smarthost is not set")] * len(recipients)
+        parcel = Parcel(path, tuple(recipients), lambda: self._folder.content(message), envelope.crlf)
+        return await courier.deliver(parcel)
+
+
+def wire_address(address: str) -> str:
+    """An address with its domain as A-labels, so that SMTPUTF8 is needed only for its local part."""
+    try:
+        return f"{address.rpartition('@')[0]}@{canonical_address(address).domain}"
+    except InvalidAddress:
+        return address
+
+
+def _couriers(settings: Settings) -> Couriers:
+    queue = settings.queue
+
+    def courier(host: str | None) -> Courier | None:
+        name = host or settings.relay.smarthost
+        if not name:
+            return None
+        target, port = host_and_port(name, queue.lmtp_port if host else 25)
+        return SmtpCourier(
+            dial,
+            target,
+            port,
+            settings.hostname,
+            connect_timeout=queue.connect_timeout,
+            reply_timeout=queue.reply_timeout,
+            lmtp=host is not None,
+        )
+
+    return courier
+
+
+def run(settings: Settings) -> None:
+    """The process's life. Holds `queue.lock`, so that no second runner works on the same queue."""
+    from gateway.service.accept import deliver
+    from gateway.service.worker import make_host
+
+    state_dir = Path(settings.state_dir)
+    lock = os.open(state_dir / "queue.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    async def main() -> None:
+        loop, stop, rung = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        host = make_host(settings, settings.workers)
+        sock = bell(Path(settings.run_dir) / "queue.sock")
+        loop.add_reader(sock, _heard, sock, rung)
+        host.queue.clean()
+        runner = QueueRunner(
+            host.queue,
+            QueueState(state_dir / "queue.db"),
+            host.router,
+            lambda step, content, message: deliver(host.stores, host.grace, step, content, message),
+            _couriers(settings),
+            settings.queue,
+        )
+        stopped = asyncio.ensure_future(stop.wait())
+        while not stop.is_set():
+            rung.clear()
+            worked = asyncio.ensure_future(runner.work())
+            await asyncio.wait((worked, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not worked.done():
+                worked.cancel()
+                break
+            pause = min(worked.result() or LOOK_SECONDS, LOOK_SECONDS)
+            ringing = asyncio.ensure_future(rung.wait())
+            await asyncio.wait((ringing, stopped), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            ringing.cancel()
+
+    asyncio.run(main())
+
+
+def _heard(sock: socket.socket, rung: asyncio.Event) -> None:
+    try:
+        while sock.recv(16):
+            pass
+    except OSError:
+        pass
+    rung.set()

@@ -1,0 +1,131 @@
+"""Taking responsibility: direct delivery, half failures, over quota, LMTP; the queue is real, the stores obey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
+from gateway.mail.envelope import Envelope, EnvelopeRecipient
+from gateway.queue.file import QueueFolder
+from gateway.queue.grace import QuotaGrace
+from gateway.queue.settings import QueueSettings
+from gateway.route.plan import Later, Local, Plan, Remote, Step
+from gateway.service.accept import Acceptance, Arrival
+
+TROUBLE = Deferred(Condition.STORE_UNAVAILABLE)
+FULL = Refused(Condition.MAILBOX_FULL)
+
+
+class Stores:
+    """Takes everything but what it is told not to."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, Deferred | Refused] = {}
+        self.delivered: list[tuple[str, bytes]] = []
+        self.repository = self
+        self.used = 0
+
+    def deliver(
+        self, holder: MailboxHolder, pieces: Iterable[bytes], size: int, crlf: int, recipient: str
+    ) -> tuple[int, int]:
+        if holder.id in self.problems:
+            raise self.problems[holder.id]
+        content = b"".join(pieces)
+        assert (size, crlf) == (len(content), len(content.replace(b"\n", b"\r\n")))
+        self.delivered.append((holder.id, content))
+        return len(self.delivered), 1
+
+    def account(self, account: str) -> object:
+        return SimpleNamespace(used_bytes=self.used, used_messages=0)
+
+
+def local(name: str, return_path: str | None = None, quota: int | None = None) -> Local:
+    return Local(Account(id=name, dn=name, quota=quota), f"{name}@example.com", return_path)
+
+
+class Desk:
+    def __init__(self, folder: Path, settings: QueueSettings | None = None) -> None:
+        self.stores = Stores()
+        self.queue = QueueFolder(folder / "queue", settings or QueueSettings())
+        self.grace = QuotaGrace(folder / "grace.db", 100)
+        self.acceptance = Acceptance(self.stores, self.queue, self.grace, folder / "none")  # type: ignore[arg-type]
+
+    def take(self, *recipients: tuple[Step, ...], by_lmtp: bool = False, return_path: str = "a@b.example") -> list[str]:
+        envelope = Envelope(return_path, {}, [EnvelopeRecipient("x", Plan(steps)) for steps in recipients])
+        arrival = Arrival("id1", envelope, b"Received: x\n", [b"Subject: y\n\n", b"z\n"], "::1", "mx", by_lmtp)
+        outcomes = self.acceptance.take(arrival)
+        return [str(o.condition.code) if o is not None else "ok" for o in outcomes]
+
+    def queued(self) -> list[str]:
+        return [t.address.partition("@")[0] for m in self.queue.ids() for t in self.queue.read(m).targets]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_direct_delivery_needs_no_queue_file(desk: Desk) -> None:
+    assert desk.take((local("ann"),), (local("bob", "list-bounces@x"), local("ann"))) == ["ok", "ok"]
+    rest = b"Received: x\nSubject: y\n\nz\n"
+    assert desk.stores.delivered == [
+        ("ann", b"Return-Path: <a@b.example>\n" + rest), ("bob", b"Return-Path: <list-bounces@x>\n" + rest),
+    ]  # fmt: skip
+    assert desk.queued() == []
+
+
+def test_a_report_stays_a_report(desk: Desk) -> None:
+    desk.take((local("bob", "list-bounces@x"),), return_path="")
+    assert desk.stores.delivered[0][1].startswith(b"Return-Path: <>\n")
+
+
+@pytest.mark.parametrize("other", [Remote("out@far.example"), Later("out@example.com", "", TROUBLE)])
+def test_anything_else_is_queued_whole(desk: Desk, other: Step) -> None:
+    assert desk.take((local("ann"), other)) == ["ok"]
+    assert desk.stores.delivered == []
+    assert desk.queued() == ["ann", "out"]
+
+
+def test_half_a_failure_goes_to_the_queue(desk: Desk) -> None:
+    desk.stores.problems = {"bob": TROUBLE, "cat": FULL}
+    assert desk.take((local("ann"),), (local("bob"),), (local("cat"),)) == ["ok"] * 3
+    assert sorted(desk.queued()) == ["bob", "cat"]
+
+
+def test_store_trouble_alone_goes_to_the_queue_and_only_without_it_is_it_451(tmp_path: Path, desk: Desk) -> None:
+    desk.stores.problems = {"bob": TROUBLE}
+    assert desk.take((local("bob"),)) == ["ok"]
+    assert desk.queued() == ["bob"]
+    full = Desk(tmp_path / "full", QueueSettings(max_messages=0)) if (tmp_path / "full").mkdir() is None else desk
+    full.stores.problems = {"bob": TROUBLE}
+    assert full.take((local("bob"),)) == ["451"]
+    assert full.take((local("ann"),), (local("bob"),)) == ["ok", "451"]
+
+
+def test_over_quota_is_answered_in_the_session(desk: Desk) -> None:
+    desk.stores.problems = {"ann": FULL}
+    assert desk.take((local("ann"),)) == ["452"]
+    assert isinstance(desk.grace.full("ann", 1e12), Refused)
+    assert desk.queued() == []
+    desk.stores.problems = {}
+    assert desk.take((local("ann"),)) == ["ok"]
+    assert isinstance(desk.grace.full("ann", 1e12), Deferred)
+
+
+def test_full_mailbox_is_answered_at_rcpt(desk: Desk) -> None:
+    desk.stores.used = 100
+    desk.acceptance.check_room(Plan((local("ann", quota=101),)))
+    desk.acceptance.check_room(Plan((local("ann", quota=100), local("bob"))))
+    with pytest.raises(Deferred) as caught:
+        desk.acceptance.check_room(Plan((local("ann", quota=100),)))
+    assert caught.value.condition.code == 452
+
+
+def test_lmtp_answers_for_each_recipient_and_queues_nothing(desk: Desk) -> None:
+    desk.stores.problems = {"bob": TROUBLE, "cat": FULL}
+    assert desk.take((local("ann"),), (local("bob"),), (local("cat"),), by_lmtp=True) == ["ok", "451", "452"]
+    assert desk.queued() == []

@@ -74,10 +74,11 @@ def test_curl_reads_inbox(demo: RunningDemo) -> None:
 def test_a_new_address_is_live_at_once(demo: RunningDemo) -> None:
     facts = demo.facts["directory"]
     server = ldap3.Server(facts["uri"], get_info=ldap3.NONE)
-    with ldap3.Connection(server, facts["admin_dn"], facts["admin_password"], auto_bind=True) as connection:
-        connection.modify(
-            f"uid=jane,ou=people,{facts['base']}", {"gatepostAddress": [(ldap3.MODIFY_ADD, ["fresh@example.com"])]}
-        )
+    connection = ldap3.Connection(server, facts["admin_dn"], facts["admin_password"], auto_bind=True)
+    connection.modify(
+        f"uid=jane,ou=people,{facts['base']}", {"gatepostAddress": [(ldap3.MODIFY_ADD, ["fresh@example.com"])]}
+    )
+    connection.unbind()
     begin = time.monotonic()
     while True:
         with smtplib.SMTP("127.0.0.1", demo.port("mx"), timeout=20) as client:

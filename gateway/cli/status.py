@@ -11,6 +11,7 @@ import msgspec
 from directory.model import Deferred
 from directory.replica import ReplicaReader
 from gateway.config.load import ConfigurationError, load
+from gateway.queue.state import counts
 
 
 @click.command(name="status")
@@ -39,13 +40,19 @@ def command(path: Path, as_json: bool) -> None:
         raise SystemExit(1) from None
     age = time.time() - freshness.fresh_at
     final = freshness.absence_is_final(time.time())
+    try:
+        queue = counts(Path(settings.state_dir) / "queue.db")
+    except Deferred as error:
+        click.echo(f"queue: {error.detail}", err=True)
+        raise SystemExit(1) from None
     facts = {
         "directory": {
             "complete": freshness.complete,
             "age_seconds": round(age, 1),
             "braked": freshness.braked,
             "ok": final,
-        }
+        },
+        "queue": queue,
     }
     if as_json:
         click.echo(msgspec.json.encode(facts).decode())
@@ -54,4 +61,5 @@ def command(path: Path, as_json: bool) -> None:
             f"directory  {'ok' if final else 'NOT OK'}  copy is {age:.0f} s old"
             f"{'' if freshness.complete else ', incomplete'}{', ' + freshness.braked if freshness.braked else ''}"
         )
+        click.echo(f"queue      {queue['waiting']} new, {queue['deferred']} deferred, {queue['held']} held")
     raise SystemExit(0 if final else 1)

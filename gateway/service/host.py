@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from directory.port import Authenticator, Directory
 from gateway.config.settings import Settings
+from gateway.filters.port import ContentCheck
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
@@ -32,6 +33,7 @@ class Host:
     queue: QueueFolder
     grace: QuotaGrace
     acceptance: Acceptance
+    checks: tuple[ContentCheck, ...]
 
     async def in_pool(self, work: Callable[[], T]) -> T:
         """Run `work` in the file pool."""

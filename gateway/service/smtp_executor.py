@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from directory.model import Deferred, Refused
 from gateway.files.names import unique_name
+from gateway.filters.hops import header_of
+from gateway.filters.port import Facts, run
 from gateway.mail import trace
 from gateway.observe import maillog
 from gateway.route.plan import Plan
@@ -15,6 +17,8 @@ from gateway.service.host import Host
 from gateway.smtp.requests import Accept, DropSpool, Spool, VerifyRecipient
 from gateway.smtp.session import Session
 from gateway.smtp.settings import Role
+
+CHECK_SECONDS = 60.0  # for all content checks together
 
 
 class SmtpExecutor:
@@ -51,9 +55,12 @@ class SmtpExecutor:
     async def _accept(self, request: Accept) -> list[Outcome]:
         pieces = [*self._spooled, *request.pieces]
         self._spooled = []
-        return await self._host.in_pool(lambda: self._deliver(request, pieces))
+        session = self._session
+        facts = Facts(request.envelope, header_of(pieces), session.client.address, session.role.value, session.hostname)
+        verdict = await run(self._host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
+        return await self._host.in_pool(lambda: self._deliver(request, pieces, b"".join(verdict.header_lines)))
 
-    def _deliver(self, request: Accept, pieces: Sequence[bytes]) -> list[Outcome]:
+    def _deliver(self, request: Accept, pieces: Sequence[bytes], lines: bytes) -> list[Outcome]:
         session, envelope = self._session, request.envelope
         message_id = unique_name("x")[:-2]
         single = envelope.recipients[0].address if len(envelope.recipients) == 1 else None
@@ -71,7 +78,7 @@ class SmtpExecutor:
             Arrival(
                 message_id,
                 envelope,
-                head,
+                head + lines,
                 pieces,
                 session.client.address,
                 session.role.value,

@@ -18,6 +18,7 @@ from directory.profile import Profile
 from directory.replica import ReplicaReader
 from directory.view import View
 from gateway.config.settings import Listener, Settings
+from gateway.filters.hops import HopCheck
 from gateway.imap.commands import COMMANDS
 from gateway.imap.session import Session as ImapSession
 from gateway.observe.log import fields
@@ -82,6 +83,7 @@ def make_host(settings: Settings, number: int) -> Host:
         queue,
         grace,
         Acceptance(stores, queue, grace, Path(settings.run_dir) / "queue.sock"),
+        (HopCheck(settings.smtp.max_hops),),
     )
 
 

@@ -54,6 +54,8 @@ class SmtpExecutor:
 
     async def _accept(self, request: Accept) -> list[Outcome]:
         pieces = [*self._spooled, *request.pieces]
+        if pieces:
+            pieces[0] = trace.without_return_path(pieces[0])
         self._spooled = []
         session = self._session
         facts = Facts(request.envelope, header_of(pieces), session.client.address, session.role.value, session.hostname)

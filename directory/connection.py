@@ -7,7 +7,11 @@ read, no alias dereference (slapd refuses syncrepl with it), referrals never cha
 from __future__ import annotations
 
 import math
+import socket
 import ssl
+import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -53,13 +57,67 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     tls: Tls = Tls()
     timeout: Timeout = Timeout()
     page_size: int = 500
+    #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp
+    track: str = "auto"
+    #: seconds between comparisons of all ids, which find deletions that were missed
+    compare_seconds: float = 900.0
+
+    @property
+    def scope(self) -> str:
+        """What is followed, as text: a cookie is only valid within it."""
+        return f"{self.source} {self.base} {self.profile}"
+
+
+#: a server that did not answer is tried last for so long
+AVOID_SECONDS = 60.0
+
+
+def close(connection: ldap3.Connection | None) -> None:
+    """Close a connection in whatever state it is."""
+    if connection is None:
+        return
+    try:
+        connection.unbind()
+    except (LDAPException, OSError):
+        pass
+
+
+def _keep_alive(connection: ldap3.Connection) -> None:
+    """A peer that vanished without a word is noticed by the kernel within ten seconds."""
+    sock = connection.socket
+    if isinstance(sock, socket.socket) and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 4), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 2)):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Servers:
-    """Opens connections to the first server that answers."""
+    """Opens connections to the first server that answers. Thread-safe."""
 
-    def __init__(self, settings: DirectorySettings) -> None:
+    def __init__(self, settings: DirectorySettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
+        self._avoid: dict[str, float] = {}
+        self._urls: weakref.WeakKeyDictionary[ldap3.Connection, str] = weakref.WeakKeyDictionary()
+
+    def url_of(self, connection: ldap3.Connection) -> str:
+        """The server that a connection made here goes to."""
+        return self._urls.get(connection, "")
+
+    def _order(self) -> list[str]:
+        now = self._clock()
+        return sorted(self._settings.servers, key=lambda url: self._avoid.get(url, 0.0) > now)
+
+    def should_return(self, url: str) -> bool:
+        """True when `url` is not the preferred server and the preferred one answers again."""
+        first = self._settings.servers[0]
+        if url == first or self._avoid.get(first, 0.0) > self._clock():
+            return False
+        try:
+            close(self.open(url=first, timeout=self._settings.timeout.connect))
+        except Deferred:
+            return False
+        return True
 
     def _server(self, url: str) -> ldap3.Server:
         parts = urlsplit(url)
@@ -103,10 +161,13 @@ class Servers:
         password: str | None = None,
         bind: bool = True,
         patient: bool = False,
+        timeout: float | None = None,
+        url: str = "",
     ) -> ldap3.Connection:
         """A connection to the first server that answers, bound as the service account unless told otherwise.
 
-        `patient`: no time limit on answers, for a search that never ends.
+        `patient`: no time limit on answers, for a search that never ends; `timeout`: another limit than
+        `directory.timeout.op`; `url`: this server and no other.
 
         Raises Deferred when no server answers or the service bind is refused.
         """
@@ -119,32 +180,40 @@ class Servers:
                 "password": password if password is not None else self.service_password(),
             }
         reasons = []
-        for url in self._settings.servers:
+        wanted = [url] if url else self._order()
+        limit = timeout if timeout is not None else self._settings.timeout.op
+        for candidate in wanted:
             try:
                 connection = ldap3.Connection(
-                    self._server(url),
+                    self._server(candidate),
                     client_strategy=strategy,  # type: ignore[arg-type]
                     auto_referrals=False,
                     check_names=False,
                     raise_exceptions=False,
-                    receive_timeout=None if patient else math.ceil(self._settings.timeout.op),
+                    receive_timeout=None if patient else math.ceil(limit),
                     return_empty_attributes=False,
                     **options,
                 )
                 connection.open()
-                if self._settings.tls.starttls and not url.startswith("ldaps"):
+                if self._settings.tls.starttls and not candidate.startswith("ldaps"):
                     connection.start_tls()
                 if bind:
                     connection.bind()
                     if not connection.bound:
                         result = connection.result or {}
                         reasons.append(
-                            f"{url}: bind as {options.get('user', 'EXTERNAL')}: {result.get('description', 'refused')}"
+                            f"{candidate}: bind as {options.get('user', 'EXTERNAL')}: {result.get('description', 'refused')}"
                         )
-                        connection.unbind()
+                        close(connection)
+                        self._avoid[candidate] = self._clock() + AVOID_SECONDS
                         continue
             except (LDAPException, OSError) as error:
-                reasons.append(f"{url}: {error}")
+                reasons.append(f"{candidate}: {error}")
+                self._avoid[candidate] = self._clock() + AVOID_SECONDS
                 continue
+            self._avoid.pop(candidate, None)
+            self._urls[connection] = candidate
+            if patient:
+                _keep_alive(connection)
             return connection
         raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "; ".join(reasons) or "directory.servers is empty")

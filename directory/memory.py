@@ -17,6 +17,7 @@ class MemorySource:
         self._entries: dict[str, RawEntry] = {}
         self._index: dict[tuple[str, str], dict[str, None]] = {}
         self._generation = 0
+        self.held_ids: set[str] = set()
         self.state = Freshness(complete=True, fresh_at=float("inf"))
         for raw in entries:
             self.put(raw)
@@ -51,6 +52,9 @@ class MemorySource:
 
     def freshness(self) -> Freshness:
         return self.state
+
+    def held(self, entry_id: str) -> bool:
+        return entry_id in self.held_ids
 
     def get(self, entry_id: str) -> RawEntry | None:
         return self._entries.get(entry_id)

@@ -24,6 +24,8 @@ class Freshness:
     fresh_at: float
     #: why absence proves nothing at the moment: the deletion brake, in words for an operator; "" = it does
     braked: str = ""
+    #: why the copy is not being updated now, in words for an operator; "" = it is
+    trouble: str = ""
 
     def absence_is_final(self, now: float) -> bool:
         """True when "not in the copy" means "not in the directory"."""
@@ -64,6 +66,11 @@ class Directory(Protocol):
 
         Raises ValueError for a filter that cannot be parsed.
         """
+        ...
+
+    def is_held(self, entry_id: str) -> bool:
+        """True when the directory no longer shows the entry but the deletion brake keeps it: routing and
+        login answer "not now" for it."""
         ...
 
     def change_mark(self, entry_id: str) -> str:

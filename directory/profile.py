@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import dataclasses
+import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ KINDS: dict[str, type[Entry]] = {
     "service": ServiceAccount,
     "group": Group,
 }
+
+VERSION = 1  #: raise it when the same profile gives other index keys than before
 
 Reader = Callable[[RawEntry], Any]
 
@@ -124,6 +127,7 @@ class Keys:
     logins: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    kind: str | None = None
 
 
 class Profile:
@@ -132,6 +136,8 @@ class Profile:
     def __init__(self, data: dict[str, Any], where: str) -> None:
         self.name = str(data.get("profile", where))
         self.id_attribute = str(data.get("id", "entryUUID")).lower()
+        self.fingerprint = hashlib.sha256(f"{VERSION}{data!r}".encode()).hexdigest().encode()
+        self.static_domains: tuple[str, ...] = ()
         own = data.get("attributes") == "gatepost"
         kinds = []
         for name, cls in KINDS.items():
@@ -230,10 +236,10 @@ class Profile:
             return Keys()
         addresses: tuple[str, ...] = getattr(entry, "addresses", ())
         if isinstance(entry, Domain):
-            return Keys(domains=(entry.name, *entry.aliases))
+            return Keys(domains=(entry.name, *entry.aliases), kind="domain")
         logins = tuple(dict.fromkeys(text.casefold() for text in getattr(entry, "logins", ())))
         members = (*getattr(entry, "members", ()), *getattr(entry, "unique_members", ()))
-        return Keys(addresses, logins, (), tuple(members))
+        return Keys(addresses, logins, (), tuple(members), self.kind(raw))
 
 
 def _status(value: str | None) -> str:

@@ -25,6 +25,10 @@ class RawSource(Protocol):
     def generation(self) -> int: ...
     def freshness(self) -> Freshness: ...
     def get(self, entry_id: str) -> RawEntry | None: ...
+    def held(self, entry_id: str) -> bool:
+        """True for an entry that only the deletion brake keeps."""
+        ...
+
     def ids(self, index: str, key: str) -> tuple[str, ...]:
         """Entry ids under `key` of index address, login, domain, dn or member."""
         ...
@@ -127,6 +131,9 @@ class View:
                 entry = self._entry(raw.id)
                 if entry is not None:
                     yield entry
+
+    def is_held(self, entry_id: str) -> bool:
+        return self._source.held(entry_id)
 
     def change_mark(self, entry_id: str) -> str:
         self._check()

@@ -202,6 +202,8 @@ class Walk:
             self.say(f"{entry.dn} has no mailbox, passed over")
 
     def _check_status(self, entry: Recipient) -> None:
+        if self._directory.is_held(entry.id):
+            raise Deferred(Condition.DIRECTORY_STALE, f"{entry.dn} is held by the deletion brake")
         if entry.status == "closed" or (entry.expires is not None and entry.expires <= self._now):
             raise Refused(Condition.ACCOUNT_CLOSED, entry.dn)
         if entry.status not in ("active", "noaccess"):

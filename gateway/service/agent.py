@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,17 +15,16 @@ import msgspec
 
 from directory.authenticator import BindAuthenticator
 from directory.connection import Servers
+from directory.follow import Follower
 from directory.model import Condition, Deferred, Refused
 from directory.profile import Profile
 from directory.replica import ReplicaWriter
-from directory.tracker.port import Changed, Event, Refreshed
-from directory.tracker.syncrepl import StaleCookie, SyncreplTracker
+from directory.tracker.choose import tracker_for
 from directory.view import View
 from gateway.config.settings import Settings
 from gateway.observe.log import fields
 from gateway.service.agent_protocol import MAX_LINE, Answer, Request
 
-RETRY_SECONDS = 1.0
 _log = logging.getLogger("gatepost.agent")
 
 
@@ -37,8 +35,8 @@ class Agent:
         self._settings = settings
         profile = Profile.load(settings.directory.profile)
         self._servers = Servers(settings.directory)
-        self._tracker = SyncreplTracker(settings.directory, self._servers)
-        self.writer = ReplicaWriter(Path(settings.state_dir) / "replica", profile)
+        self._tracker = tracker_for(settings.directory, self._servers, profile)
+        self.writer = ReplicaWriter(Path(settings.state_dir) / "replica", profile, scope=settings.directory.scope)
         view = View(self.writer.reader(), profile, settings.defaults)
         self._authenticator = BindAuthenticator(view, self._servers)
         self._auth_lock = threading.Lock()
@@ -47,35 +45,11 @@ class Agent:
 
     def track(self) -> None:
         """Follow the directory until stopped; runs in its own thread."""
-        while not self._stopping.is_set():
-            cookie = self.writer.cookie()
-            try:
-                try:
-                    for event in self._tracker.events(cookie):
-                        self._apply(event)
-                except StaleCookie as stale:
-                    _log.info("%s", fields(event="refresh", reason=str(stale)))
-                    for event in self._tracker.events(None):
-                        self._apply(event)
-            except Deferred as error:
-                _log.warning("%s", fields(event="directory-lost", detail=error.detail))
-            except Exception:
-                _log.exception("%s", fields(event="bug", where="tracker"))
-            self._stopping.wait(RETRY_SECONDS)
+        Follower(self._tracker, self.writer, self._report).run(self._stopping)
 
-    def _apply(self, event: Event) -> None:
-        now = time.time()
-        if isinstance(event, Refreshed):
-            deleted = set(event.deleted)
-            if event.present is not None:
-                deleted |= self.writer.ids() - event.present
-            self.writer.apply(event.changed, deleted, event.cookie, now, complete=True)
-            _log.info("%s", fields(event="refreshed", changed=len(event.changed), deleted=len(deleted)))
-        elif isinstance(event, Changed):
-            put = [event.entry] if event.entry is not None else []
-            self.writer.apply(put, [] if event.entry is not None else [event.id], event.cookie, now)
-        else:
-            self.writer.apply((), (), None, now)
+    @staticmethod
+    def _report(level: int, event: str, *, exc_info: BaseException | None = None, **facts: object) -> None:
+        _log.log(level, "%s", fields(event=event, **facts), exc_info=exc_info)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One worker's connection."""

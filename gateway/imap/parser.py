@@ -6,6 +6,7 @@ import re
 
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_PATTERN = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
 _SET = re.compile(rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*")
 MAX_NUMBER = 0xFFFFFFFF
@@ -76,6 +77,12 @@ class Parser:
     def astring(self) -> bytes:
         if self._at < len(self._text) and self._text[self._at] != 0x22:
             return self._match(_ASTRING, "string")[0]
+        return self.string()
+
+    def pattern(self) -> bytes:
+        """list-mailbox: an astring in which `%` and `*` may stand"""
+        if self._at < len(self._text) and self._text[self._at] != 0x22:
+            return self._match(_PATTERN, "mailbox pattern")[0]
         return self.string()
 
     def number(self) -> int:

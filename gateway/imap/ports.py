@@ -22,6 +22,28 @@ class OpenMailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class ListMailboxes:
+    """Names of all mailboxes of the account. Answer: tuple of str."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Figures of a mailbox without selecting it. Answer: `Figures`, None when there is none of that name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What STATUS tells."""
+
+    messages: int
+    unseen: int
+    uidnext: int
+    uidvalidity: int
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """The stored octets of a message. Answer: bytes, None when it is gone."""
 

@@ -36,16 +36,18 @@ class CommandFacts:
     name: bytes
     run: Run
     states: frozenset[State]
+    #: announced while this command is registered, "" for those of the base protocol
+    capability: str = ""
 
 
 COMMANDS: dict[bytes, CommandFacts] = {}
 
 
-def command(name: str, *, states: frozenset[State]) -> Callable[[Run], Run]:
+def command(name: str, *, states: frozenset[State], capability: str = "") -> Callable[[Run], Run]:
     """Register a command. Its generator returns the text of the tagged OK."""
 
     def register(run: Run) -> Run:
-        COMMANDS[name.encode()] = CommandFacts(name.encode(), run, states)
+        COMMANDS[name.encode()] = CommandFacts(name.encode(), run, states, capability)
         return run
 
     return register

@@ -8,12 +8,13 @@ from directory.model import Condition, Deferred, Refused
 from directory.port import Login
 from gateway.ask import Dialogue
 from gateway.imap.framing import Command, Framing, TooLong, WantsLiteral
+from gateway.imap.names import BadName
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Opened
 from gateway.imap.registry import COMMANDS, State
 from gateway.imap.settings import ImapSettings
 
-CAPABILITIES = "IMAP4rev1 LITERAL+"
+BASE_CAPABILITIES = ("IMAP4rev1", "LITERAL+")
 _RESPONSE_CODES = {
     Condition.AUTHENTICATION_FAILED: "[AUTHENTICATIONFAILED] ",
     Condition.MAILBOX_FULL: "[OVERQUOTA] ",
@@ -53,9 +54,10 @@ class Session:
 
     def capability(self) -> str:
         """The capability list as it holds now."""
+        announced = {facts.capability for facts in COMMANDS.values() if facts.capability}
         if self.login is None and not (self.tls or self.plaintext_auth):
-            return f"{CAPABILITIES} LOGINDISABLED"
-        return CAPABILITIES
+            announced.add("LOGINDISABLED")
+        return " ".join((*BASE_CAPABILITIES, *sorted(announced)))
 
     def greeting(self) -> bytes:
         return f"* OK [CAPABILITY {self.capability()}] {self.hostname} Gatepost ready\r\n".encode()
@@ -105,6 +107,8 @@ class Session:
             yield tag + b" OK " + (text or f"{name.decode()} completed").encode() + b"\r\n"
         except BadCommand as error:
             yield from self._bad(tag, str(error))
+        except BadName as error:
+            yield tag + b" NO [CANNOT] " + str(error).encode() + b"\r\n"
         except No as error:
             yield tag + b" NO " + str(error).encode("utf-8") + b"\r\n"
         except Deferred as error:

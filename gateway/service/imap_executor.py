@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from directory.port import Login
-from gateway.imap.ports import Authenticate, Body, Message, Opened, OpenMailbox
+from gateway.imap.ports import Authenticate, Body, Figures, ListMailboxes, Message, Opened, OpenMailbox, Status
 from gateway.imap.session import Session
 from gateway.observe import maillog
 from gateway.service.host import Host
@@ -62,6 +62,27 @@ class ImapExecutor:
         messages = [Message(m.uid, (), m.crlf, m.internaldate, m.modseq) for m in rows]
         return Opened(row.name, row.uidvalidity, row.uidnext, row.highestmodseq, request.read_only, messages)
 
+    async def _list(self, _: ListMailboxes) -> tuple[str, ...]:
+        holder = self._holder()
+        return await self._host.in_pool(lambda: self._names(holder))
+
+    def _names(self, holder: MailboxHolder) -> tuple[str, ...]:
+        self._host.stores.open(holder)
+        return tuple(row.name for row in self._host.stores.repository.mailboxes(holder.id))
+
+    async def _status(self, request: Status) -> Figures | None:
+        holder = self._holder()
+        return await self._host.in_pool(lambda: self._figures(holder, request.name))
+
+    def _figures(self, holder: MailboxHolder, name: str) -> Figures | None:
+        self._host.stores.open(holder)
+        row = self._host.stores.repository.mailbox(holder.id, name)
+        if row is None:
+            return None
+        rows = self._host.stores.repository.messages(holder.id, row.id)
+        unseen = sum("S" not in message.flags for message in rows)
+        return Figures(len(rows), unseen, row.uidnext, row.uidvalidity)
+
     async def _body(self, request: Body) -> bytes | None:
         assert self._session.login is not None
         account, row = self._session.login.account, self._rows.get(request.uid)
@@ -77,4 +98,6 @@ _EXECUTE: dict[type, Callable[..., Awaitable[object]]] = {
     Authenticate: ImapExecutor._authenticate,
     OpenMailbox: ImapExecutor._open_mailbox,
     Body: ImapExecutor._body,
+    ListMailboxes: ImapExecutor._list,
+    Status: ImapExecutor._status,
 }

@@ -1,6 +1,18 @@
 """The commands, one file each."""
 
-from gateway.imap.commands import capability, fetch, login, logout, noop, select  # noqa: F401
+from gateway.imap.commands import (  # noqa: F401
+    capability,
+    close,
+    fetch,
+    identity,
+    listing,
+    login,
+    logout,
+    namespace,
+    noop,
+    select,
+    status,
+)
 from gateway.imap.registry import COMMANDS
 
 __all__ = ["COMMANDS"]

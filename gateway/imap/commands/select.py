@@ -1,6 +1,7 @@
 """SELECT and EXAMINE (RFC 9051 6.3.2, 6.3.3)."""
 
 from gateway.ask import Ask, Dialogue
+from gateway.imap.names import mailbox_name
 from gateway.imap.parser import Parser
 from gateway.imap.ports import OpenMailbox
 from gateway.imap.registry import AUTHENTICATED, command
@@ -11,10 +12,10 @@ FLAGS = r"\Answered \Flagged \Deleted \Seen \Draft"
 
 def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     arguments.space()
-    name = arguments.astring().decode("utf-8", "replace")
+    name = mailbox_name(arguments.astring())
     arguments.end()
     session.selected = None
-    opened = yield Ask(OpenMailbox("INBOX" if name.upper() == "INBOX" else name, read_only))
+    opened = yield Ask(OpenMailbox(name, read_only))
     if opened is None:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened

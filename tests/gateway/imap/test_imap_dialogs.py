@@ -1,0 +1,102 @@
+"""Transcripts over the core with an in-memory port, and what any octets may do to it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from directory.port import Login
+from gateway.ask import Ask
+from gateway.imap import commands, names
+from gateway.imap.ports import Authenticate, Figures, ListMailboxes, Opened, OpenMailbox, Status
+from gateway.imap.session import Session
+from gateway.imap.settings import ImapSettings
+
+MAILBOXES = {"INBOX": 1, "Work/Ärzte": 2, "Work": 3}
+LOGIN = b"1 LOGIN jane secret\r\n"
+assert commands.COMMANDS
+
+
+def answer(request: object) -> object:
+    if isinstance(request, Authenticate):
+        return Login("id:jane", "test")
+    if isinstance(request, ListMailboxes):
+        return tuple(MAILBOXES)
+    if isinstance(request, Status):
+        return Figures(3, 2, 9, 77) if request.name in MAILBOXES else None
+    if isinstance(request, OpenMailbox):
+        return Opened(request.name, 77, 9, 5, request.read_only) if request.name in MAILBOXES else None
+    raise AssertionError(request)
+
+
+def talk(*chunks: bytes) -> bytes:
+    session = Session(ImapSettings(), "mail.example", "192.0.2.1", tls="TLSv1.3")
+    out = b""
+    for chunk in chunks:
+        session.receive(chunk)
+        while not session.closing and (dialogue := session.next_dialogue()) is not None:
+            reply: object = None
+            while True:
+                try:
+                    step = dialogue.send(reply)
+                except StopIteration:
+                    break
+                reply = answer(step.request) if isinstance(step, Ask) else None
+                out += b"" if isinstance(step, Ask) else step
+    return out
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        (b"2 NAMESPACE\r\n", b'* NAMESPACE (("" "/")) NIL NIL\r\n2 OK NAMESPACE completed\r\n'),
+        (b"2 NAMESPACE x\r\n", b"2 BAD "),
+        (b'2 ID ("name" "x" "os" NIL)\r\n', b'* ID ("name" "Gatepost")\r\n2 OK '),
+        (b"2 ID NIL\r\n", b'* ID ("name" "Gatepost")\r\n2 OK '),
+        (b'2 ID ("name")\r\n', b"2 BAD "),
+        (b"2 ID (" + b" ".join([b'"a" "b"'] * 31) + b")\r\n", b"2 BAD too many"),
+        (b"2 UNSELECT\r\n", b"2 BAD not allowed when authenticated"),
+        (b"2 SELECT INBOX\r\n3 UNSELECT\r\n4 CHECK\r\n", b"3 OK UNSELECT completed\r\n4 BAD not allowed"),
+        (
+            b"2 SELECT INBOX\r\n3 CHECK\r\n4 CLOSE\r\n5 CLOSE\r\n",
+            b"3 OK CHECK completed\r\n4 OK CLOSE completed\r\n5 BAD",
+        ),
+        (b'2 LIST "" ""\r\n', b'* LIST (\\Noselect) "/" ""\r\n2 OK '),
+        (b'2 LIST "" %\r\n', b'* LIST (\\HasNoChildren) "/" "INBOX"\r\n* LIST (\\HasChildren) "/" "Work"\r\n2 OK '),
+        (b"2 LIST work/ *\r\n", b"1 OK [CAPABILITY"),
+        (b"2 LIST Work/ *\r\n", b'* LIST (\\HasNoChildren) "/" "Work/&AMQ-rzte"\r\n2 OK '),
+        (b'2 LIST "" inbox\r\n', b'"INBOX"\r\n2 OK '),
+        (b'2 LIST "" &AG-*\r\n', b"2 NO [CANNOT] "),
+        (b"2 STATUS inbox (MESSAGES UNSEEN)\r\n", b'* STATUS "INBOX" (MESSAGES 3 UNSEEN 2)\r\n2 OK '),
+        (b"2 STATUS INBOX (SIZES)\r\n", b"2 BAD "),
+        (b"2 STATUS Gone (MESSAGES)\r\n", b"2 NO [NONEXISTENT] "),
+        (b"2 SELECT Work/&AMQ-rzte\r\n", b"2 OK [READ-WRITE]"),
+        (b"2 SELECT ../INBOX\r\n", b"2 NO [CANNOT] "),
+        (b"2 SELECT a//b\r\n", b"2 NO [CANNOT] "),
+        (b"2 SELECT &AGE-\r\n", b"2 NO [CANNOT] "),
+    ],
+)
+def test_dialog(said: bytes, answered: bytes) -> None:
+    assert answered in talk(LOGIN + said)
+
+
+def test_every_announced_capability_comes_from_a_command() -> None:
+    assert talk(b"1 CAPABILITY\r\n").startswith(b"* CAPABILITY IMAP4rev1 LITERAL+ CHILDREN ID NAMESPACE UNSELECT\r\n")
+
+
+def test_before_login() -> None:
+    assert talk(b'1 LIST "" *\r\n') == b"1 BAD not allowed when not authenticated\r\n"
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_names_survive_the_wire(name: str) -> None:
+    assert names.decode(names.encode(name)) == name
+
+
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_any_octets_get_an_answer_the_same_however_split(octets: bytes, at: int) -> None:
+    whole = LOGIN + octets + b"\r\n"
+    if b"{" in octets or b"LOGIN" in octets.upper():
+        return
+    assert talk(whole) == talk(whole[: len(LOGIN) + at], whole[len(LOGIN) + at :])

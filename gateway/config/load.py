@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import msgspec
 import yaml
 
 from gateway.config.settings import Settings
+
+TLS_KINDS = ("none", "starttls", "implicit")
 
 
 class ConfigurationError(Exception):
@@ -52,9 +55,36 @@ def load(path: Path) -> Settings:
         mark = error.problem_mark or error.context_mark
         raise ConfigurationError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem}") from error
     try:
-        return msgspec.convert(data if data is not None else {}, Settings)
+        settings = msgspec.convert(data if data is not None else {}, Settings)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `")
         steps = _steps(where.rstrip("`"))
         shown = ".".join(steps)
         raise ConfigurationError(f"{path}:{_line(node, steps)}: {shown + ': ' if shown else ''}{message}") from error
+    problem = _meaning(settings)
+    if problem is not None:
+        steps, message = problem
+        raise ConfigurationError(f"{path}:{_line(node, steps)}: {'.'.join(steps)}: {message}")
+    return settings
+
+
+def _meaning(settings: Settings) -> tuple[list[str], str] | None:
+    """The first value that is well formed and still cannot work, with its path; None when there is none."""
+    taken: dict[tuple[str, int], str] = {}
+    for service, listeners in settings.listen.items():
+        for number, listener in enumerate(listeners):
+            steps = ["listen", service, str(number)]
+            if listener.tls not in TLS_KINDS:
+                return [*steps, "tls"], f"{listener.tls!r} is not one of {', '.join(TLS_KINDS)}"
+            if listener.tls == "implicit" and not (settings.tls.cert and settings.tls.key):
+                return [*steps, "tls"], "implicit needs tls.cert and tls.key"
+            if not 1 <= listener.port <= 65535:
+                return [*steps, "port"], f"{listener.port} is not a port, 1 to 65535 are"
+            place = (listener.address, listener.port)
+            if place in taken:
+                return [*steps, "port"], f"{listener.address}:{listener.port} is also the port of {taken[place]}"
+            taken[place] = service
+    for key, name in (("cert", settings.tls.cert), ("key", settings.tls.key)):
+        if name and not os.access(name, os.R_OK):
+            return ["tls", key], f"{name} cannot be read"
+    return None

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from gateway.ask import Dialogue
 from gateway.observe import maillog
 from gateway.service.driver import Executor, run_dialogue
+from gateway.service.tls import version_of
 
 MAX_WAITING = 1 << 20  # octets received while a command runs; reading pauses beyond
 
@@ -38,7 +39,7 @@ class LineConnection(asyncio.Protocol):
         "_waiting",
     )
 
-    def __init__(self, make: Callable[[str], tuple[Core, Executor]], timeout: float) -> None:
+    def __init__(self, make: Callable[[str, str], tuple[Core, Executor]], timeout: float) -> None:
         self._make = make
         self._timeout = timeout
         self._task: asyncio.Task[None] | None = None
@@ -48,7 +49,7 @@ class LineConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
         peer = transport.get_extra_info("peername") or ("local", 0)
-        self._core, self._executor = self._make(str(peer[0]))
+        self._core, self._executor = self._make(str(peer[0]), version_of(transport))
         self._arm()
         self._transport.write(self._core.greeting())
 

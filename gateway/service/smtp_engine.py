@@ -14,6 +14,7 @@ from aiosmtpd.smtp import SMTP
 
 from gateway.observe import maillog
 from gateway.service.driver import Executor, run_dialogue
+from gateway.service.tls import version_of
 from gateway.smtp import reply
 from gateway.smtp.session import Client, Session
 
@@ -66,7 +67,10 @@ class SmtpEngine(SMTP):
     async def _handle_client(self) -> None:
         assert self.session is not None
         peer = self.session.peer or ("local", 0)
-        session = self._make_session(Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0))
+        tls = version_of(self.transport) if self.transport is not None else ""
+        session = self._make_session(
+            Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0, tls=tls)
+        )
         executor = self._make_executor(session)
         self._writer.write(session.greeting())
         try:

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from gateway.service.imap_executor import ImapExecutor
 from gateway.service.line_connection import Core, LineConnection
 from gateway.service.smtp_engine import SmtpEngine
 from gateway.service.smtp_executor import SmtpExecutor
+from gateway.service.tls import Certificates, TlsLayer
 from gateway.smtp.commands import VERBS
 from gateway.smtp.session import Client
 from gateway.smtp.session import Session as SmtpSession
@@ -87,10 +89,24 @@ def make_host(settings: Settings, number: int) -> Host:
     )
 
 
+def _secured(
+    make: Callable[[], asyncio.Protocol], listener: Listener, certificates: Certificates | None, alpn: str
+) -> Callable[[], asyncio.Protocol]:
+    """`make`, under TLS from the first octet where the listener says so. Raises ValueError without a certificate."""
+    if listener.tls != "implicit":
+        return make
+    if certificates is None:
+        raise ValueError(f"port {listener.port} is implicit TLS and tls.cert is not set")
+    return lambda: TlsLayer(make(), certificates.context(alpn))
+
+
 async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
     loop = asyncio.get_running_loop()
     settings = host.settings
     servers = []
+    certificates = Certificates(settings.tls.cert, settings.tls.key) if settings.tls.cert else None
+    if certificates is not None:
+        certificates.watch()
     for service, listener, sock in sockets:
         plaintext = settings.auth.plaintext == "always" or (
             settings.auth.plaintext == "loopback" and listener.address.startswith(("127.", "::1"))
@@ -104,15 +120,15 @@ async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
             factory = SmtpEngine.prepare(
                 smtp_session, lambda session: SmtpExecutor(session, host), settings.smtp.command_timeout
             )
-            servers.append(await loop.create_server(factory, sock=sock))
+            servers.append(await loop.create_server(_secured(factory, listener, certificates, "smtp"), sock=sock))
         elif service in ("imap", "imaps"):
 
-            def imap(address: str, plaintext: bool = plaintext) -> tuple[Core, Executor]:
-                session = ImapSession(settings.imap, settings.hostname, address, plaintext_auth=plaintext)
+            def imap(address: str, tls: str, plaintext: bool = plaintext) -> tuple[Core, Executor]:
+                session = ImapSession(settings.imap, settings.hostname, address, tls, plaintext_auth=plaintext)
                 return session, ImapExecutor(session, host)
 
             make = functools.partial(LineConnection, imap, settings.imap.idle_timeout)
-            servers.append(await loop.create_server(make, sock=sock))
+            servers.append(await loop.create_server(_secured(make, listener, certificates, "imap"), sock=sock))
     return servers
 
 

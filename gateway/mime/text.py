@@ -1,0 +1,48 @@
+"""The words of a message for SEARCH BODY and TEXT: transfer encodings and charsets undone."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator
+
+from gateway.mime.encoded import base64_octets, codec_of, decode_header_text, guessed_text
+from gateway.mime.fields import unfolded
+from gateway.mime.parsed import LEAF, Parsed, Part
+
+
+def decoded_text(stored: bytes, parsed: Parsed, *, headers: bool = False) -> Iterator[str]:
+    """Each text part's text in order, and the headers of parts and messages inside.
+
+    With `headers` the message's own header comes first (SEARCH TEXT). Never raises.
+    """
+    if headers:
+        yield _header(stored, parsed.root)
+    yield from _text(stored, parsed.root)
+
+
+def _header(stored: bytes, part: Part) -> str:
+    fields = unfolded(stored[part.start : part.body])
+    return "\n".join([f"{name.decode('latin-1')}: {decode_header_text(value)}" for name, value in fields])
+
+
+def _text(stored: bytes, part: Part) -> Iterator[str]:
+    for child in part.children:
+        if child.body > child.start:
+            yield _header(stored, child)
+        yield from _text(stored, child)
+    if part.kind == LEAF and part.type == b"text" and part.end > part.body:
+        yield _decoded(part, stored[part.body : part.end])
+
+
+def _decoded(part: Part, data: bytes) -> str:
+    if part.encoding == b"base64":
+        data = base64_octets(data)
+    elif part.encoding == b"quoted-printable":
+        data = binascii.a2b_qp(data)
+    codec = codec_of(part.charset)
+    if codec is not None:
+        try:
+            return data.decode(codec)
+        except UnicodeDecodeError:
+            pass
+    return guessed_text(data)

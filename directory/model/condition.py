@@ -22,6 +22,7 @@ class Condition(Enum):
     MESSAGE_TOO_LARGE_FOR_RECIPIENT = (552, "5.2.3", "message too large for this recipient")
     TOO_MANY_HOPS = (554, "5.4.6", "too many hops, this message is in a loop")
     SENDER_NOT_OWNED = (553, "5.7.1", "this sender address is not yours")
+    AUTHOR_NOT_OWNED = (550, "5.7.1", "this author address is not yours")
     AUTHENTICATION_REQUIRED = (530, "5.7.0", "authentication required")
     AUTHENTICATION_FAILED = (535, "5.7.8", "authentication failed")
     PASSWORD_MUST_CHANGE = (535, "5.7.8", "password must be changed first")

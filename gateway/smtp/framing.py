@@ -62,6 +62,11 @@ class Framing:
         self._bdat = size
 
     @property
+    def in_message(self) -> bool:
+        """True while what comes is a message."""
+        return self._data or self._bdat >= 0
+
+    @property
     def pending(self) -> int:
         """Octets received and not yet handed out."""
         return len(self._buffer)

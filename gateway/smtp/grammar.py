@@ -54,4 +54,4 @@ def check_address(path: str) -> None:
 
 def is_host_name(text: str) -> bool:
     """True for what may stand behind EHLO: a domain or an address literal (be liberal: `_` is common)."""
-    return bool(_DOMAIN.match(text))
+    return text.isascii() and bool(_DOMAIN.match(text))

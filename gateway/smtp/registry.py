@@ -9,27 +9,29 @@ from gateway.smtp.session import Verb
 from gateway.smtp.settings import Role
 
 ALL_ROLES = frozenset(Role)
-VERBS: dict[str, VerbFacts] = {}
+SMTP = frozenset({Role.MX, Role.SUBMISSION})
+VERBS: dict[bytes, VerbFacts] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class VerbFacts:
-    """A verb and when it may be said."""
+    """A verb and when it may be said. `junk`: it brings no message nearer and is counted."""
 
     name: str
     run: Verb
     roles: frozenset[Role]
     after_greeting: bool
     syntax: str
+    junk: bool
 
 
 def verb(
-    name: str, *, syntax: str, roles: frozenset[Role] = ALL_ROLES, after_greeting: bool = True
+    name: str, *, syntax: str, roles: frozenset[Role] = ALL_ROLES, after_greeting: bool = True, junk: bool = False
 ) -> Callable[[Verb], Verb]:
     """Register a verb under `name`; `syntax` is what HELP shows."""
 
     def register(run: Verb) -> Verb:
-        VERBS[name] = VerbFacts(name, run, roles, after_greeting, syntax)
+        VERBS[name.encode("ascii")] = VerbFacts(name, run, roles, after_greeting, syntax, junk)
         return run
 
     return register

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from directory.model import Condition, Deferred, Refused
 
-CODES_WITHOUT_STATUS = (220, 221, 250, 334, 354)
-
 
 def reply(code: int, enhanced: str, *lines: str) -> bytes:
     """One reply. `enhanced` may be empty where RFC 2034 wants none (greeting, EHLO, 3yz)."""
@@ -31,6 +29,7 @@ OK = reply(250, "2.0.0", "OK")
 BYE = reply(221, "2.0.0", "Bye")
 BAD_SEQUENCE = reply(503, "5.5.1", "bad sequence of commands")
 UNKNOWN_COMMAND = reply(500, "5.5.2", "command not recognised")
+NOT_HERE = reply(502, "5.5.1", "command not available on this service")
 SYNTAX = reply(501, "5.5.4", "syntax error in parameters")
 LINE_TOO_LONG = reply(500, "5.5.2", "line too long")
 TOO_MANY_ERRORS = reply(421, "4.7.0", "too many errors, closing connection")

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from directory.model import Deferred, Refused
 from gateway.mail.envelope import Envelope
+
+#: what became of one recipient: None = accepted
+Outcome: TypeAlias = Deferred | Refused | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOriginator:
+    """May the authenticated account send with this return path and declared size (None = not declared)?"""
+
+    return_path: str
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +29,23 @@ class VerifyRecipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Spool:
-    """Keep a piece of a message that has grown too large for memory. Answer: None."""
+class Authenticate:
+    """Check a password. Answer: `directory.port.Login`."""
 
-    data: bytes
+    login: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Everything yielded so far goes out in the clear, what comes after it is TLS. Answer: None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Keep pieces of a message that has grown too large for memory, behind what was spooled. Answer: None."""
+
+    pieces: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +55,20 @@ class DropSpool:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Take responsibility for the message: what was spooled, then `pieces`. LF line ends.
+    """Take responsibility for the message: `content`, then what was spooled. LF line ends.
 
-    Answer: for each recipient None (accepted) or the Deferred or Refused that holds for it. Everything
-    accepted is durable when the answer is given.
+    Answer: `Accepted`. Everything accepted is durable when the answer is given.
     """
 
     envelope: Envelope
-    pieces: tuple[bytes, ...]
+    content: bytes
     size: int
+    spooled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`id` is what to search the log for; one outcome a recipient, in the order of the envelope."""
+
+    id: str
+    outcomes: list[Outcome]

@@ -6,6 +6,6 @@ from gateway.smtp.registry import verb
 from gateway.smtp.session import Session
 
 
-@verb("NOOP", syntax="NOOP", after_greeting=False)
+@verb("NOOP", syntax="NOOP", after_greeting=False, junk=True)
 def noop(session: Session, argument: str) -> Dialogue:
     yield reply.OK

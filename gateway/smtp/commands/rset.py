@@ -6,7 +6,10 @@ from gateway.smtp.registry import verb
 from gateway.smtp.session import Session
 
 
-@verb("RSET", syntax="RSET", after_greeting=False)
+@verb("RSET", syntax="RSET", after_greeting=False, junk=True)
 def rset(session: Session, argument: str) -> Dialogue:
-    session.reset()
+    if argument:
+        yield from session.problem(reply.SYNTAX)
+        return
+    yield from session.reset()
     yield reply.OK

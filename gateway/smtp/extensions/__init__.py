@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.smtp import reply
-from gateway.smtp.extensions import eightbitmime, enhancedstatuscodes, pipelining, size
+from gateway.smtp.extensions import (
+    auth,
+    chunking,
+    eightbitmime,
+    enhancedstatuscodes,
+    pipelining,
+    size,
+    smtputf8,
+    starttls,
+)
 from gateway.smtp.session import Session
 
 
@@ -25,7 +34,16 @@ class Extension(Protocol):
         ...
 
 
-EXTENSIONS: tuple[Extension, ...] = (pipelining, size, eightbitmime, enhancedstatuscodes)
+EXTENSIONS: tuple[Extension, ...] = (
+    pipelining,
+    size,
+    eightbitmime,
+    smtputf8,
+    enhancedstatuscodes,
+    chunking,
+    starttls,
+    auth,
+)
 
 
 def keywords(session: Session) -> list[str]:
@@ -35,6 +53,8 @@ def keywords(session: Session) -> list[str]:
 
 def mail_parameters(session: Session, parameters: dict[str, str]) -> bytes | None:
     """A refusal of MAIL's parameters (RFC 5321 4.1.1.11), None when all are fine."""
+    if not parameters:
+        return None
     offered = [e for e in EXTENSIONS if session.extended and e.keyword(session) is not None]
     known = {name for extension in offered for name in extension.MAIL_PARAMETERS}
     for name in parameters:

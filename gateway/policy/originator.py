@@ -1,0 +1,67 @@
+"""Who may write as whom: an address belongs to the authenticated account, or a grant covers it."""
+
+from __future__ import annotations
+
+from directory.model import Account, InvalidAddress, ServiceAccount, canonical_address
+from directory.port import Directory
+
+MAX_GROUPS = 1000  # groups looked at for one person, nested ones included
+
+
+def groups_of(directory: Directory, dn: str) -> frozenset[str]:
+    """Ids of every group that lists `dn`, directly or through other groups."""
+    found: set[str] = set()
+    waiting = [dn]
+    while waiting:
+        for group_dn in directory.groups_of(waiting.pop()):
+            group = directory.by_dn(group_dn)
+            if group is not None and group.id not in found and len(found) < MAX_GROUPS:
+                found.add(group.id)
+                waiting.append(group.dn)
+    return frozenset(found)
+
+
+def is_one_of(directory: Directory, entry_id: str, dn: str, names: tuple[str, ...]) -> bool:
+    """True when the entry is named by one of the distinguished `names`, itself or as a member of a group."""
+    named = {named.id for name in names if (named := directory.by_dn(name)) is not None}
+    return bool(named) and (entry_id in named or bool(named & groups_of(directory, dn)))
+
+
+def forms(directory: Directory, address: str, separator: str = "+") -> list[str]:
+    """The canonical forms under which an entry may own `address`: as written, in the domain that an alias
+    stands for, and both without an extension. Raises InvalidAddress."""
+    given = canonical_address(address)
+    own = directory.domain(given.domain)
+    domains = [given.domain] if own is None or own.name == given.domain else [own.name, given.domain]
+    locals_ = [given.local]
+    base = given.local.partition(separator)[0] if separator else ""
+    if base and base != given.local:
+        locals_.append(base)
+    return [f"{local}@{domain}" for local in locals_ for domain in domains]
+
+
+def may_write_as(directory: Directory, account: Account | ServiceAccount, address: str) -> bool:
+    """True when `account` may use `address` as return path or author.
+
+    Own addresses with extensions and in domain aliases; `gatepostSendAs` (address or @domain);
+    `gatepostSender` of the address's entry, by person or group.
+    """
+    try:
+        candidates = forms(directory, address)
+    except InvalidAddress:
+        return False
+    granted = {grant.strip().lower() for grant in account.send_as}
+    for candidate in candidates:
+        if isinstance(account, Account) and candidate in account.addresses:
+            return True
+        if granted and (candidate in granted or candidate[candidate.rindex("@") :] in granted):
+            return True
+    for candidate in candidates:
+        owners = directory.owners(candidate)
+        if owners:
+            return any(
+                owner.id == account.id
+                or (bool(owner.senders) and is_one_of(directory, account.id, account.dn, owner.senders))
+                for owner in owners
+            )
+    return False

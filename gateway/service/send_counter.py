@@ -1,0 +1,64 @@
+"""How many recipients an account has sent to lately, on this host: one SQLite file that all workers share.
+
+Only accounts with a limit are counted. Losing the file forgets at most one period.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from directory.model import Condition, Deferred
+from gateway.policy.send_limit import SendLimit
+
+
+class SendCounter:
+    """Synchronous; call it in the pool."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA user_version=1")
+            connection.execute("CREATE TABLE IF NOT EXISTS sent (account TEXT, at REAL, recipients INTEGER)")
+            connection.execute("CREATE INDEX IF NOT EXISTS sent_account ON sent (account, at)")
+            self._connection = connection
+        return self._connection
+
+    def take(self, account: str, recipients: int, limits: tuple[SendLimit, ...], now: float) -> None:
+        """Count `recipients`, or raise Deferred(SENDING_TOO_FAST) and count nothing."""
+        try:
+            with self._lock:
+                connection = self._open()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    self._check(connection, account, recipients, limits, now)
+                    connection.execute("INSERT INTO sent VALUES (?, ?, ?)", (account, now, recipients))
+                    longest = max(limit.seconds for limit in limits)
+                    connection.execute("DELETE FROM sent WHERE account = ? AND at <= ?", (account, now - longest))
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+        except sqlite3.Error as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+
+    @staticmethod
+    def _check(
+        connection: sqlite3.Connection, account: str, recipients: int, limits: tuple[SendLimit, ...], now: float
+    ) -> None:
+        for limit in limits:
+            row = connection.execute(
+                "SELECT COALESCE(SUM(recipients), 0) FROM sent WHERE account = ? AND at > ?",
+                (account, now - limit.seconds),
+            ).fetchone()
+            if row[0] + recipients > limit.count:
+                detail = f"{account}: {row[0]} + {recipients} recipients in {limit.seconds} s, limit {limit.count}"
+                raise Deferred(Condition.SENDING_TOO_FAST, detail)

@@ -6,6 +6,7 @@ AddressProblem, never a guess. Linear in the length of the value.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 MAX_ADDRESSES = 5000
@@ -87,9 +88,7 @@ class _Reader:
 
     def local(self, words: list[tuple[str, str]]) -> str:
         text = "".join(word for _, word in words)
-        if not words or (
-            len(words) > 1 and not all("." in (a[1][-1], b[1][0]) for a, b in zip(words, words[1:], strict=False))
-        ):
+        if not words or (len(words) > 1 and not all("." in (a[1][-1], b[1][0]) for a, b in itertools.pairwise(words))):
             raise AddressProblem("the part before the @ is not one word")
         return text
 

@@ -47,6 +47,9 @@ class SendCounter:
                 except BaseException:
                     connection.execute("ROLLBACK")
                     raise
+                finally:
+                    connection.close()
+                    self._connection = None
         except sqlite3.Error as error:
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
 

@@ -92,5 +92,8 @@ class SmtpEngine(SMTP):
             self._flush()
         finally:
             self._flush()
+            close = getattr(executor, "close", None)
+            if close is not None:
+                close()
             if self.transport is not None:
                 self.transport.close()

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from directory.model import Deferred, Refused
+from directory.model import Account, Condition, Deferred, Recipient, Refused, ServiceAccount
+from directory.port import Login
 from gateway.files.names import unique_name
 from gateway.filters.hops import header_of
 from gateway.filters.port import Facts, run
 from gateway.mail import trace
+from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.observe import maillog
+from gateway.policy.content import foreign_author, looping, missing_fields
+from gateway.policy.originator import may_write_as
+from gateway.policy.restriction import Sender, refusal, too_large
+from gateway.policy.send_limit import limits
 from gateway.route.plan import Plan
 from gateway.service.accept import Arrival, Outcome
 from gateway.service.host import Host
-from gateway.smtp.requests import Accept, DropSpool, Spool, VerifyRecipient
+from gateway.service.send_counter import SendCounter
+from gateway.smtp import protocol
+from gateway.smtp.requests import (
+    Accept,
+    Accepted,
+    Authenticate,
+    CheckOriginator,
+    DropSpool,
+    Spool,
+    VerifyRecipient,
+)
 from gateway.smtp.session import Session
 from gateway.smtp.settings import Role
 
@@ -27,69 +47,212 @@ class SmtpExecutor:
     def __init__(self, session: Session, host: Host) -> None:
         self._session = session
         self._host = host
-        self._spooled: list[bytes] = []
+        self._spool_path: str | None = None
 
     def execute(self, request: object) -> object:
         return _EXECUTE[type(request)](self, request)
 
-    def _verify_recipient(self, request: VerifyRecipient) -> Plan:
+    def _account(self) -> Account | ServiceAccount | None:
+        """The entry that is logged in, as it is now. Raises Deferred, Refused."""
+        login = self._session.login
+        if login is None:
+            return None
+        entry = self._host.directory.by_id(login.account)
+        if not isinstance(entry, Account | ServiceAccount):
+            if self._host.directory.freshness().absence_is_final(time.time()):
+                raise Refused(Condition.SENDER_NOT_OWNED, f"{login.account} is gone")
+            raise Deferred(Condition.DIRECTORY_STALE, f"{login.account} is not in the copy")
+        if entry.status != "active":
+            raise Refused(Condition.SENDER_NOT_OWNED, f"{entry.dn}: {entry.status}")
+        return entry
+
+    async def _authenticate(self, request: Authenticate) -> Login:
+        client = self._session.client.address
         try:
+            login = await self._host.authenticator.authenticate(request.login, request.password, "submission", client)
+        except (Deferred, Refused) as error:
+            outcome = "deferred" if isinstance(error, Deferred) else "refused"
+            maillog.login(login=request.login, client=client, service="submission", outcome=outcome, detail=str(error))
+            raise
+        maillog.login(login=request.login, client=client, service="submission", outcome="ok")
+        return login
+
+    def _check_originator(self, request: CheckOriginator) -> None:
+        account = self._account()
+        assert account is not None
+        if request.return_path and not may_write_as(self._host.directory, account, request.return_path):
+            raise self._not_own(Refused(Condition.SENDER_NOT_OWNED, f"{account.dn}: {request.return_path}"))
+        self._check_size(account, request.size)
+
+    def _not_own(self, error: Refused) -> Deferred | Refused:
+        """`error`, unless the copy of the directory is too old to be sure of it."""
+        freshness = self._host.directory.freshness()
+        if freshness.absence_is_final(time.time()):
+            return error
+        return Deferred(Condition.DIRECTORY_STALE, freshness.braked or "copy is not fresh")
+
+    @staticmethod
+    def _check_size(account: Account | ServiceAccount, size: int | None) -> None:
+        if size is not None and account.max_message_size and size > account.max_message_size:
+            raise Refused(Condition.MESSAGE_TOO_LARGE, f"{account.dn}: gatepostMaxMessageSize")
+
+    def _restricted(self, entry: Recipient, return_path: str, size: int | None) -> Deferred | Refused | None:
+        if entry.accept_from or entry.reject_from:
+            error = refusal(self._host.directory, entry, Sender(return_path, self._account()))
+            if error is not None:
+                return self._not_own(error)
+        return too_large(entry, size)
+
+    def _verify_recipient(self, request: VerifyRecipient) -> Plan:
+        envelope = request.envelope
+        try:
+            account = self._account()
+            if account is not None and account.max_recipients and len(envelope.recipients) >= account.max_recipients:
+                text = f"a message of yours may have {account.max_recipients} recipients"
+                raise Deferred(Condition.SENDING_TOO_FAST, f"{account.dn}: gatepostMaxRecipients", text)
             plan = self._host.router.route(
                 request.address,
                 time.time(),
-                outside=self._session.role is Role.SUBMISSION and self._session.login is not None,
+                outside=self._session.role is Role.SUBMISSION and account is not None,
                 local_only=self._session.role is Role.LMTP,
             )
+            if plan.entry is not None:
+                size = envelope.parameters.get("SIZE")
+                error = self._restricted(plan.entry, envelope.return_path, int(size) if size else None)
+                if error is not None:
+                    raise error
             self._host.acceptance.check_room(plan)
             return plan
         except (Deferred, Refused) as error:
             maillog.answered(recipient=request.address, client=self._session.client.address, error=error)
             raise
 
-    def _spool(self, request: Spool) -> None:
-        self._spooled.append(request.data)
+    async def _spool(self, request: Spool) -> None:
+        await self._host.in_pool(lambda: self._write(request.pieces))
+
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        try:
+            if self._spool_path is None:
+                folder = Path(self._host.settings.state_dir) / "spool"
+                folder.mkdir(mode=0o700, exist_ok=True)
+                descriptor, self._spool_path = tempfile.mkstemp(prefix="smtp-", dir=folder)
+                os.close(descriptor)
+            with open(self._spool_path, "ab") as file:
+                file.writelines(pieces)
+        except OSError as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"spool: {error}") from error
+
+    def _take_spooled(self) -> list[bytes]:
+        path, self._spool_path = self._spool_path, None
+        if path is None:
+            return []
+        try:
+            pieces = [Path(path).read_bytes()]
+            os.unlink(path)
+        except OSError as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"spool: {error}") from error
+        return pieces
 
     def _drop_spool(self, request: DropSpool) -> None:
-        self._spooled.clear()
+        self.close()
 
-    async def _accept(self, request: Accept) -> list[Outcome]:
-        pieces = [*self._spooled, *request.pieces]
-        if pieces:
-            pieces[0] = trace.without_return_path(pieces[0])
-        self._spooled = []
-        session = self._session
-        facts = Facts(request.envelope, header_of(pieces), session.client.address, session.role.value, session.hostname)
-        verdict = await run(self._host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
-        return await self._host.in_pool(lambda: self._deliver(request, pieces, b"".join(verdict.header_lines)))
+    def close(self) -> None:
+        """The session has ended: what it spooled is gone with it."""
+        path, self._spool_path = self._spool_path, None
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
 
-    def _deliver(self, request: Accept, pieces: Sequence[bytes], lines: bytes) -> list[Outcome]:
-        session, envelope = self._session, request.envelope
+    async def _accept(self, request: Accept) -> Accepted:
+        session, host = self._session, self._host
+        try:
+            header = scan(request.content, whole=not request.spooled)
+        except HeaderProblem as problem:
+            self.close()
+            raise Refused(Condition.BAD_MESSAGE, str(problem), str(problem)) from None
         message_id = unique_name("x")[:-2]
-        single = envelope.recipients[0].address if len(envelope.recipients) == 1 else None
+        try:
+            added = self._check(request, header, message_id)
+            await self._count(len(request.envelope.recipients))
+        except (Deferred, Refused) as error:
+            self.close()
+            maillog.answered(recipient="-", client=session.client.address, error=error)
+            raise
+        pieces = header.without(b"return-path")
+        if request.spooled:
+            pieces += await host.in_pool(self._take_spooled)
+        facts = Facts(request.envelope, header_of(pieces), session.client.address, session.role.value, session.hostname)
+        verdict = await run(host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
+        lines = b"".join(verdict.header_lines) + added
+        outcomes = await host.in_pool(lambda: self._deliver(request, pieces, lines, message_id))
+        return Accepted(message_id, outcomes)
+
+    def _check(self, request: Accept, header: Header, message_id: str) -> bytes:
+        """Refuse what may not be sent; answers the fields that submission adds."""
+        session, directory = self._session, self._host.directory
+        loop = looping(header, session.settings.max_hops)
+        if loop is not None:
+            raise loop
+        if session.role is not Role.SUBMISSION:
+            return b""
+        account = self._account()
+        assert account is not None
+        self._check_size(account, request.size)
+        foreign = foreign_author(header, lambda author: may_write_as(directory, account, author))
+        if foreign is not None:
+            raise self._not_own(foreign) if foreign.condition is Condition.AUTHOR_NOT_OWNED else foreign
+        return missing_fields(header, message_id=message_id, hostname=session.hostname, now=time.time())
+
+    async def _count(self, recipients: int) -> None:
+        """Raise Deferred when the account has sent enough for now."""
+        account = self._account()
+        allowed = limits(account.send_limits) if account is not None else ()
+        if account is None or not allowed:
+            return
+        counter = SendCounter(Path(self._host.settings.state_dir) / "send-limits.db")
+        owner = account.id
+        await self._host.in_pool(lambda: counter.take(owner, recipients, allowed, time.time()))
+
+    def _deliver(self, request: Accept, pieces: Sequence[bytes], lines: bytes, message_id: str) -> list[Outcome]:
+        session, envelope = self._session, request.envelope
+        kept, outcomes = [], []
+        for recipient in envelope.recipients:
+            entry = recipient.route.entry
+            error = self._restricted(entry, envelope.return_path, request.size) if entry is not None else None
+            outcomes.append(error)
+            if error is None:
+                kept.append(recipient)
+        if not kept:
+            return outcomes
+        taken = replace(envelope, recipients=kept)
         head = trace.received(
             helo=session.helo,
             address=session.client.address,
             hostname=session.hostname,
-            protocol="LMTP" if session.role is Role.LMTP else "ESMTP" if session.extended else "SMTP",
+            protocol=protocol.keyword(session, utf8="SMTPUTF8" in envelope.parameters),
             message_id=message_id,
-            recipient=single,
+            recipient=kept[0].address if len(envelope.recipients) == 1 else None,
             now=time.time(),
             tls=session.client.tls,
         )
-        return self._host.acceptance.take(
-            Arrival(
-                message_id,
-                envelope,
-                head + lines,
-                pieces,
-                session.client.address,
-                session.role.value,
-                by_lmtp=session.role is Role.LMTP,
+        results = iter(
+            self._host.acceptance.take(
+                Arrival(
+                    message_id,
+                    taken,
+                    head + lines,
+                    pieces,
+                    session.client.address,
+                    session.role.value,
+                    by_lmtp=session.role is Role.LMTP,
+                )
             )
         )
+        return [error if error is not None else next(results) for error in outcomes]
 
 
 _EXECUTE: dict[type, Callable[..., object | Awaitable[object]]] = {
+    Authenticate: SmtpExecutor._authenticate,
+    CheckOriginator: SmtpExecutor._check_originator,
     VerifyRecipient: SmtpExecutor._verify_recipient,
     Spool: SmtpExecutor._spool,
     DropSpool: SmtpExecutor._drop_spool,

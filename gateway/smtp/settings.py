@@ -41,13 +41,5 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command_timeout: float = 300.0
     #: one message, from DATA to its end
     data_timeout: float = 1800.0
-    #: octets a second that a message must bring on average, after its first minute
-    min_data_rate: int = 500
-    #: waiting for the client to take a reply
-    write_timeout: float = 60.0
-    #: connections of one address (IPv6: one /64) to one worker process
-    max_connections_per_address: int = 50
-    #: sessions without a login in one worker process; the one that was idle longest gives way
-    max_unauthenticated: int = 2000
     #: a bare LF in a message: taken as a line end, or the message refused
     bare_newline: Literal["normalize", "refuse"] = "normalize"

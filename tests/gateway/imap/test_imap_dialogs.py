@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from directory.port import Login
 from gateway.ask import Ask
 from gateway.imap import commands, names
-from gateway.imap.ports import Authenticate, Figures, ListMailboxes, Opened, OpenMailbox, Status
+from gateway.imap.commands.fetch import _body
+from gateway.imap.ports import Authenticate, Body, Figures, ListMailboxes, Message, Opened, OpenMailbox, Status
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
 
@@ -26,7 +27,10 @@ def answer(request: object) -> object:
     if isinstance(request, Status):
         return Figures(3, 2, 9, 77) if request.name in MAILBOXES else None
     if isinstance(request, OpenMailbox):
-        return Opened(request.name, 77, 9, 5, request.read_only) if request.name in MAILBOXES else None
+        messages = [Message(7, (), 25, 86400.5, 3), Message(8, (), 6, 0.0, 4)]
+        return Opened(request.name, 77, 9, 5, request.read_only, messages) if request.name in MAILBOXES else None
+    if isinstance(request, Body):
+        return b"Subject: x\n\nline\nmore\n" if request.uid == 7 else None
     raise AssertionError(request)
 
 
@@ -64,7 +68,7 @@ def talk(*chunks: bytes) -> bytes:
         ),
         (b'2 LIST "" ""\r\n', b'* LIST (\\Noselect) "/" ""\r\n2 OK '),
         (b'2 LIST "" %\r\n', b'* LIST (\\HasNoChildren) "/" "INBOX"\r\n* LIST (\\HasChildren) "/" "Work"\r\n2 OK '),
-        (b"2 LIST work/ *\r\n", b"1 OK [CAPABILITY"),
+        (b"2 LIST work/ *\r\n", b"logged in\r\n2 OK LIST completed\r\n"),
         (b"2 LIST Work/ *\r\n", b'* LIST (\\HasNoChildren) "/" "Work/&AMQ-rzte"\r\n2 OK '),
         (b'2 LIST "" inbox\r\n', b'"INBOX"\r\n2 OK '),
         (b'2 LIST "" &AG-*\r\n', b"2 NO [CANNOT] "),
@@ -100,3 +104,29 @@ def test_any_octets_get_an_answer_the_same_however_split(octets: bytes, at: int)
     if b"{" in octets or b"LOGIN" in octets.upper():
         return
     assert talk(whole) == talk(whole[: len(LOGIN) + at], whole[len(LOGIN) + at :])
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        (b"FETCH 1 INTERNALDATE", b'* 1 FETCH (INTERNALDATE " 2-Jan-1970 00:00:00 +0000")\r\n3 OK '),
+        (b"FETCH 1 BODY.PEEK[HEADER]", b"* 1 FETCH (BODY[HEADER] {14}\r\nSubject: x\r\n\r\n)\r\n3 OK "),
+        (b"FETCH 1 RFC822.TEXT", b"* 1 FETCH (RFC822.TEXT {12}\r\nline\r\nmore\r\n)\r\n3 OK "),
+        (b"FETCH 1 BODY[TEXT]<6.4>", b"* 1 FETCH (BODY[TEXT]<6> {4}\r\nmore)\r\n3 OK "),
+        (b"FETCH 1 BODY[]<900.4>", b"* 1 FETCH (BODY[]<900> {0}\r\n)\r\n3 OK "),
+        (b"UID FETCH 7 (RFC822.SIZE FLAGS)", b"* 1 FETCH (UID 7 RFC822.SIZE 25 FLAGS ())\r\n3 OK "),
+        (b"FETCH 2 BODY[]", b"2 OK [READ-WRITE] selected\r\n3 OK FETCH completed\r\n"),
+        (b"FETCH 1 BODY[]<0.0>", b"3 BAD "),
+        (b"FETCH 1 BODY[", b"3 BAD "),
+        (b"FETCH 1 (UID", b"3 BAD "),
+    ],
+)
+def test_fetch(said: bytes, answered: bytes) -> None:
+    assert answered in talk(LOGIN + b"2 SELECT INBOX\r\n3 " + said + b"\r\n")
+
+
+def test_a_message_without_body_or_header() -> None:
+    assert _body(b"BODY[HEADER]", None, b"A: b\r\n") == b"BODY[HEADER] {6}\r\nA: b\r\n"
+    assert _body(b"BODY[TEXT]", None, b"A: b\r\n") == b"BODY[TEXT] {0}\r\n"
+    assert _body(b"BODY[HEADER]", None, b"\r\nx") == b"BODY[HEADER] {2}\r\n\r\n"
+    assert _body(b"BODY[TEXT]", None, b"\r\nx") == b"BODY[TEXT] {1}\r\nx"

@@ -19,10 +19,24 @@ class Executor(Protocol):
         ...
 
 
+class Upgrade:
+    """What an executor answers to a protocol's StartTls: the connection turns to TLS, the core gets None."""
+
+
+UPGRADE = Upgrade()
+
+
 async def run_dialogue(
-    dialogue: Dialogue, executor: Executor, write: Callable[[bytes], None], flush: Callable[[], None]
+    dialogue: Dialogue,
+    executor: Executor,
+    write: Callable[[bytes], None],
+    flush: Callable[[], None],
+    upgrade: Callable[[], None] | None = None,
 ) -> None:
-    """Run one dialogue to its end. `flush` is called before anything that waits."""
+    """Run one dialogue to its end. `flush` is called before anything that waits.
+
+    `upgrade` turns the connection to TLS; it is called, everything flushed, when the executor answers UPGRADE.
+    """
     answer: object = None
     error: BaseException | None = None
     while True:
@@ -43,6 +57,12 @@ async def run_dialogue(
             if inspect.isawaitable(answer):
                 flush()
                 answer = await answer
+            if isinstance(answer, Upgrade):
+                if upgrade is None:
+                    raise RuntimeError("this connection cannot be upgraded")
+                flush()
+                upgrade()
+                answer = None
         except (Deferred, Refused) as problem:
             error = problem
         except Exception:

@@ -1,4 +1,9 @@
-"""One connection of a line protocol (IMAP, POP3, ManageSieve): no task while it is idle."""
+"""One connection of a line protocol (IMAP, POP3, ManageSieve): no task while it is idle.
+
+STARTTLS and STLS: the core says its go-ahead and yields `Ask(StartTls())`; its executor answers
+`driver.UPGRADE`; the connection then sends what was said, drops what came behind the command and turns to
+TLS. When the handshake is done `core.tls` is set to version and cipher.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import Protocol, cast
 from gateway.ask import Dialogue
 from gateway.observe import maillog
 from gateway.service.driver import Executor, run_dialogue
-from gateway.service.tls import version_of
+from gateway.service.tls import TlsLayer, version_of
 
 MAX_WAITING = 1 << 20  # octets received while a command runs; reading pauses beyond
 
@@ -18,6 +23,7 @@ class Core(Protocol):
     """A line protocol's session."""
 
     closing: bool
+    tls: str
 
     def greeting(self) -> bytes: ...
     def receive(self, data: bytes) -> None: ...
@@ -71,6 +77,15 @@ class LineConnection(asyncio.Protocol):
             self._transport.write(b"".join(self._out))
             self._out.clear()
 
+    def _upgrade(self) -> None:
+        self._waiting.clear()
+        if not isinstance(self._transport, TlsLayer):
+            raise RuntimeError("this connection cannot be upgraded")
+        self._transport.upgrade(self._secured)
+
+    def _secured(self) -> None:
+        self._core.tls = version_of(self._transport)
+
     async def _run(self) -> None:
         try:
             while not self._core.closing:
@@ -82,7 +97,7 @@ class LineConnection(asyncio.Protocol):
                     self._waiting.clear()
                     self._transport.resume_reading()
                     continue
-                await run_dialogue(dialogue, self._executor, self._out.append, self._flush)
+                await run_dialogue(dialogue, self._executor, self._out.append, self._flush, self._upgrade)
         except Exception:
             maillog.bug(where="session")
             self._core.closing = True

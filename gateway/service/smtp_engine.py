@@ -7,6 +7,7 @@ prepared for a listener, and each connection copies its attributes and sets up o
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiosmtpd.smtp import SMTP
 
 from gateway.observe import maillog
 from gateway.service.driver import Executor, run_dialogue
-from gateway.service.tls import version_of
+from gateway.service.tls import TlsLayer, version_of
 from gateway.smtp import reply
 from gateway.smtp.session import Client, Session
 
@@ -72,6 +73,16 @@ class SmtpEngine(SMTP):
             Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0, tls=tls)
         )
         executor = self._make_executor(session)
+
+        def upgrade() -> None:
+            transport = self.transport
+            if not isinstance(transport, TlsLayer):
+                raise RuntimeError("this connection cannot be upgraded")
+            self._reader._buffer.clear()  # type: ignore[attr-defined]  # RFC 3207 5: nothing said before counts
+            transport.upgrade(
+                lambda: setattr(session, "client", dataclasses.replace(session.client, tls=version_of(transport)))
+            )
+
         self._writer.write(session.greeting())
         try:
             while not session.closing:
@@ -81,7 +92,7 @@ class SmtpEngine(SMTP):
                 self._reset_timeout()
                 session.receive(data)
                 while not session.closing and (dialogue := session.next_dialogue()) is not None:
-                    await run_dialogue(dialogue, executor, self._out.append, self._flush)
+                    await run_dialogue(dialogue, executor, self._out.append, self._flush, upgrade)
                 self._flush()
                 await self._writer.drain()
         except (ConnectionError, asyncio.CancelledError):

@@ -25,7 +25,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
     """The raw connection's protocol and the inner protocol's transport.
 
     With `context` the inner protocol hears of the connection when the handshake is done; without, at
-    once, in the clear, until it calls `start_tls`. The inner protocol finds the session under
+    once, in the clear, until it calls `start_tls` or, where `upgrade` gives the context, `upgrade`. The inner protocol finds the session under
     `get_extra_info("ssl_object")`, None in the clear.
     """
 
@@ -41,9 +41,16 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         "_raw",
         "_timer",
         "_tls",
+        "_upgrade",
     )
 
-    def __init__(self, inner: asyncio.Protocol, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        context: ssl.SSLContext | None = None,
+        upgrade: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self._upgrade = upgrade
         self._inner = inner
         self._context = context
         self._tls: ssl.SSLObject | None = None
@@ -143,6 +150,12 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         """Everything from here on is TLS. The caller drops what it had received and not yet used."""
         self._on_secure = on_secure
         self._begin(context)
+
+    def upgrade(self, on_secure: Callable[[], None]) -> None:
+        """As `start_tls`, with the listener's current context. Raises RuntimeError when it has none."""
+        if self._upgrade is None or self._tls is not None:
+            raise RuntimeError("this connection cannot be upgraded")
+        self.start_tls(self._upgrade(), on_secure)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._tls is None:

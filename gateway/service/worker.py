@@ -92,9 +92,11 @@ def make_host(settings: Settings, number: int) -> Host:
 def _secured(
     make: Callable[[], asyncio.Protocol], listener: Listener, certificates: Certificates | None, alpn: str
 ) -> Callable[[], asyncio.Protocol]:
-    """`make`, under TLS from the first octet where the listener says so. Raises ValueError without a certificate."""
-    if listener.tls != "implicit":
+    """`make`, under TLS from the first octet or ready to be upgraded, as the listener says. Raises ValueError without a certificate."""
+    if listener.tls == "none" or (listener.tls == "starttls" and certificates is None):
         return make
+    if listener.tls == "starttls" and certificates is not None:
+        return lambda: TlsLayer(make(), upgrade=lambda: certificates.context(alpn))
     if certificates is None:
         raise ValueError(f"port {listener.port} is implicit TLS and tls.cert is not set")
     return lambda: TlsLayer(make(), certificates.context(alpn))
@@ -111,11 +113,21 @@ async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
         plaintext = settings.auth.plaintext == "always" or (
             settings.auth.plaintext == "loopback" and listener.address.startswith(("127.", "::1"))
         )
+        possible = listener.tls == "starttls" and certificates is not None
         if service in SMTP_ROLES:
             role = SMTP_ROLES[service]
 
-            def smtp_session(client: Client, role: Role = role, plaintext: bool = plaintext) -> SmtpSession:
-                return SmtpSession(role, settings.smtp, settings.hostname, client, plaintext_auth=plaintext)
+            def smtp_session(
+                client: Client, role: Role = role, plaintext: bool = plaintext, possible: bool = possible
+            ) -> SmtpSession:
+                return SmtpSession(
+                    role,
+                    settings.smtp,
+                    settings.hostname,
+                    client,
+                    plaintext_auth=plaintext,
+                    starttls_possible=possible,
+                )
 
             factory = SmtpEngine.prepare(
                 smtp_session, lambda session: SmtpExecutor(session, host), settings.smtp.command_timeout

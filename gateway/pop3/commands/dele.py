@@ -1,0 +1,18 @@
+"""DELE and RSET (RFC 1939 5)."""
+
+from gateway.ask import Dialogue
+from gateway.pop3.registry import command
+from gateway.pop3.session import Session
+
+
+@command("DELE", logged_in=True)
+def dele(session: Session, argument: bytes) -> Dialogue:
+    _, message = session.message(argument)
+    session.deleted.add(message.uid)
+    yield b"+OK marked\r\n"
+
+
+@command("RSET", logged_in=True)
+def rset(session: Session, argument: bytes) -> Dialogue:
+    session.deleted.clear()
+    yield b"+OK nothing is marked\r\n"

@@ -1,0 +1,14 @@
+"""LIST (RFC 1939 5)."""
+
+from gateway.ask import Dialogue
+from gateway.pop3.registry import command
+from gateway.pop3.session import Session
+
+
+@command("LIST", logged_in=True)
+def list_messages(session: Session, argument: bytes) -> Dialogue:
+    if argument:
+        number, message = session.message(argument)
+        yield b"+OK %d %d\r\n" % (number, message.size)
+        return
+    yield b"".join([b"+OK\r\n", *(b"%d %d\r\n" % (n, m.size) for n, m in session.living()), b".\r\n"])

@@ -1,0 +1,11 @@
+"""STAT (RFC 1939 5)."""
+
+from gateway.ask import Dialogue
+from gateway.pop3.registry import command
+from gateway.pop3.session import Session
+
+
+@command("STAT", logged_in=True)
+def stat(session: Session, argument: bytes) -> Dialogue:
+    living = session.living()
+    yield b"+OK %d %d\r\n" % (len(living), sum(message.size for _, message in living))

@@ -1,0 +1,17 @@
+"""UIDL (RFC 1939 7): `%08Xu%08Xv` of UID and UIDVALIDITY, for ever."""
+
+from gateway.ask import Dialogue
+from gateway.pop3.registry import command
+from gateway.pop3.session import Session
+
+
+@command("UIDL", logged_in=True)
+def uidl(session: Session, argument: bytes) -> Dialogue:
+    assert session.maildrop is not None
+    validity = session.maildrop.uidvalidity
+    if argument:
+        number, message = session.message(argument)
+        yield b"+OK %d %08Xu%08Xv\r\n" % (number, message.uid, validity)
+        return
+    lines = [b"%d %08Xu%08Xv\r\n" % (n, m.uid, validity) for n, m in session.living()]
+    yield b"".join([b"+OK\r\n", *lines, b".\r\n"])

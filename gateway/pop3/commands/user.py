@@ -1,0 +1,23 @@
+"""USER and PASS (RFC 1939 7)."""
+
+from gateway.ask import Dialogue
+from gateway.pop3.registry import Wrong, command
+from gateway.pop3.session import Session
+
+
+@command("USER", logged_in=False)
+def user(session: Session, argument: bytes) -> Dialogue:
+    session.require_privacy()
+    if not argument:
+        raise Wrong("name expected")
+    session.user = argument
+    yield b"+OK send PASS\r\n"
+
+
+@command("PASS", logged_in=False)
+def password(session: Session, argument: bytes) -> Dialogue:
+    session.require_privacy()
+    name, session.user = session.user, None
+    if name is None:
+        raise Wrong("USER first")
+    yield from session.log_in(name, argument)

@@ -1,0 +1,143 @@
+"""The state of one POP3 session and the loop that turns lines into dialogues (RFC 1939)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from directory.model import Condition, Deferred, Refused
+from gateway.ask import Ask, Dialogue
+from gateway.pop3.ports import InUse, Login, Maildrop, Message
+from gateway.pop3.registry import COMMANDS, Wrong
+from gateway.pop3.settings import Pop3Settings
+
+_FINAL_LOGIN = {Condition.AUTHENTICATION_FAILED, Condition.SERVICE_NOT_ALLOWED, Condition.PASSWORD_MUST_CHANGE}
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection. `deleted` holds UIDs marked by DELE, removed at QUIT only."""
+
+    settings: Pop3Settings
+    hostname: str
+    address: str
+    tls: str = ""
+    plaintext_auth: bool = False
+    may_start_tls: bool = False
+    closing: bool = False
+    errors: int = 0
+    user: bytes | None = None
+    maildrop: Maildrop | None = None
+    deleted: set[int] = field(default_factory=set)
+    _buffer: bytearray = field(default_factory=bytearray)
+    #: takes the next line instead of the commands (AUTH)
+    pending: Callable[[bytes], Dialogue] | None = None
+
+    def greeting(self) -> bytes:
+        return f"+OK {self.hostname} Gatepost POP3 ready\r\n".encode()
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def discard(self) -> None:
+        """Forget what was received (RFC 2595 4: nothing sent before TLS counts after it)."""
+        self._buffer.clear()
+
+    def take_line(self) -> bytes | None:
+        """The next line, None when more octets are needed."""
+        end = self._buffer.find(b"\n")
+        limit = self.settings.max_auth_line
+        if end < 0 and len(self._buffer) <= limit:
+            return None
+        if end < 0 or end > limit:
+            raise Wrong("line too long")
+        line = bytes(self._buffer[:end]).removesuffix(b"\r")
+        del self._buffer[: end + 1]
+        return line
+
+    def next_dialogue(self) -> Dialogue | None:
+        """What to run next, None when more octets are needed."""
+        try:
+            line = self.take_line()
+        except Wrong as error:
+            self.closing = True
+            return self._say(str(error))
+        return None if line is None else self._run(line)
+
+    @staticmethod
+    def _say(text: str) -> Dialogue:
+        yield b"-ERR " + text.encode() + b"\r\n"
+
+    def _run(self, line: bytes) -> Dialogue:
+        name, _, argument = line.partition(b" ")
+        facts = COMMANDS.get(name.upper())
+        pending, self.pending = self.pending, None
+        try:
+            if pending is not None:
+                yield from pending(line)
+                return
+            if len(line) > self.settings.max_line and name.upper() != b"AUTH":
+                raise Wrong("line too long")
+            if facts is None:
+                raise Wrong("unknown command")
+            if facts.logged_in is not None and facts.logged_in is not (self.maildrop is not None):
+                raise Wrong("not in this state")
+            yield from facts.run(self, argument)
+            return
+        except InUse:
+            yield b"-ERR [IN-USE] maildrop is in use by another session\r\n"
+            return
+        except Deferred as error:
+            yield f"-ERR [SYS/TEMP] {error.text}\r\n".encode()
+            return
+        except Refused as error:
+            code = "[AUTH] " if error.condition in _FINAL_LOGIN else ""
+            yield f"-ERR {code}{error.text}\r\n".encode()
+        except Wrong as error:
+            yield f"-ERR {error}\r\n".encode()
+        self.errors += 1
+        limit = self.settings.max_errors if self.maildrop else self.settings.max_errors_before_login
+        if self.errors > limit:
+            self.closing = True
+
+    def require_privacy(self) -> None:
+        """Raises Wrong where a password would cross the wire in clear text."""
+        if not (self.tls or self.plaintext_auth):
+            raise Wrong("[AUTH] encryption needed before login")
+
+    def log_in(self, name: bytes, password: bytes) -> Dialogue:
+        """Prove the login and open the maildrop."""
+        try:
+            request = Login(name.decode("utf-8"), password.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise Wrong("[AUTH] login and password are UTF-8") from None
+        self.maildrop = yield Ask(request)
+        yield b"+OK maildrop open\r\n"
+
+    def living(self) -> list[tuple[int, Message]]:
+        """Numbered messages that are not marked."""
+        assert self.maildrop is not None
+        return [(n, m) for n, m in enumerate(self.maildrop.messages, 1) if m.uid not in self.deleted]
+
+    def message(self, argument: bytes) -> tuple[int, Message]:
+        """The message a number names. Raises Wrong."""
+        assert self.maildrop is not None
+        if not (argument.isdigit() and len(argument) <= 10):
+            raise Wrong("message number expected")
+        number = int(argument)
+        if not 1 <= number <= len(self.maildrop.messages):
+            raise Wrong("no such message")
+        message = self.maildrop.messages[number - 1]
+        if message.uid in self.deleted:
+            raise Wrong("message is deleted")
+        return number, message
+
+
+def stuffed(stored: bytes) -> bytes:
+    """A multi-line reply's text from stored octets: CRLF, dots doubled, closing line (RFC 1939 3)."""
+    text = stored.replace(b"\n", b"\r\n")
+    if b"\n." in text:
+        text = text.replace(b"\n.", b"\n..")
+    if text.startswith(b"."):
+        text = b"." + text
+    return text + (b".\r\n" if not text or text.endswith(b"\r\n") else b"\r\n.\r\n")

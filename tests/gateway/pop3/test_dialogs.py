@@ -1,0 +1,140 @@
+"""POP3 dialogs over the core with a maildrop in memory; the same answers however the octets are split."""
+
+from __future__ import annotations
+
+import base64
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from directory.model import Condition, Deferred, Refused
+from gateway.ask import Ask
+from gateway.pop3.commands import COMMANDS
+from gateway.pop3.ports import Content, InUse, Login, Maildrop, Message, StartTls, Update
+from gateway.pop3.session import Session
+from gateway.pop3.settings import Pop3Settings
+
+STORED = {7: b"Subject: a\n\n.dot\nline 2\n", 9: b"Subject: b\n\nno end"}
+
+
+class Port:
+    """Answers requests; `trouble` is raised instead at login."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.trouble = trouble
+        self.left = dict(STORED)
+        self.tls = 0
+
+    def answer(self, request: object) -> object:
+        if isinstance(request, Login):
+            if self.trouble:
+                raise self.trouble
+            if (request.name, request.password) != ("jane", "secret word"):
+                raise Refused(Condition.AUTHENTICATION_FAILED)
+            return Maildrop(5, tuple(Message(u, len(s) + s.count(b"\n")) for u, s in self.left.items()))
+        if isinstance(request, Content):
+            return self.left.get(request.uid)
+        if isinstance(request, Update):
+            for uid in request.uids:
+                del self.left[uid]
+        if isinstance(request, StartTls):
+            self.tls += 1
+        return None
+
+
+def talk(pieces: list[bytes], port: Port, *, plaintext: bool = True, may_start_tls: bool = False) -> bytes:
+    session = Session(Pop3Settings(), "mx", "192.0.2.1", plaintext_auth=plaintext, may_start_tls=may_start_tls)
+    out = b""
+    for piece in pieces:
+        if session.closing:
+            break
+        session.receive(piece)
+        while not session.closing and (dialogue := session.next_dialogue()) is not None:
+            answer: object = None
+            error: Exception | None = None
+            while True:
+                try:
+                    step = dialogue.throw(error) if error else dialogue.send(answer)
+                except StopIteration:
+                    break
+                answer = error = None
+                if isinstance(step, Ask):
+                    try:
+                        answer = port.answer(step.request)
+                    except (Deferred, Refused, InUse) as problem:
+                        error = problem
+                else:
+                    out += step
+    return out
+
+
+LOGIN = b"USER jane\r\nPASS secret word\r\n"
+OPEN = b"+OK send PASS\r\n+OK maildrop open\r\n"
+
+
+def test_whole_session() -> None:
+    port = Port()
+    said = talk(
+        [LOGIN + b"STAT\r\nLIST\r\nUIDL 2\r\nRETR 1\r\nTOP 1 1\r\nRETR 2\r\nDELE 1\r\nLIST 1\r\nSTAT\r\nQUIT\r\n"], port
+    )
+    assert said == (
+        OPEN + b"+OK 2 47\r\n+OK\r\n1 28\r\n2 20\r\n.\r\n+OK 2 00000009u00000005v\r\n"
+        b"+OK 28 octets\r\nSubject: a\r\n\r\n..dot\r\nline 2\r\n.\r\n"
+        b"+OK\r\nSubject: a\r\n\r\n..dot\r\n.\r\n"
+        b"+OK 20 octets\r\nSubject: b\r\n\r\nno end\r\n.\r\n"
+        b"+OK marked\r\n-ERR message is deleted\r\n+OK 1 20\r\n+OK bye\r\n"
+    ).replace(b" 47", b" 48")
+    assert list(port.left) == [9]
+
+
+def test_nothing_is_removed_without_quit_or_after_rset() -> None:
+    for end in (b"", b"RSET\r\nQUIT\r\n"):
+        port = Port()
+        talk([LOGIN + b"DELE 1\r\n" + end], port)
+        assert port.left == STORED
+
+
+def test_auth() -> None:
+    plain = base64.b64encode(b"\0jane\0secret word")
+    assert talk([b"AUTH PLAIN " + plain + b"\r\n"], Port()) == b"+OK maildrop open\r\n"
+    assert talk([b"AUTH PLAIN\r\n" + plain + b"\r\n"], Port()) == b"+ \r\n+OK maildrop open\r\n"
+    lines = b"AUTH LOGIN\r\n" + base64.b64encode(b"jane") + b"\r\n" + base64.b64encode(b"secret word") + b"\r\n"
+    assert talk([lines], Port()).endswith(b"+OK maildrop open\r\n")
+    assert talk([b"AUTH PLAIN\r\n*\r\n"], Port()) == b"+ \r\n-ERR [AUTH] cancelled\r\n"
+    assert talk([b"AUTH PLAIN !\r\n"], Port()) == b"-ERR [AUTH] not base64\r\n"
+
+
+def test_trouble_is_told_apart() -> None:
+    assert b"-ERR [AUTH] " in talk([b"USER jane\r\nPASS wrong\r\n"], Port())
+    assert b"-ERR [IN-USE] " in talk([LOGIN], Port(InUse()))
+    assert b"-ERR [SYS/TEMP] " in talk([LOGIN], Port(Deferred(Condition.STORE_UNAVAILABLE)))
+
+
+def test_privacy_and_stls() -> None:
+    assert talk([b"USER jane\r\n"], Port(), plaintext=False).startswith(b"-ERR [AUTH] ")
+    port = Port()
+    assert talk([b"STLS\r\nUSER injected\r\n"], port, may_start_tls=True) == b"+OK begin TLS\r\n"
+    assert port.tls == 1
+    capa = talk([b"CAPA\r\n"], Port(), plaintext=False, may_start_tls=True)
+    assert b"STLS\r\n" in capa
+    assert b"USER" not in capa
+
+
+def test_errors_close() -> None:
+    assert talk([b"X\r\n" * 100], Port()).count(b"-ERR") == Pop3Settings().max_errors_before_login + 1
+    assert talk([b"x" * 20_000], Port()) == b"-ERR line too long\r\n"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([name + b"\r\n" for name in COMMANDS] + [LOGIN, b"RETR 1\r\n", b"DELE 2\n", b"TOP 1 x\r\n", b"\0\xff\r\n", b"LIST 99\r\n", b"PASS"]),
+        max_size=12,
+    ),
+    st.data(),
+)  # fmt: skip
+def test_splitting_changes_nothing(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line for line in lines if not line.startswith(b"STLS"))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert talk(pieces, Port()) == talk([stream], Port())

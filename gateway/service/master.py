@@ -23,6 +23,7 @@ from gateway.service.worker import Sockets
 STOP_SECONDS = 10.0
 READY_SECONDS = 60.0
 RESTART_PAUSE = 0.2
+STEADY_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
 _log = logging.getLogger("gatepost.master")
 
@@ -68,6 +69,7 @@ class Master:
         self._settings = settings
         self._shares = open_sockets(settings)
         self._children: dict[int, tuple[str, Callable[[], None]]] = {}
+        self._started: dict[str, float] = {}
         self._stopping = False
 
     def run(self, on_ready: Callable[[dict[str, int]], None] | None = None) -> int:
@@ -105,6 +107,7 @@ class Master:
         pid = os.fork()
         if pid:
             self._children[pid] = (name, life)
+            self._started[name] = time.monotonic()
             return
         code = 70
         try:
@@ -134,8 +137,10 @@ class Master:
         name, life = self._children.pop(pid)
         if not self._stopping:
             _log.error("%s", fields(event="child-died", child=name, status=os.waitstatus_to_exitcode(status)))
-            time.sleep(RESTART_PAUSE)
-            self._start(name, life)
+            if time.monotonic() - self._started.get(name, 0.0) < STEADY_SECONDS:
+                time.sleep(RESTART_PAUSE)  # one that dies at once is not started in a tight loop
+            if not self._stopping:
+                self._start(name, life)
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True

@@ -73,19 +73,6 @@ class SmtpEngine(SMTP):
             Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0, tls=tls)
         )
         executor = self._make_executor(session)
-        transport: Any = self.transport
-
-        def secure() -> None:
-            tls = transport.get_extra_info("ssl_object")
-            if tls is not None:
-                session.client.tls = f"{tls.version()} with cipher {(tls.cipher() or ('unknown',))[0]}"
-
-        def upgrade() -> None:
-            self._reader._buffer.clear()  # plaintext behind STARTTLS (RFC 3207 5)
-            session.framing.discard()
-            transport.upgrade(secure)
-
-        secure()
 
         def upgrade() -> None:
             transport = self.transport

@@ -23,6 +23,7 @@ from gateway.policy.restriction import Sender, refusal, too_large
 from gateway.policy.send_limit import limits
 from gateway.route.plan import Plan
 from gateway.service.accept import Arrival, Outcome
+from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
 from gateway.service.send_counter import SendCounter
 from gateway.smtp import protocol
@@ -33,6 +34,7 @@ from gateway.smtp.requests import (
     CheckOriginator,
     DropSpool,
     Spool,
+    StartTls,
     VerifyRecipient,
 )
 from gateway.smtp.session import Session
@@ -51,6 +53,9 @@ class SmtpExecutor:
 
     def execute(self, request: object) -> object:
         return _EXECUTE[type(request)](self, request)
+
+    def _start_tls(self, request: StartTls) -> Upgrade:
+        return UPGRADE
 
     def _account(self) -> Account | ServiceAccount | None:
         """The entry that is logged in, as it is now. Raises Deferred, Refused."""
@@ -254,6 +259,7 @@ _EXECUTE: dict[type, Callable[..., object | Awaitable[object]]] = {
     Authenticate: SmtpExecutor._authenticate,
     CheckOriginator: SmtpExecutor._check_originator,
     VerifyRecipient: SmtpExecutor._verify_recipient,
+    StartTls: SmtpExecutor._start_tls,
     Spool: SmtpExecutor._spool,
     DropSpool: SmtpExecutor._drop_spool,
     Accept: SmtpExecutor._accept,

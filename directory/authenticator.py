@@ -6,6 +6,7 @@ unauthenticated bind, which succeeds). Failures of the infrastructure are Deferr
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,21 @@ from directory.port import Directory, Login
 
 POOL = 4
 INVALID_CREDENTIALS, CONSTRAINT_VIOLATION = 49, 19
+
+
+def _inside(address: str, networks: tuple[str, ...]) -> bool:
+    """True when `address` lies in one of the networks; a value that is no network allows nothing."""
+    try:
+        client = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    for text in networks:
+        try:
+            if client in ipaddress.ip_network(text.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,15 +69,21 @@ class BindAuthenticator:
                 raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "directory copy is not fresh")
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{len(found)} entries have this login")
         account = found[0]
-        self.check(account, service)
+        if self._directory.is_held(account.id):
+            raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{account.dn}: held by the deletion brake")
+        self.check(account, service, address)
         if not self._bind(account.dn, password):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account.dn}: wrong password")
         return Login(account.id, "bind")
 
-    def check(self, account: Account | ServiceAccount, service: str) -> None:
-        """Raise Refused when the entry may not log in to `service` whatever its password."""
+    def check(self, account: Account | ServiceAccount, service: str, address: str) -> None:
+        """Raise Refused when the entry may not log in to `service` from `address` whatever its password."""
         if account.status != "active" or (account.expires is not None and account.expires <= self._now()):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account.dn}: {account.status} or expired")
+        if account.allow_net and not _inside(address, account.allow_net):
+            raise Refused(Condition.AUTHENTICATION_FAILED, f"{account.dn}: {address} not in gatepostAllowNet")
+        if isinstance(account, ServiceAccount) and service != "submission":
+            raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account.dn}: a service account only sends")
         if account.services is not None and service not in account.services:
             raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account.dn}: {service} not in gatepostService")
         if isinstance(account, Account) and account.must_change_password:
@@ -71,7 +93,7 @@ class BindAuthenticator:
         if not self._slots.acquire(timeout=10):
             raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "all bind connections are busy")
         try:
-            for _ in range(2):  # an idle connection may have died: once more on a new one
+            for _ in range(POOL + 1):  # idle connections may all have died with the server: at last a new one
                 with self._lock:
                     connection = self._idle.pop() if self._idle else None
                 reused = connection is not None

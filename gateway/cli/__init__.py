@@ -11,7 +11,7 @@ import click
 from gateway import __version__
 
 #: verb -> module in this package; imported only when used
-VERBS = ("check", "demo", "schema", "serve", "status", "stop")
+VERBS = ("check", "demo", "directory", "schema", "serve", "status", "stop")
 
 
 class _Lazy(click.Group):

@@ -22,6 +22,7 @@ from directory.replica import ReplicaWriter
 from directory.tracker.choose import tracker_for
 from directory.view import View
 from gateway.config.settings import Settings
+from gateway.control.server import ControlServer
 from gateway.observe.log import fields
 from gateway.service.agent_protocol import MAX_LINE, Answer, Request
 
@@ -102,10 +103,13 @@ def run(settings: Settings) -> None:
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(agent.serve, str(path), limit=MAX_LINE)
         path.chmod(0o660)
+        control = ControlServer({"accept-deletions": lambda args: agent.writer.accept_deletions()})
+        control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
         await stop.wait()
         agent.stop()
         server.close()
+        control_server.close()
 
     asyncio.run(main())
     tracking.join(3)

@@ -10,6 +10,7 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import ldap3
 import msgspec
@@ -41,10 +42,7 @@ def _inside(address: str, networks: tuple[str, ...]) -> bool:
 class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `auth`."""
 
-    plaintext: str = "never"
-    success_cache: float = 300.0
-    grace: float = 86400.0
-    bind_budget: int = 3
+    plaintext: Literal["never", "loopback", "always"] = "never"
 
 
 class BindAuthenticator:

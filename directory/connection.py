@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import ldap3
@@ -58,7 +58,7 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     timeout: Timeout = Timeout()
     page_size: int = 500
     #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp
-    track: str = "auto"
+    track: Literal["auto", "syncrepl"] = "auto"
     #: seconds between comparisons of all ids, which find deletions that were missed
     compare_seconds: float = 900.0
 

@@ -12,6 +12,7 @@ import yaml
 
 from gateway.config.settings import Settings
 
+SERVICES = ("mx", "submission", "submissions", "lmtp", "imap", "imaps")
 TLS_KINDS = ("none", "starttls", "implicit")
 
 
@@ -74,6 +75,8 @@ def _meaning(settings: Settings) -> tuple[list[str], str] | None:
     for service, listeners in settings.listen.items():
         for number, listener in enumerate(listeners):
             steps = ["listen", service, str(number)]
+            if service not in SERVICES:
+                return ["listen", service], f"{service!r} is not one of {', '.join(SERVICES)}"
             if listener.tls not in TLS_KINDS:
                 return [*steps, "tls"], f"{listener.tls!r} is not one of {', '.join(TLS_KINDS)}"
             if listener.tls == "implicit" and not (settings.tls.cert and settings.tls.key):

@@ -20,16 +20,6 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int
     address: str = "127.0.0.1"
     tls: str = "starttls"
-    proxy_from: tuple[str, ...] = ()
-
-
-class RunAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Users of the processes; empty = the user that starts Gatepost."""
-
-    mail: str = ""
-    directory: str = ""
-    web: str = ""
-    programs: str = ""
 
 
 class TlsFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,8 +45,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hostname: str = "localhost"
     listen: dict[str, tuple[Listener, ...]] = {}
     workers: int = 2
-    role: str = "all"
-    run_as: RunAs = RunAs()
     tls: TlsFiles = TlsFiles()
     auth: AuthSettings = AuthSettings()
     defaults: Defaults = Defaults()

@@ -12,8 +12,6 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_literal: int = 131072
     max_command: int = 1 << 20
     max_before_login: int = 8192
-    max_append: int = 50 * 1024 * 1024
     max_errors_before_login: int = 3
     max_errors: int = 20
-    login_timeout: float = 60.0
     idle_timeout: float = 1800.0

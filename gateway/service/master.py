@@ -82,6 +82,8 @@ class Master:
         gc.freeze()
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
+        # a new configuration is taken at the next start; the usual word for "reload" must not end the service
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._start("agent", lambda: agent.run(self._settings))
         for number, share in enumerate(self._shares):
             self._start(f"worker-{number}", functools.partial(worker.run, self._settings, number, share))

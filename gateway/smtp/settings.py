@@ -39,7 +39,5 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_junk_commands: int = 100
     #: waiting for a command or for the next octets of a message
     command_timeout: float = 300.0
-    #: one message, from DATA to its end
-    data_timeout: float = 1800.0
     #: a bare LF in a message: taken as a line end, or the message refused
     bare_newline: Literal["normalize", "refuse"] = "normalize"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -9,7 +11,7 @@ class Volume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file system that holds stores."""
 
     path: str
-    durability: str = "fsync"
+    durability: Literal["fsync"] = "fsync"
     path_template: str = "{hash[0]}{hash[1]}/{hash[2]}{hash[3]}/{id}/Maildir"
 
 

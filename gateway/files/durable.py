@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
-def write_synced(path: str, pieces: Iterable[bytes], mtime: float | None = None, mode: int = 0o600) -> int:
+def write_synced(
+    path: str,
+    pieces: Iterable[bytes],
+    mtime: float | None = None,
+    mode: int = 0o600,
+    sync: Callable[[int], None] = os.fsync,
+) -> int:
     """Create `path` with the given content, on disk when it returns. Returns its size in octets.
 
     Raises OSError, FileExistsError too; what was written so far is removed.
@@ -23,7 +29,7 @@ def write_synced(path: str, pieces: Iterable[bytes], mtime: float | None = None,
                     view = view[written:]
             if mtime is not None:
                 os.utime(fd, (mtime, mtime))
-            os.fsync(fd)
+            sync(fd)
         finally:
             os.close(fd)
     except BaseException:

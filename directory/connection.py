@@ -195,6 +195,9 @@ class Servers:
                     **options,
                 )
                 connection.open()
+                if patient:
+                    # ldap3 leaves its connect time limit on the socket: a quiet search would end by it
+                    connection.socket.settimeout(None)
                 if self._settings.tls.starttls and not candidate.startswith("ldaps"):
                     connection.start_tls()
                 if bind:

@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import string
 import subprocess
 import time
@@ -180,6 +181,8 @@ class EmbeddedDirectory:
         """True when the server answers on its TCP port."""
         server = ldap3.Server(self.host, self.port, get_info=ldap3.NONE, connect_timeout=1)
         try:
+            # ldap3 forgets to close a socket that could not connect
+            socket.create_connection((self.host, self.port), 1).close()
             connection = ldap3.Connection(server, receive_timeout=2, raise_exceptions=False)
             connection.open()
             connection.unbind()

@@ -6,18 +6,12 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.options import configuration_file
 from gateway.config.load import ConfigurationError, load
 
 
 @click.command(name="check")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/gatepost/gatepost.yaml"),
-    show_default=True,
-    help="configuration file",
-)
+@configuration_file
 def command(path: Path) -> None:
     """Check the configuration; exit code 3 when it is wrong."""
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.options import configuration_file
 from gateway.config.load import ConfigurationError, load
 from gateway.control.client import ControlError, call
 
@@ -16,14 +17,7 @@ def command() -> None:
 
 
 @command.command(name="accept-deletions")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/gatepost/gatepost.yaml"),
-    show_default=True,
-    help="configuration file",
-)
+@configuration_file
 def accept_deletions(path: Path) -> None:
     """Agree to deletions that the deletion brake holds: the entries are gone for good."""
     try:

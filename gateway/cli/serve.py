@@ -6,19 +6,13 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.options import configuration_file
 from gateway.config.load import ConfigurationError, load
 from gateway.observe import log
 
 
 @click.command(name="serve")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/gatepost/gatepost.yaml"),
-    show_default=True,
-    help="configuration file",
-)
+@configuration_file
 def command(path: Path) -> None:
     """Serve mail."""
     from gateway.service.master import Master, PortTaken

@@ -10,19 +10,13 @@ import msgspec
 
 from directory.model import Deferred
 from directory.replica import ReplicaReader
+from gateway.cli.options import configuration_file
 from gateway.config.load import ConfigurationError, load
 from gateway.queue.state import counts
 
 
 @click.command(name="status")
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/gatepost/gatepost.yaml"),
-    show_default=True,
-    help="configuration file",
-)
+@configuration_file
 @click.option("--json", "as_json", is_flag=True, help="for machines")
 def command(path: Path, as_json: bool) -> None:
     """Show the state of the directory copy; exit code 1 when something is wrong."""

@@ -1,0 +1,17 @@
+"""Options that several verbs have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+#: `--config FILE`, given to the verb as `path`
+configuration_file = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/gatepost/gatepost.yaml"),
+    show_default=True,
+    help="configuration file",
+)

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.mail.envelope import Envelope
+from gateway.mail.header import Header
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a message beside its octets; `header` is its header block, LF line ends."""
+    """What is known of a message beside its octets; `header` is where its fields are, as it came."""
 
     envelope: Envelope
-    header: bytes
+    header: Header
     client: str
     service: str
     hostname: str

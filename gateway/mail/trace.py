@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-_RETURN_PATH = re.compile(rb"^return-path[ \t]*:.*\n(?:[ \t].*\n)*", re.IGNORECASE | re.MULTILINE)
 _UNSAFE = re.compile(r"[^\x21-\x7e\u0080-\U0010ffff]|[()\\;<>]")
 
 
@@ -42,12 +41,3 @@ def received(
 def return_path(path: str) -> bytes:
     """The Return-Path field, written at final delivery."""
     return f"Return-Path: <{_UNSAFE.sub('', path)}>\n".encode("utf-8", "replace")
-
-
-def without_return_path(first: bytes) -> bytes:
-    """The first piece of a message less Return-Path fields from outside: only final delivery writes one
-    (RFC 5321 4.4)."""
-    end = len(first) if (empty := first.find(b"\n\n")) < 0 else empty + 1
-    if first.startswith(b"\n") or _RETURN_PATH.search(first, 0, end) is None:
-        return first
-    return _RETURN_PATH.sub(b"", first[:end]) + first[end:]

@@ -12,12 +12,11 @@ from pathlib import Path
 from directory.model import Account, Condition, Deferred, Recipient, Refused, ServiceAccount
 from directory.port import Login
 from gateway.files.names import unique_name
-from gateway.filters.hops import header_of
 from gateway.filters.port import Facts, run
 from gateway.mail import trace
 from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.observe import maillog
-from gateway.policy.content import foreign_author, looping, missing_fields
+from gateway.policy.content import foreign_author, missing_fields
 from gateway.policy.originator import may_write_as
 from gateway.policy.restriction import Sender, refusal, too_large
 from gateway.policy.send_limit import limits
@@ -177,16 +176,16 @@ class SmtpExecutor:
         message_id = unique_name("x")[:-2]
         try:
             added = self._check(request, header, message_id)
+            facts = Facts(request.envelope, header, session.client.address, session.role.value, session.hostname)
+            pieces = header.without(b"return-path")
+            if request.spooled:
+                pieces += await host.in_pool(self._take_spooled)
+            verdict = await run(host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
             await self._count(len(request.envelope.recipients))
         except (Deferred, Refused) as error:
             self.close()
             maillog.answered(recipient="-", client=session.client.address, error=error)
             raise
-        pieces = header.without(b"return-path")
-        if request.spooled:
-            pieces += await host.in_pool(self._take_spooled)
-        facts = Facts(request.envelope, header_of(pieces), session.client.address, session.role.value, session.hostname)
-        verdict = await run(host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
         lines = b"".join(verdict.header_lines) + added
         outcomes = await host.in_pool(lambda: self._deliver(request, pieces, lines, message_id))
         return Accepted(message_id, outcomes)
@@ -194,9 +193,6 @@ class SmtpExecutor:
     def _check(self, request: Accept, header: Header, message_id: str) -> bytes:
         """Refuse what may not be sent; answers the fields that submission adds."""
         session, directory = self._session, self._host.directory
-        loop = looping(header, session.settings.max_hops)
-        if loop is not None:
-            raise loop
         if session.role is not Role.SUBMISSION:
             return b""
         account = self._account()

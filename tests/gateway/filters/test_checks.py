@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from directory.model import Condition, Deferred, Refused
-from gateway.filters.hops import HopCheck, header_of
+from gateway.filters.hops import HopCheck
 from gateway.filters.port import ACCEPT, ContentCheck, Facts, Kind, Verdict, run
 from gateway.mail.envelope import Envelope
+from gateway.mail.header import scan
 
 
 class Says:
@@ -26,7 +27,7 @@ class Says:
 
 
 def verdict(checks: Sequence[ContentCheck], message: bytes = b"Subject: x\n\n") -> Verdict:
-    facts = Facts(Envelope("a@b.example"), header_of([message]), "::1", "mx", "here")
+    facts = Facts(Envelope("a@b.example"), scan(message), "::1", "mx", "here")
     return asyncio.run(run(checks, facts, [message], 0.0))
 
 
@@ -49,11 +50,3 @@ def test_hops(field: bytes) -> None:
     with pytest.raises(Refused) as caught:
         verdict([HopCheck(3)], field * 4 + b"\nbody\n")
     assert caught.value.condition is Condition.TOO_MANY_HOPS
-
-
-@pytest.mark.parametrize(
-    ("pieces", "expected"),
-    [([b"A: 1\n", b"\nbody"], b"A: 1\n"), ([b"\nbody\n\nx"], b""), ([b"A: 1\nB: 2\n"], b"A: 1\nB: 2\n"), ([], b"")],
-)
-def test_header_block(pieces: list[bytes], expected: bytes) -> None:
-    assert header_of(pieces) == expected

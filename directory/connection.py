@@ -21,6 +21,7 @@ import msgspec
 from ldap3.core.exceptions import LDAPException
 
 from directory.model import Condition, Deferred
+from directory.model.units import Count, Seconds
 
 
 class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,8 +43,8 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Timeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds to wait for a connection and for an answer."""
 
-    connect: float = 3.0
-    op: float = 5.0
+    connect: Seconds = 3.0
+    op: Seconds = 5.0
 
 
 class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,11 +57,11 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     bind: Bind = Bind()
     tls: Tls = Tls()
     timeout: Timeout = Timeout()
-    page_size: int = 500
+    page_size: Count = 500
     #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp
     track: Literal["auto", "syncrepl"] = "auto"
     #: seconds between comparisons of all ids, which find deletions that were missed
-    compare_seconds: float = 900.0
+    compare_seconds: Seconds = 900.0
 
     @property
     def scope(self) -> str:

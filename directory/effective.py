@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from directory.model import Account, Domain, Entry, MailboxHolder, Recipient
+from directory.model.units import Seconds, Size
 
 #: fields that an entry of the class inherits from the domain of its primary address
 _INHERITED = (
@@ -27,10 +28,10 @@ _INHERITED = (
 class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What holds where neither the entry nor its domain says anything."""
 
-    quota: int = 0
-    quota_soft: int = 0
+    quota: Size = 0
+    quota_soft: Size = 0
     quota_messages: int = 0
-    quota_grace: int = 7 * 86400
+    quota_grace: Seconds = 7 * 86400
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")
 
 

@@ -1,93 +1,62 @@
-"""Reads the YAML file; every error says `file:line: path: what is wrong`."""
+"""Reads the configuration file; ConfigurationError tells every problem as `file:line: path: what is wrong and what is allowed`."""
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from gateway.config.meaning import meaning
+from gateway.config.reading import BAD, Problem, read_settings
 from gateway.config.settings import Settings
 
-SERVICES = ("mx", "submission", "submissions", "lmtp", "imap", "imaps")
-TLS_KINDS = ("none", "starttls", "implicit")
+MAX_FILE = 1 << 20  # octets
+#: harmless values for sections that others are compared with, while these cannot be read
+STAND_INS: dict[str, Any] = {
+    "state_dir": "/",
+    "run_dir": "/",
+    "directory": {},
+    "store": {"volumes": {"main": {"path": "/"}}},
+    "tls": {"cert": "/", "key": "/"},
+}
 
 
 class ConfigurationError(Exception):
-    """The file cannot be used; the message is for the administrator."""
+    """The file cannot be used; `problems` are all that is wrong with it."""
 
-
-def _line(node: yaml.Node | None, path: list[str]) -> int:
-    """The line on which the value at `path` stands, as far as the path exists."""
-    line = node.start_mark.line + 1 if node is not None else 1
-    for step in path:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == step:
-                    line, node = key.start_mark.line + 1, value
-                    break
-            else:
-                return line
-        elif isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
-            node = node.value[int(step)]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line
-
-
-def _steps(path: str) -> list[str]:
-    return [step for step in re.split(r"[.\[\]]+", path.removeprefix("$")) if step and step != "..."]
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 def load(path: Path) -> Settings:
     """The configuration in `path`. Raises ConfigurationError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        data: Any = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise ConfigurationError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem}") from error
-    try:
-        settings = msgspec.convert(data if data is not None else {}, Settings)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `")
-        steps = _steps(where.rstrip("`"))
-        shown = ".".join(steps)
-        raise ConfigurationError(f"{path}:{_line(node, steps)}: {shown + ': ' if shown else ''}{message}") from error
-    problem = _meaning(settings)
-    if problem is not None:
-        steps, message = problem
-        raise ConfigurationError(f"{path}:{_line(node, steps)}: {'.'.join(steps)}: {message}")
+    settings, _ = load_with_lines(path)
     return settings
 
 
-def _meaning(settings: Settings) -> tuple[list[str], str] | None:
-    """The first value that is well formed and still cannot work, with its path; None when there is none."""
-    taken: dict[tuple[str, int], str] = {}
-    for service, listeners in settings.listen.items():
-        for number, listener in enumerate(listeners):
-            steps = ["listen", service, str(number)]
-            if service not in SERVICES:
-                return ["listen", service], f"{service!r} is not one of {', '.join(SERVICES)}"
-            if listener.tls not in TLS_KINDS:
-                return [*steps, "tls"], f"{listener.tls!r} is not one of {', '.join(TLS_KINDS)}"
-            if listener.tls == "implicit" and not (settings.tls.cert and settings.tls.key):
-                return [*steps, "tls"], "implicit needs tls.cert and tls.key"
-            if not 1 <= listener.port <= 65535:
-                return [*steps, "port"], f"{listener.port} is not a port, 1 to 65535 are"
-            place = (listener.address, listener.port)
-            if place in taken:
-                return [*steps, "port"], f"{listener.address}:{listener.port} is also the port of {taken[place]}"
-            taken[place] = service
-    for key, name in (("cert", settings.tls.cert), ("key", settings.tls.key)):
-        if name and not os.access(name, os.R_OK):
-            return ["tls", key], f"{name} cannot be read"
-    return None
+def load_with_lines(path: Path) -> tuple[Settings, dict[str, int]]:
+    """The configuration and the line of each path in it. Raises ConfigurationError."""
+    try:
+        octets = path.read_bytes()
+        if len(octets) > MAX_FILE:
+            raise ConfigurationError([Problem(str(path), 1, "", f"larger than {MAX_FILE} octets")])
+        text = octets.decode("utf-8")
+    except OSError as error:
+        raise ConfigurationError([Problem(str(path), 1, "", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError([Problem(str(path), line, "", "not UTF-8 text")]) from error
+    data, reader = read_settings(text, str(path), Settings)
+    good = {key: value for key, value in data.items() if value is not BAD}
+    if data or not reader.problems:
+        # what can be judged without the broken sections is judged too: all problems are told at once
+        stand_ins = {key: value for key, value in STAND_INS.items() if data.get(key) is BAD}
+        settings = msgspec.convert(stand_ins | good, Settings)
+        for steps, message in meaning(settings):
+            if data.get(steps[0]) is not BAD:
+                reader.wrong(steps, message)
+    if reader.problems:
+        raise ConfigurationError(sorted(reader.problems, key=lambda problem: problem.line))
+    return settings, reader.lines

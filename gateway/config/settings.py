@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import msgspec
 
 from directory.authenticator import AuthSettings
 from directory.connection import DirectorySettings
 from directory.effective import Defaults
+from directory.model.units import Port
 from gateway.imap.settings import ImapSettings
 from gateway.queue.settings import QueueSettings
 from gateway.route.settings import RouteSettings
 from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
 
+#: what a listener can serve
+Service = Literal["mx", "submission", "submissions", "lmtp", "imap", "imaps"]
+
 
 class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One listening socket."""
 
-    port: int
+    port: Port
+    #: IPv4 or IPv6 address; 0.0.0.0 and :: are all of the host
     address: str = "127.0.0.1"
-    tls: str = "starttls"
+    #: none, starttls (the client may upgrade) or implicit (TLS from the first octet)
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
 
 
 class TlsFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Certificate chain and key, PEM."""
+    """Certificate and key; files that are renewed are noticed without a restart."""
 
+    #: PEM file of the certificate with its chain
     cert: str = ""
+    #: PEM file of its private key
     key: str = ""
 
 
 class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where mail for outside goes."""
 
+    #: host, host:port or [IPv6]:port that takes all mail for outside; "" = none, such mail waits
     smarthost: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration file."""
 
+    #: folder on a local disk for the directory copy, the index and the queue
     state_dir: str
+    #: folder for sockets and other things that a restart makes anew
     run_dir: str
     directory: DirectorySettings
     store: StoreSettings
+    #: this host's name in greetings and Received fields
     hostname: str = "localhost"
-    listen: dict[str, tuple[Listener, ...]] = {}
-    workers: int = 2
+    #: what is served where: a list of listeners for each service
+    listen: dict[Service, tuple[Listener, ...]] = {}
+    #: processes that serve clients; one a processor core
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     tls: TlsFiles = TlsFiles()
     auth: AuthSettings = AuthSettings()
     defaults: Defaults = Defaults()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from directory.model.units import Count, Seconds, Size
+
 
 class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `imap`."""
 
-    max_line: int = 65536
-    max_literal: int = 131072
-    max_command: int = 1 << 20
-    max_before_login: int = 8192
-    max_errors_before_login: int = 3
-    max_errors: int = 20
-    idle_timeout: float = 1800.0
+    max_line: Size = 65536
+    max_literal: Size = 131072
+    max_command: Size = 1 << 20
+    max_before_login: Size = 8192
+    max_errors_before_login: Count = 3
+    max_errors: Count = 20
+    idle_timeout: Seconds = 1800.0

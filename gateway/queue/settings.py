@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import msgspec
 
+from directory.model.units import Count, Port, Seconds, Size
+
 
 class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `queue`."""
 
     #: more waiting messages than this and the next one is answered 452
-    max_messages: int = 100_000
+    max_messages: Count = 100_000
     #: less free room than this (octets) on the queue's disk and the next message is answered 452
-    min_free_bytes: int = 64 * 1024 * 1024
+    min_free_bytes: Size = 64 * 1024 * 1024
     #: how long a full mailbox is answered "try again later" before it is final
-    quota_grace: float = 3 * 86400.0
-    retry_first: float = 300.0
+    quota_grace: Seconds = 3 * 86400.0
+    retry_first: Seconds = 300.0
     retry_factor: float = 1.5
-    retry_max: float = 4000.0
+    retry_max: Seconds = 4000.0
     #: what could not be delivered for so long is held
-    lifetime: float = 5 * 86400.0
+    lifetime: Seconds = 5 * 86400.0
     #: messages worked on at once
-    concurrency: int = 20
-    connect_timeout: float = 30.0
+    concurrency: Count = 20
+    connect_timeout: Seconds = 30.0
     #: for one reply or one write; RFC 5321 4.5.3.2 wants ten minutes behind the final dot
-    reply_timeout: float = 600.0
+    reply_timeout: Seconds = 600.0
     #: port on which other gateways take LMTP for the mailboxes they hold
-    lmtp_port: int = 24
+    lmtp_port: Port = 24

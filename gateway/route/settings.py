@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from directory.model.units import Count
+
 
 class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `route`."""
@@ -13,6 +15,6 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: who gets mail to postmaster, abuse and mailer-daemon where the directory has no such entry
     postmaster: str = ""
     #: most targets of one address after expansion
-    max_members: int = 10_000
+    max_members: Count = 10_000
     #: how deep aliases, forwards, lists and groups may lead into each other
-    max_depth: int = 10
+    max_depth: Count = 10

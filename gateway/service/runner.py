@@ -31,7 +31,7 @@ from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
 from gateway.route.plan import Later, Local, RemoteLmtp, Step
 from gateway.route.router import Router
-from gateway.service.network import dial
+from gateway.service.network import dial, host_and_port
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
@@ -40,14 +40,6 @@ _log = logging.getLogger("gatepost.queue")
 LocalDelivery = Callable[[Local, Sequence[bytes], str], Outcome]
 #: the courier to a smarthost (None) or to the gateway of that name; None when there is no way
 Couriers = Callable[[str | None], Courier | None]
-
-
-def host_and_port(text: str, default: int) -> tuple[str, int]:
-    """`host`, `host:port` or `[v6]:port`. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]") or (":" in host.strip("[]") and not host.endswith("]")):
-        return text.strip("[]"), default
-    return host.strip("[]"), int(port)
 
 
 class QueueRunner:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from directory.model.units import Count, Seconds, Size
+
 
 class Role(enum.Enum):
     """Which of the SMTP services a listener is (RFC 5321, 6409, 2033)."""
@@ -20,24 +22,24 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `smtp`."""
 
     #: largest message, as sent by the client
-    max_message_size: int = 50 * 1024 * 1024
+    max_message_size: Size = 50 * 1024 * 1024
     #: recipients of one message
-    max_recipients: int = 1000
-    max_recipients_submission: int = 500
-    max_command_line: int = 2048
+    max_recipients: Count = 1000
+    max_recipients_submission: Count = 500
+    max_command_line: Size = 2048
     #: a command line of AUTH, or a response in its course (RFC 4954 4)
-    max_auth_line: int = 12288
+    max_auth_line: Size = 12288
     #: one line of a message
-    max_data_line: int = 64 * 1024
+    max_data_line: Size = 64 * 1024
     #: Received fields: more is a loop
-    max_hops: int = 50
+    max_hops: Count = 50
     #: refused commands in one session
-    max_errors: int = 20
+    max_errors: Count = 20
     #: failed logins in one session
-    max_login_failures: int = 3
+    max_login_failures: Count = 3
     #: commands in one session, since the last message, that bring no message nearer (NOOP, RSET, VRFY, EHLO, …)
-    max_junk_commands: int = 100
+    max_junk_commands: Count = 100
     #: waiting for a command or for the next octets of a message
-    command_timeout: float = 300.0
+    command_timeout: Seconds = 300.0
     #: a bare LF in a message: taken as a line end, or the message refused
     bare_newline: Literal["normalize", "refuse"] = "normalize"

@@ -31,8 +31,8 @@ from gateway.queue.settings import QueueSettings
 from gateway.queue.state import QueueState, counts
 from gateway.route.plan import Local
 from gateway.route.router import Router
-from gateway.service.network import dial
-from gateway.service.runner import QueueRunner, host_and_port
+from gateway.service.network import dial, host_and_port
+from gateway.service.runner import QueueRunner
 
 PROFILE = Profile.load("native")
 BODY = b"Subject: x\n\n.dot\nbody\n..two\n"

@@ -1,0 +1,79 @@
+"""What is well formed and still cannot work, seen from the configuration alone (no look at this host)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.config.settings import Settings
+from gateway.service.network import host_and_port
+
+Found = Iterator[tuple[tuple[str, ...], str]]
+SCHEMES = ("ldap", "ldaps", "ldapi")
+
+
+def meaning(settings: Settings) -> Found:
+    """Every such value: its path and what is wrong and allowed."""
+    yield from _listeners(settings)
+    yield from _directory(settings)
+    yield from _store(settings)
+    for key in ("state_dir", "run_dir"):
+        if not getattr(settings, key).startswith("/"):
+            yield (key,), f"{getattr(settings, key)!r} is not an absolute path"
+    if bool(settings.tls.cert) != bool(settings.tls.key):
+        yield ("tls", "key" if settings.tls.cert else "cert"), "tls.cert and tls.key must be given together"
+    if settings.relay.smarthost:
+        try:
+            host, port = host_and_port(settings.relay.smarthost, 25)
+            if not host or not 1 <= port <= 65535:
+                raise ValueError
+        except ValueError:
+            yield ("relay", "smarthost"), f"{settings.relay.smarthost!r} is not host, host:port or [IPv6]:port"
+
+
+def _listeners(settings: Settings) -> Found:
+    taken: dict[tuple[str, int], str] = {}
+    for service, listeners in settings.listen.items():
+        for number, listener in enumerate(listeners):
+            steps = ("listen", service, str(number))
+            try:
+                ipaddress.ip_address(listener.address)
+            except ValueError:
+                yield (
+                    (*steps, "address"),
+                    f"{listener.address!r} is not an IPv4 or IPv6 address (0.0.0.0 or :: for all)",
+                )
+            if listener.tls == "implicit" and not (settings.tls.cert and settings.tls.key):
+                yield (*steps, "tls"), "implicit needs tls.cert and tls.key"
+            place = (listener.address, listener.port)
+            if place in taken:
+                yield (*steps, "port"), f"{listener.address}:{listener.port} is also the port of {taken[place]}"
+            taken.setdefault(place, service)
+
+
+def _directory(settings: Settings) -> Found:
+    if not settings.directory.servers:
+        yield ("directory", "servers"), "is empty; at least one URL, as in ldaps://ldap.example.com"
+    for number, url in enumerate(settings.directory.servers):
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES or not parts.netloc:
+            yield (
+                ("directory", "servers", str(number)),
+                f"{url!r} is not ldap://host[:port], ldaps://host[:port] or ldapi://%2Fpath%2Fto%2Fsocket",
+            )
+    bind = settings.directory.bind
+    if bind.dn and not bind.password_file and not bind.sasl_external:
+        yield ("directory", "bind"), "bind.dn needs bind.password_file (or bind.sasl_external: true)"
+
+
+def _store(settings: Settings) -> Found:
+    volumes = settings.store.volumes
+    if not volumes:
+        yield ("store", "volumes"), "is empty; at least one volume, as in {main: {path: /srv/mail}}"
+    for name, volume in volumes.items():
+        if not volume.path.startswith("/"):
+            yield ("store", "volumes", name, "path"), f"{volume.path!r} is not an absolute path"
+    default = settings.store.default_volume
+    if default and default not in volumes:
+        yield ("store", "default_volume"), f"{default!r} is not one of the volumes: {', '.join(volumes)}"

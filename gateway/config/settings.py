@@ -13,6 +13,7 @@ from directory.model.units import Port
 from gateway.imap.settings import ImapSettings
 from gateway.queue.settings import QueueSettings
 from gateway.route.settings import RouteSettings
+from gateway.service.settings import LimitSettings
 from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
 
@@ -69,3 +70,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: QueueSettings = QueueSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
+    limits: LimitSettings = LimitSettings()

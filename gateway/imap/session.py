@@ -52,6 +52,24 @@ class Session:
             return State.SELECTED
         return State.AUTHENTICATED if self.login is not None else State.NOT_AUTHENTICATED
 
+    @property
+    def logged_in(self) -> bool:
+        return self.login is not None
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the client may be silent now."""
+        return self.settings.idle_timeout
+
+    def woken(self) -> Dialogue | None:
+        """What to say after a change in the store."""
+        return None
+
+    def expired(self) -> Dialogue | None:
+        """The client was silent for too long, or did not log in in time (RFC 9051 5.4)."""
+        self.closing = True
+        return self._say(b"* BYE silent for too long\r\n")
+
     def capability(self) -> str:
         """The capability list as it holds now."""
         announced = {facts.capability for facts in COMMANDS.values() if facts.capability}

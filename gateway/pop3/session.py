@@ -33,6 +33,24 @@ class Session:
     #: takes the next line instead of the commands (AUTH)
     pending: Callable[[bytes], Dialogue] | None = None
 
+    @property
+    def logged_in(self) -> bool:
+        return self.maildrop is not None
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the client may be silent."""
+        return self.settings.idle_timeout
+
+    def woken(self) -> Dialogue | None:
+        """Nothing is ever said without being asked."""
+        return None
+
+    def expired(self) -> Dialogue | None:
+        """The client was silent for too long: no reply, nothing is removed (RFC 1939 3)."""
+        self.closing = True
+        return None
+
     def greeting(self) -> bytes:
         return f"+OK {self.hostname} Gatepost POP3 ready\r\n".encode()
 

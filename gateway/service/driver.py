@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from directory.model import Condition, Deferred, Refused
@@ -18,28 +18,49 @@ class Executor(Protocol):
         """The answer, or an awaitable of it. Raises Deferred, Refused."""
         ...
 
+    def close(self) -> None:
+        """The connection has ended; called once. Does not wait."""
+        ...
+
+
+class Output(Protocol):
+    """Where a dialogue's octets go."""
+
+    def write(self, data: bytes) -> bool:
+        """Keep or send `data`. True when the client does not read and the dialogue should wait."""
+        ...
+
+    def flush(self) -> None:
+        """Send what was kept; called before anything that waits."""
+        ...
+
+    def upgrade(self) -> None:
+        """Turn the connection to TLS; everything is flushed."""
+        ...
+
 
 class Upgrade:
     """What an executor answers to a protocol's StartTls: the connection turns to TLS, the core gets None."""
 
 
+class Full:
+    """The client does not read: go on when it does."""
+
+
 UPGRADE = Upgrade()
+FULL = Full()
+Problem = Deferred | Refused
 
 
-async def run_dialogue(
-    dialogue: Dialogue,
-    executor: Executor,
-    write: Callable[[bytes], None],
-    flush: Callable[[], None],
-    upgrade: Callable[[], None] | None = None,
-) -> None:
-    """Run one dialogue to its end. `flush` is called before anything that waits.
-
-    `upgrade` turns the connection to TLS; it is called, everything flushed, when the executor answers UPGRADE.
-    """
-    answer: object = None
-    error: BaseException | None = None
+def advance(
+    dialogue: Dialogue, executor: Executor, output: Output, answer: object = None, error: Problem | None = None
+) -> Awaitable[object] | Full | None:
+    """Run a dialogue until it has ended (None) or must wait: for an answer (`answered`), or for the client (FULL)."""
     while True:
+        if isinstance(answer, Upgrade):
+            output.flush()
+            output.upgrade()
+            answer = None
         try:
             if error is not None:
                 thrown, error = error, None
@@ -47,24 +68,39 @@ async def run_dialogue(
             else:
                 step = dialogue.send(answer)
         except StopIteration:
-            return
+            return None
         answer = None
         if not isinstance(step, Ask):
-            write(step)
+            if output.write(step):
+                return FULL
             continue
         try:
             answer = executor.execute(step.request)
-            if inspect.isawaitable(answer):
-                flush()
-                answer = await answer
-            if isinstance(answer, Upgrade):
-                if upgrade is None:
-                    raise RuntimeError("this connection cannot be upgraded")
-                flush()
-                upgrade()
-                answer = None
         except (Deferred, Refused) as problem:
             error = problem
         except Exception:
             maillog.bug(where=type(step.request).__name__)
             error = Deferred(Condition.BUG)
+        if inspect.isawaitable(answer):
+            output.flush()
+            return answer
+
+
+async def answered(waiting: Awaitable[object]) -> tuple[object, Problem | None]:
+    """The answer that an executor's awaitable brings, or why there is none."""
+    try:
+        return await waiting, None
+    except (Deferred, Refused) as problem:
+        return None, problem
+    except Exception:
+        maillog.bug(where=getattr(waiting, "__qualname__", "request"))
+        return None, Deferred(Condition.BUG)
+
+
+async def run_dialogue(dialogue: Dialogue, executor: Executor, output: Output) -> None:
+    """Run one dialogue to its end, for an `output` that is never full."""
+    answer: object = None
+    error: Problem | None = None
+    while (waiting := advance(dialogue, executor, output, answer, error)) is not None:
+        assert not isinstance(waiting, Full)
+        answer, error = await answered(waiting)

@@ -24,6 +24,9 @@ class ImapExecutor:
     def execute(self, request: object) -> object:
         return _EXECUTE[type(request)](self, request)
 
+    def close(self) -> None:
+        """The connection has ended."""
+
     async def _authenticate(self, request: Authenticate) -> Login:
         try:
             login = await self._host.authenticator.authenticate(

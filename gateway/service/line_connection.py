@@ -1,4 +1,8 @@
-"""One connection of a line protocol (IMAP, POP3, ManageSieve): no task while it is idle.
+"""One connection of a line protocol (IMAP, POP3): no task and no timer of its own while it is idle.
+
+Dialogues run one after the other, each up to where it must wait. Memory is bounded in both directions: while
+a command runs, at most MAX_WAITING octets and one read wait for it; while the client does not read, nothing
+is produced beyond MAX_OUT, the dialogue's next piece and the transport's own buffer.
 
 STARTTLS and STLS: the core says its go-ahead and yields `Ask(StartTls())`; its executor answers
 `driver.UPGRADE`; the connection then sends what was said, drops what came behind the command and turns to
@@ -8,15 +12,19 @@ TLS. When the handshake is done `core.tls` is set to version and cipher.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
 from gateway.ask import Dialogue
 from gateway.observe import maillog
-from gateway.service.driver import Executor, run_dialogue
+from gateway.service.deadlines import NEVER, Deadlines
+from gateway.service.driver import Executor, Full, Problem, advance, answered
+from gateway.service.settings import LimitSettings
 from gateway.service.tls import TlsLayer, version_of
 
-MAX_WAITING = 1 << 20  # octets received while a command runs; reading pauses beyond
+MAX_WAITING = 64 * 1024  # octets received while a command runs; reading pauses beyond
+MAX_OUT = 64 * 1024  # octets kept to be written at once
+IN_ONE_GO = 64  # pipelined commands before other connections have their turn
 
 
 class Core(Protocol):
@@ -25,60 +33,160 @@ class Core(Protocol):
     closing: bool
     tls: str
 
+    @property
+    def logged_in(self) -> bool: ...
+
+    @property
+    def patience(self) -> float:
+        """Seconds that it waits for the client now, when logged in."""
+        ...
+
     def greeting(self) -> bytes: ...
+
     def receive(self, data: bytes) -> None: ...
-    def next_dialogue(self) -> Dialogue | None: ...
+
+    def next_dialogue(self) -> Dialogue | None:
+        """What to run next, None when more octets are needed."""
+        ...
+
+    def woken(self) -> Dialogue | None:
+        """What to say after `wake`, None for nothing."""
+        ...
+
+    def expired(self) -> Dialogue | None:
+        """What to say when the client was silent for too long; the connection ends when it sets `closing`."""
+        ...
+
+
+#: makes core and executor from the client's address, TLS version and cipher, and the connection's `wake`
+Make = Callable[[str, str, Callable[[], None]], tuple[Core, Executor]]
 
 
 class LineConnection(asyncio.Protocol):
     """Feeds a core and runs its dialogues one after the other."""
 
     __slots__ = (
+        "__weakref__",
         "_core",
+        "_deadlines",
+        "_dialogue",
+        "_eof",
         "_executor",
+        "_limits",
+        "_login_until",
         "_make",
         "_out",
+        "_out_size",
+        "_paused",
+        "_running",
+        "_stalled",
         "_task",
-        "_timeout",
-        "_timer",
         "_transport",
         "_waiting",
+        "_woken",
+        "deadline",
+        "slot",
     )
 
-    def __init__(self, make: Callable[[str, str], tuple[Core, Executor]], timeout: float) -> None:
+    def __init__(self, make: Make, deadlines: Deadlines, limits: LimitSettings) -> None:
         self._make = make
-        self._timeout = timeout
+        self._deadlines = deadlines
+        self._limits = limits
+        self.deadline = NEVER
+        self.slot = 0
+        self._dialogue: Dialogue | None = None
         self._task: asyncio.Task[None] | None = None
         self._out: list[bytes] = []
-        self._waiting = bytearray()
+        self._out_size = 0
+        self._waiting = b""
+        self._eof = self._paused = self._stalled = self._running = self._woken = False
+
+    # the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
         peer = transport.get_extra_info("peername") or ("local", 0)
-        self._core, self._executor = self._make(str(peer[0]), version_of(transport))
-        self._arm()
+        self._login_until = asyncio.get_running_loop().time() + self._limits.login_timeout
+        self._core, self._executor = self._make(str(peer[0]), version_of(transport), self.wake)
         self._transport.write(self._core.greeting())
-
-    def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._transport.close)
+        self._rest()
 
     def data_received(self, data: bytes) -> None:
-        if self._task is not None:
+        if self._running or self._paused:
             self._waiting += data
             if len(self._waiting) > MAX_WAITING:
                 self._transport.pause_reading()
             return
         self._core.receive(data)
-        self._timer.cancel()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._go()
 
-    def _flush(self) -> None:
+    def eof_received(self) -> bool:
+        """What was asked before the client closed its side is answered."""
+        self._eof = True
+        return self._running or self._paused
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._wait(self._limits.write_timeout)
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._task is not None:
+            self._deadlines.arm(self, NEVER)
+        elif self._stalled or not self._running:
+            self._stalled, self._running = False, True
+            asyncio.get_running_loop().call_soon(self._go)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadlines.disarm(self)
+        self._dialogue = None
+        if self._task is not None:
+            self._task.cancel()
+        self._executor.close()
+
+    # waiting
+
+    def _wait(self, seconds: float) -> None:
+        self._deadlines.arm(self, asyncio.get_running_loop().time() + seconds)
+
+    def _rest(self) -> None:
+        """Nothing to do until the client says something."""
+        if self._core.logged_in:
+            self._wait(self._core.patience)
+        else:
+            self._deadlines.arm(self, self._login_until)
+
+    def expired(self) -> None:
+        if self._paused or self._core.closing or self._transport.is_closing():
+            self._transport.abort()  # it does not even take what it was sent
+        elif not self._running:
+            self._dialogue = self._core.expired()
+            self._go()
+
+    def wake(self) -> None:
+        """Let the core say what it has to say (`core.woken`): now, or as soon as what runs has ended."""
+        self._woken = True
+        if not self._running and not self._paused and not self._transport.is_closing():
+            self._go()
+
+    # where dialogues write
+
+    def write(self, data: bytes) -> bool:
+        self._out.append(data)
+        self._out_size += len(data)
+        if self._out_size >= MAX_OUT:
+            self.flush()
+        return self._paused
+
+    def flush(self) -> None:
         if self._out:
-            self._transport.write(b"".join(self._out))
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
             self._out.clear()
+            self._out_size = 0
+            self._transport.write(data)
 
-    def _upgrade(self) -> None:
-        self._waiting.clear()
+    def upgrade(self) -> None:
+        self._waiting = b""
         if not isinstance(self._transport, TlsLayer):
             raise RuntimeError("this connection cannot be upgraded")
         self._transport.upgrade(self._secured)
@@ -86,30 +194,64 @@ class LineConnection(asyncio.Protocol):
     def _secured(self) -> None:
         self._core.tls = version_of(self._transport)
 
-    async def _run(self) -> None:
+    # running dialogues
+
+    def _go(self, answer: object = None, error: Problem | None = None) -> None:
+        """Run what can run, until an answer, the client or nothing is waited for."""
+        if self._transport.is_closing():
+            return
+        self._running = True
         try:
-            while not self._core.closing:
-                dialogue = self._core.next_dialogue()
-                if dialogue is None:
-                    if not self._waiting:
-                        break
-                    self._core.receive(bytes(self._waiting))
-                    self._waiting.clear()
-                    self._transport.resume_reading()
-                    continue
-                await run_dialogue(dialogue, self._executor, self._out.append, self._flush, self._upgrade)
+            for _ in range(IN_ONE_GO):
+                if self._dialogue is None and not self._next():
+                    self._done()
+                    return
+                assert self._dialogue is not None
+                waiting = advance(self._dialogue, self._executor, self, answer, error)
+                answer = error = None
+                if waiting is None:
+                    self._dialogue = None
+                elif not isinstance(waiting, Full):
+                    if not self._paused:
+                        self._deadlines.arm(self, NEVER)
+                    self._task = asyncio.get_running_loop().create_task(self._answer(waiting))
+                    return
+                if self._paused:
+                    self._stalled = True  # resume_writing goes on
+                    return
+            self.flush()
+            asyncio.get_running_loop().call_soon(self._go)
         except Exception:
             maillog.bug(where="session")
             self._core.closing = True
-        finally:
-            self._flush()
-            self._task = None
-            if self._core.closing:
-                self._transport.close()
-            else:
-                self._arm()
+            self._done()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+    async def _answer(self, waiting: Awaitable[object]) -> None:
+        answer, error = await answered(waiting)
+        self._task = None
+        self._go(answer, error)
+
+    def _next(self) -> bool:
+        """Take the next dialogue; False when there is none."""
+        if self._core.closing:
+            return False
+        self._dialogue = self._core.next_dialogue()
+        if self._dialogue is None and self._waiting:
+            data, self._waiting = self._waiting, b""
+            self._core.receive(data)
+            self._transport.resume_reading()
+            self._dialogue = self._core.next_dialogue()
+        if self._dialogue is None and self._woken:
+            self._woken = False
+            self._dialogue = self._core.woken()
+        return self._dialogue is not None
+
+    def _done(self) -> None:
+        self._running = False
+        self.flush()
+        if self._core.closing or self._eof:
+            self._core.closing = True
+            self._transport.close()
+            self._wait(self._limits.write_timeout)  # for a client that does not take the rest
+        elif not self._paused:
+            self._rest()

@@ -60,29 +60,32 @@ class SmtpEngine(SMTP):
         prepared = dict(cls(make_session, make_executor, timeout).__dict__)
         return lambda: cls(make_session, make_executor, timeout, prepared)
 
-    def _flush(self) -> None:
+    def write(self, data: bytes) -> bool:
+        self._out.append(data)
+        return False  # replies are small, and the input is not read on before they are taken
+
+    def flush(self) -> None:
         if self._out:
             self._writer.write(b"".join(self._out))
             self._out.clear()
+
+    def upgrade(self) -> None:
+        transport, session = self.transport, self._core
+        if not isinstance(transport, TlsLayer):
+            raise RuntimeError("this connection cannot be upgraded")
+        self._reader._buffer.clear()  # type: ignore[attr-defined]  # RFC 3207 5: nothing said before counts
+        transport.upgrade(
+            lambda: setattr(session, "client", dataclasses.replace(session.client, tls=version_of(transport)))
+        )
 
     async def _handle_client(self) -> None:
         assert self.session is not None
         peer = self.session.peer or ("local", 0)
         tls = version_of(self.transport) if self.transport is not None else ""
-        session = self._make_session(
+        session = self._core = self._make_session(
             Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0, tls=tls)
         )
         executor = self._make_executor(session)
-
-        def upgrade() -> None:
-            transport = self.transport
-            if not isinstance(transport, TlsLayer):
-                raise RuntimeError("this connection cannot be upgraded")
-            self._reader._buffer.clear()  # type: ignore[attr-defined]  # RFC 3207 5: nothing said before counts
-            transport.upgrade(
-                lambda: setattr(session, "client", dataclasses.replace(session.client, tls=version_of(transport)))
-            )
-
         self._writer.write(session.greeting())
         try:
             while not session.closing:
@@ -92,19 +95,17 @@ class SmtpEngine(SMTP):
                 self._reset_timeout()
                 session.receive(data)
                 while not session.closing and (dialogue := session.next_dialogue()) is not None:
-                    await run_dialogue(dialogue, executor, self._out.append, self._flush, upgrade)
-                self._flush()
+                    await run_dialogue(dialogue, executor, self)
+                self.flush()
                 await self._writer.drain()
         except (ConnectionError, asyncio.CancelledError):
             return
         except Exception:
             maillog.bug(where="smtp session")
             self._out.append(reply.BUG)
-            self._flush()
+            self.flush()
         finally:
-            self._flush()
-            close = getattr(executor, "close", None)
-            if close is not None:
-                close()
+            self.flush()
+            executor.close()
             if self.transport is not None:
                 self.transport.close()

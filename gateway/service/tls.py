@@ -32,6 +32,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
     __slots__ = (
         "_connected",
         "_context",
+        "_ended",
         "_handshaking",
         "_incoming",
         "_inner",
@@ -54,7 +55,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._inner = inner
         self._context = context
         self._tls: ssl.SSLObject | None = None
-        self._handshaking = self._connected = self._paused = False
+        self._handshaking = self._connected = self._paused = self._ended = False
         self._on_secure: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -99,14 +100,15 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             while not self._paused and not self._raw.is_closing():
                 data = tls.read(READ)
                 if not data:
-                    self.close()
-                    return
+                    raise ssl.SSLZeroReturnError
                 self._inner.data_received(data)
             self._flush()
         except ssl.SSLWantReadError:
             self._flush()
         except ssl.SSLZeroReturnError:
-            self.close()
+            self._flush()
+            if not self.eof_received():
+                self.close()
         except ssl.SSLError as error:
             _log.info(
                 "%s", fields(event="tls-failed", client=self._raw.get_extra_info("peername"), detail=error.reason)
@@ -127,7 +129,11 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             self._tell_connected()
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._tls is None else False
+        """The peer sends no more; the inner protocol may still answer, then closes itself."""
+        if self._ended:
+            return True
+        self._ended = True
+        return self._inner.eof_received() if self._connected and not self._handshaking else False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:

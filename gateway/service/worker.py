@@ -28,6 +28,7 @@ from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
+from gateway.service.deadlines import Deadlines
 from gateway.service.driver import Executor
 from gateway.service.host import Host
 from gateway.service.imap_executor import ImapExecutor
@@ -44,6 +45,7 @@ from gateway.store.stores import Stores
 
 POOL_THREADS = 8
 REPLICA_SECONDS = 60.0
+DEAD_PEER_SECONDS = 300
 SMTP_ROLES = {"mx": Role.MX, "submission": Role.SUBMISSION, "submissions": Role.SUBMISSION, "lmtp": Role.LMTP}
 _log = logging.getLogger("gatepost.worker")
 assert COMMANDS and VERBS  # the tables are filled by their packages' import, before fork
@@ -102,14 +104,24 @@ def _secured(
     return lambda: TlsLayer(make(), certificates.context(alpn))
 
 
+def _notice_dead_peers(sock: socket.socket) -> None:
+    """Connections of `sock` end when the peer acknowledges nothing for five minutes (inherited by accept)."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+
+
 async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
     loop = asyncio.get_running_loop()
     settings = host.settings
     servers = []
+    deadlines = Deadlines()
     certificates = Certificates(settings.tls.cert, settings.tls.key) if settings.tls.cert else None
     if certificates is not None:
         certificates.watch()
     for service, listener, sock in sockets:
+        _notice_dead_peers(sock)
         plaintext = settings.auth.plaintext == "always" or (
             settings.auth.plaintext == "loopback" and listener.address.startswith(("127.", "::1"))
         )
@@ -135,11 +147,13 @@ async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
             servers.append(await loop.create_server(_secured(factory, listener, certificates, "smtp"), sock=sock))
         elif service in ("imap", "imaps"):
 
-            def imap(address: str, tls: str, plaintext: bool = plaintext) -> tuple[Core, Executor]:
+            def imap(
+                address: str, tls: str, wake: Callable[[], None], plaintext: bool = plaintext
+            ) -> tuple[Core, Executor]:
                 session = ImapSession(settings.imap, settings.hostname, address, tls, plaintext_auth=plaintext)
                 return session, ImapExecutor(session, host)
 
-            make = functools.partial(LineConnection, imap, settings.imap.idle_timeout)
+            make = functools.partial(LineConnection, imap, deadlines, settings.limits)
             servers.append(await loop.create_server(_secured(make, listener, certificates, "imap"), sock=sock))
     return servers
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import trustme
 
 from gateway.ask import Ask, Dialogue
+from gateway.service.deadlines import Deadlines
 from gateway.service.driver import UPGRADE
 from gateway.service.line_connection import LineConnection
+from gateway.service.settings import LimitSettings
 from gateway.service.tls import Certificates, TlsLayer
 
 
@@ -22,6 +24,15 @@ class Lines:
     def __init__(self) -> None:
         self.tls = ""
         self._received = b""
+
+    logged_in = True
+    patience = 30.0
+
+    def woken(self) -> Dialogue | None:
+        return None
+
+    def expired(self) -> Dialogue | None:
+        return None
 
     def greeting(self) -> bytes:
         return b"hello\r\n"
@@ -49,6 +60,9 @@ class Executes:
     def execute(self, request: object) -> object:
         return UPGRADE
 
+    def close(self) -> None:
+        pass
+
 
 def test_starttls_then_commands_inside_and_what_came_in_the_clear_is_dropped(tmp_path: Path) -> None:
     authority = trustme.CA()
@@ -61,7 +75,7 @@ def test_starttls_then_commands_inside_and_what_came_in_the_clear_is_dropped(tmp
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(
             lambda: TlsLayer(
-                LineConnection(lambda address, tls: (Lines(), Executes()), 30),
+                LineConnection(lambda address, tls, wake: (Lines(), Executes()), Deadlines(), LimitSettings()),
                 upgrade=lambda: certificates.context("imap"),
             ),
             "127.0.0.1",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
-def write_synced(path: str, pieces: Iterable[bytes], mtime: float | None = None, mode: int = 0o600) -> int:
+def write_synced(
+    path: str,
+    pieces: Iterable[bytes],
+    mtime: float | None = None,
+    mode: int = 0o600,
+    sync: Callable[[int], None] = os.fsync,
+) -> int:
     """Create `path` with the given content, on disk when it returns. Returns its size in octets.
 
-    Raises OSError, FileExistsError too; what was written so far is removed.
+    `sync` puts the content of a descriptor on disk. Raises OSError, FileExistsError too; what was written so far is removed.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     size = 0
@@ -23,7 +29,7 @@ def write_synced(path: str, pieces: Iterable[bytes], mtime: float | None = None,
                     view = view[written:]
             if mtime is not None:
                 os.utime(fd, (mtime, mtime))
-            os.fsync(fd)
+            sync(fd)
         finally:
             os.close(fd)
     except BaseException:
@@ -54,3 +60,16 @@ def make_folders(path: str, top: str, mode: int = 0o700) -> None:
         except FileExistsError:
             continue
         sync_folder(os.path.dirname(folder))
+
+
+def rename_unique(source: str, target: str) -> None:
+    """Rename a file whose new name nobody else gives: somebody who has done it already is success.
+
+    So it may be repeated after a crash, by two who finish the same work, and after an answer that NFS lost.
+    Raises OSError.
+    """
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        if not os.path.lexists(target):
+            raise

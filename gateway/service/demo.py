@@ -29,6 +29,7 @@ from gateway.config.load import load
 from gateway.observe import log
 from gateway.service.demo_certificate import make_certificates
 from gateway.service.master import Master, PortTaken
+from gateway.store.markers import prepare_volume
 
 HOST = "127.0.0.1"
 SUFFIX = "o=gatepost"
@@ -105,6 +106,7 @@ class Demo:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.json_path.unlink(missing_ok=True)
         (self.folder / "mail").mkdir(exist_ok=True, mode=0o700)
+        prepare_volume(self.folder / "mail")
         try:
             if not self._directory.exists():
                 self._is_new = True

@@ -10,6 +10,7 @@ from gateway.imap.ports import Authenticate, Body, Figures, ListMailboxes, Messa
 from gateway.imap.session import Session
 from gateway.observe import maillog
 from gateway.service.host import Host
+from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.repository import MailboxRow, MessageRow
 
 
@@ -19,6 +20,7 @@ class ImapExecutor:
     def __init__(self, session: Session, host: Host) -> None:
         self._session = session
         self._host = host
+        self._mailbox: MailboxRow | None = None
         self._rows: dict[int, MessageRow] = {}
 
     def execute(self, request: object) -> object:
@@ -56,11 +58,12 @@ class ImapExecutor:
         return await self._host.in_pool(lambda: self._open(holder, request))
 
     def _open(self, holder: MailboxHolder, request: OpenMailbox) -> Opened | None:
-        self._host.stores.open(holder)
-        row: MailboxRow | None = self._host.stores.repository.mailbox(holder.id, request.name)
-        if row is None:
+        try:
+            row = self._host.stores.open_mailbox(holder, request.name)
+        except (NoSuchMailbox, InvalidMailboxName):
             return None
         rows = self._host.stores.repository.messages(holder.id, row.id)
+        self._mailbox = row
         self._rows = {message.uid: message for message in rows}
         messages = [Message(m.uid, (), m.crlf, m.internaldate, m.modseq) for m in rows]
         return Opened(row.name, row.uidvalidity, row.uidnext, row.highestmodseq, request.read_only, messages)
@@ -88,11 +91,11 @@ class ImapExecutor:
 
     async def _body(self, request: Body) -> bytes | None:
         assert self._session.login is not None
-        account, row = self._session.login.account, self._rows.get(request.uid)
-        if row is None:
+        account, mailbox, row = self._session.login.account, self._mailbox, self._rows.get(request.uid)
+        if row is None or mailbox is None:
             return None
         try:
-            return await self._host.in_pool(lambda: self._host.stores.read(account, row))
+            return await self._host.in_pool(lambda: self._host.stores.read(account, mailbox, row))
         except FileNotFoundError:
             return None
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import uvloop
 
-from directory.model import Deferred
+from directory.model import Condition, Deferred
+from directory.port import Directory
 from directory.profile import Profile
 from directory.replica import ReplicaReader
 from directory.view import View
@@ -65,13 +66,27 @@ def _open_replica(path: Path) -> ReplicaReader:
             time.sleep(0.05)
 
 
+def _is_alive(directory: Directory, entry: str) -> bool:
+    """False only when the directory is sure that it has no such entry. Raises Deferred when it cannot say."""
+    if directory.by_id(entry) is not None:
+        return True
+    if not directory.freshness().absence_is_final(time.time()):
+        raise Deferred(Condition.DIRECTORY_STALE, f"is {entry} still there?")
+    return False
+
+
 def make_host(settings: Settings, number: int) -> Host:
     """Everything a worker's sessions share."""
     state = Path(settings.state_dir)
-    stores = Stores(settings.store, SqliteRepository(state / "index"), number)
     queue = QueueFolder(state / "queue", settings.queue)
     grace = QuotaGrace(state / "over_quota.db", settings.queue.quota_grace)
     directory = View(_open_replica(state / "replica"), Profile.load(settings.directory.profile), settings.defaults)
+    stores = Stores(
+        settings.store,
+        SqliteRepository(state / "index"),
+        number,
+        is_alive=lambda entry: _is_alive(directory, entry),
+    )
     return Host(
         settings,
         directory,

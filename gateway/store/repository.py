@@ -1,12 +1,22 @@
 """The index of all stores behind one synchronous interface: one call is one transaction.
 
-Every key starts with the account. Raises Deferred(STORE_UNAVAILABLE) for trouble with the database.
+Every key starts with the account. No cursor or transaction outlives a call. Raises
+Deferred(STORE_UNAVAILABLE) for trouble with the database.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+from directory.model import Deferred, Refused
+
+INBOX = "INBOX"
+INBOX_ID = 1  # made with the account and never deleted; its rename moves the messages only
+OWN_SECONDS = 12 * 3_600.0  # how exactly it is known when an address was owned last
+Mode = Literal["add", "remove", "replace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +31,28 @@ class AccountRow:
 
 @dataclass(frozen=True, slots=True)
 class MailboxRow:
-    """A mailbox. `id` never changes, `name` is the IMAP name with `/`."""
+    """A mailbox. `id` never changes and is never used again, `name` is the IMAP name with `/`.
+
+    `subscribed` is filled by `Stores`, since subscriptions are a file beside the Maildir.
+    """
 
     id: int
     name: str
     uidvalidity: int
     uidnext: int
     highestmodseq: int
+    special_use: str = ""
+    subscribed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be placed. `ukey` is the unique part of its file name."""
+    """A message to be placed. `ukey` is the unique part of its file name.
+
+    `name` is the file name up to `:` where the file has one already (adopted files keep theirs);
+    empty makes `<ukey>,S=,W=,U=`. `info` are the letters behind `:2,` in the name. `uid` is a UID
+    the message had before; `adopt` keeps it when a lost row may have had it.
+    """
 
     ukey: str
     size: int
@@ -40,20 +60,32 @@ class NewMessage:
     internaldate: float
     recipient: str = ""
     flags: str = ""
+    keywords: str = ""
+    name: str = ""
+    info: str = ""
+    uid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A message. `name` is its file name in cur/ up to `:`, flags are Maildir letters."""
+    """A message. `name` is its file name in cur/ up to `:`, `info` the letters behind `:2,` there.
+
+    `flags` are Maildir letters of DFRST, sorted; `keywords` are separated by a space, sorted.
+    `size` counts stored octets (LF), `crlf` octets on the wire. Dates are seconds since 1970.
+    """
 
     uid: int
     modseq: int
     flags: str
+    keywords: str
     size: int
     crlf: int
     internaldate: float
+    savedate: float
     ukey: str
     name: str
+    recipient: str = ""
+    info: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +96,196 @@ class Limits:
     messages: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One message for one mailbox, as `place` takes it."""
+
+    account: str
+    mailbox: int
+    message: NewMessage
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What STATUS tells of a mailbox; `octets` are stored ones."""
+
+    messages: int
+    unseen: int
+    octets: int
+    deleted: int
+
+
+def lost_modseq() -> int:
+    """Where the MODSEQs of a mailbox begin whose index was lost: above all that were given before.
+
+    MODSEQs begin at 1 and grow by one a transaction, milliseconds since 1970 are out of their reach.
+    """
+    return int(time.time() * 1000)
+
+
 class Repository(Protocol):
     """Implemented by SQLite (one host) and in memory (tests)."""
 
+    # accounts
     def account(self, account: str) -> AccountRow | None: ...
 
-    def create_account(self, account: str, path: str, now: float) -> AccountRow:
-        """Make the account with its INBOX; an existing one is returned as it is."""
+    def create_account(
+        self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
+    ) -> AccountRow:
+        """Make the account with its INBOX; an existing one is returned as it is.
+
+        The INBOX of a lost index gets its UIDVALIDITY and UIDNEXT back (see `create_mailbox`).
+        """
         ...
 
+    def delete_account(self, account: str) -> None:
+        """Forget everything about an account; its files stay."""
+        ...
+
+    def rebind_account(self, old: str, new: str) -> None:
+        """Give the whole store of `old` to `new`, which must have none. Raises ValueError."""
+        ...
+
+    def owners(self, address: str, since: float) -> list[str]:
+        """Ids that owned an address at any time after `since`."""
+        ...
+
+    def own(self, account: str, addresses: Collection[str], now: float) -> None:
+        """Note that an account owns addresses; written at most every 12 hours."""
+        ...
+
+    def disown(self, account: str, addresses: Collection[str]) -> None:
+        """Forget that an account owned addresses."""
+        ...
+
+    # mailboxes
     def mailbox(self, account: str, name: str) -> MailboxRow | None: ...
 
-    def mailboxes(self, account: str) -> list[MailboxRow]: ...
+    def mailbox_by_id(self, account: str, mailbox: int) -> MailboxRow | None: ...
 
-    def add(self, account: str, mailbox: int, message: NewMessage, limits: Limits) -> tuple[int, int, str]:
-        """Place one message: (UID, MODSEQ, file name). Raises Refused(MAILBOX_FULL)."""
+    def mailboxes(self, account: str) -> list[MailboxRow]:
+        """All mailboxes by name."""
+        ...
+
+    def create_mailbox(
+        self,
+        account: str,
+        name: str,
+        special_use: str = "",
+        *,
+        mailbox: int = 0,
+        uidvalidity: int = 0,
+        uidnext: int = 0,
+    ) -> MailboxRow:
+        """Make a mailbox with a UIDVALIDITY that the account never gave before. Raises MailboxExists.
+
+        `mailbox`, `uidvalidity` and `uidnext` are given when an index is rebuilt from the files: new UIDs begin
+        at `uidnext`, lower ones come back by `adopt`, and MODSEQs begin above all that were ever given.
+        """
+        ...
+
+    def delete_mailbox(self, account: str, mailbox: int) -> None:
+        """Forget a mailbox and its messages; quota use falls. INBOX raises ValueError."""
+        ...
+
+    def rename_mailbox(self, account: str, mailbox: int, name: str) -> list[tuple[str, MailboxRow]]:
+        """Rename a mailbox and those below it: (old name, new row). Raises MailboxExists, ValueError for INBOX."""
+        ...
+
+    def set_special_use(self, account: str, mailbox: int, special_use: str) -> None: ...
+
+    # messages
+    def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
+        """What files there should be, by UID: (UID, ukey, name up to `:`, letters, is expunged)."""
+        ...
+
+    def settle(self, account: str, mailbox: int) -> None:
+        """Every lost row has been adopted: from now on no UID below UIDNEXT comes back."""
+        ...
+
+    def place(self, placements: Sequence[Placement]) -> list[MessageRow | Deferred | Refused]:
+        """Place messages in any mailboxes of any accounts, each for itself: its row or why not."""
+        ...
+
+    def add(self, account: str, mailbox: int, messages: Sequence[NewMessage], limits: Limits) -> list[MessageRow]:
+        """Place all messages or none. Raises Refused(MAILBOX_FULL)."""
+        ...
+
+    def adopt(self, account: str, mailbox: int, messages: Sequence[NewMessage]) -> list[MessageRow]:
+        """Rows for files that stand in the Maildir already: those whose `ukey` was not known. No limits."""
+        ...
+
+    def copy(
+        self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str], limits: Limits
+    ) -> list[tuple[MessageRow, MessageRow]]:
+        """Copy rows to another mailbox of the account under new ukeys: (source, copy). Raises Refused."""
+        ...
+
+    def move(
+        self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str]
+    ) -> list[tuple[MessageRow, MessageRow]]:
+        """Move rows to another mailbox of the account: tombstones here, new UIDs there, quota unchanged."""
         ...
 
     def messages(self, account: str, mailbox: int, after_modseq: int = 0) -> list[MessageRow]:
         """Messages whose MODSEQ is greater, by UID."""
         ...
+
+    def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None: ...
+
+    def store_flags(
+        self,
+        account: str,
+        mailbox: int,
+        uids: Collection[int],
+        mode: Mode,
+        letters: str,
+        keywords: str,
+        unchanged_since: int | None = None,
+    ) -> tuple[list[MessageRow], list[int]]:
+        """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3): rows that changed, UIDs that `unchanged_since` kept out.
+
+        A row that already is as asked keeps its MODSEQ and is not among the changed.
+        """
+        ...
+
+    def take_info(self, account: str, mailbox: int, found: Mapping[int, tuple[str, str]]) -> list[MessageRow]:
+        """Files seen under other names: {uid: (name up to `:`, letters)}. What the letters changed against
+        `info` is done to the flags; the rows whose flags changed are returned."""
+        ...
+
+    def expunge(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        """Remove messages: tombstones stay, quota use falls, the removed rows are returned by UID."""
+        ...
+
+    def expunged(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, int]]:
+        """Tombstones with a greater MODSEQ: (UID, MODSEQ) by UID."""
+        ...
+
+    def tombstone_floor(self, account: str, mailbox: int) -> int:
+        """MODSEQ below which tombstones may be missing."""
+        ...
+
+    def prune(self, account: str, mailbox: int, before: float, keep: int) -> int:
+        """Forget tombstones older than `before` and all but the newest `keep`: how many."""
+        ...
+
+    def leftovers(self, account: str, mailbox: int) -> list[MessageRow]:
+        """Expunged messages whose files may still stand there."""
+        ...
+
+    def files_gone(self, account: str, mailbox: int, uids: Collection[int]) -> None:
+        """The files of these expunged messages are unlinked."""
+        ...
+
+    def counts(self, account: str, mailbox: int) -> Counts: ...
+
+    # droppable cache of what the MIME scanner found
+    def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
+        """What was put for these messages by this version of the parser."""
+        ...
+
+    def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None: ...
 
     def close(self) -> None: ...

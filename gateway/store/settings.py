@@ -11,7 +11,7 @@ class Volume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file system that holds stores."""
 
     path: str
-    durability: Literal["fsync"] = "fsync"
+    durability: Literal["fsync", "syncfs"] = "fsync"
     path_template: str = "{hash[0]}{hash[1]}/{hash[2]}{hash[3]}/{id}/Maildir"
 
 

@@ -1,0 +1,277 @@
+"""Delivery and APPEND: tmp/<base> on disk, one index transaction, rename to cur/, folder on disk.
+
+A file whose row exists may still stand in tmp/ after a crash; reading looks there and adoption
+finishes the rename. While the index is down mail goes to new/ and is adopted later.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from directory.model import Condition, Deferred, MailboxHolder, Refused
+from gateway.files.durable import rename_unique, write_synced
+from gateway.store import markers
+from gateway.store.adopting import Adopting
+from gateway.store.errors import NoSuchMailbox
+from gateway.store.flags import letters, words
+from gateway.store.layout import checked_name, folder_of
+from gateway.store.opening import limits_of, trouble
+from gateway.store.repository import INBOX, INBOX_ID, Limits, MailboxRow, MessageRow, NewMessage, Placement
+
+READ_SIZE = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One recipient of a delivery."""
+
+    holder: MailboxHolder
+    recipient: str
+    mailbox: str = INBOX
+
+
+@dataclass(slots=True)
+class _Way:
+    """A target on its way: its folder, its unique name, its file in tmp/."""
+
+    number: int
+    target: Target
+    folder: str
+    ukey: str
+    mailbox: int
+    temporary: str = ""
+
+
+class LfPieces:
+    """Octets with CRLF turned into LF, counted on the way; also from a spooled file."""
+
+    def __init__(self, source: Iterable[bytes] | Path) -> None:
+        self._source = source
+        self.size = 0
+        self.crlf = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        held = b""
+        for piece in _file(self._source) if isinstance(self._source, Path) else self._source:
+            data = held + bytes(piece) if held else bytes(piece)
+            held = b"\r" if data.endswith(b"\r") else b""
+            yield self._count(data[:-1] if held else data)
+        if held:
+            yield self._count(held)
+
+    def _count(self, data: bytes) -> bytes:
+        data = data.replace(b"\r\n", b"\n")
+        self.size += len(data)
+        self.crlf += len(data) + data.count(b"\n")
+        return data
+
+
+def _file(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(READ_SIZE):
+            yield data
+
+
+class Delivering(Adopting):
+    """Part of Stores."""
+
+    def deliver(
+        self, holder: MailboxHolder, pieces: Iterable[bytes], size: int, crlf: int, recipient: str
+    ) -> tuple[int, int]:
+        """Deliver one message into INBOX, durable on return: (UID, MODSEQ), (0, 0) when it will be
+        indexed later. Raises Deferred, Refused."""
+        (outcome,) = self.deliver_many([Target(holder, recipient)], pieces, size, crlf)
+        if isinstance(outcome, MessageRow):
+            return outcome.uid, outcome.modseq
+        raise outcome
+
+    def deliver_many(
+        self, targets: Sequence[Target], pieces: Iterable[bytes], size: int, crlf: int
+    ) -> list[MessageRow | Deferred | Refused]:
+        """Deliver one message to many, each for itself: its row or why not. Durable on return.
+
+        One file a volume is written and synced, the others are links to it. `size` and `crlf` count
+        the octets stored and on the wire; the pieces have LF line ends. A row with UID 0 stands for
+        a message that the index will get later.
+        """
+        outcomes: list[MessageRow | Deferred | Refused] = [Deferred(Condition.BUG)] * len(targets)
+        ways: list[_Way] = []
+        for number, target in enumerate(targets):
+            try:
+                ways.append(self._way(number, target))
+            except (Deferred, Refused) as error:
+                outcomes[number] = error
+        content = pieces if isinstance(pieces, Sequence) else list(pieces)
+        now = time.time()
+        groups: dict[str, list[_Way]] = {}
+        for way in ways:
+            groups.setdefault(self.volume_name(way.target.holder) if len(ways) > 1 else "", []).append(way)
+        for group in groups.values():
+            self._deliver_group(group, content, size, crlf, now, outcomes)
+        return outcomes
+
+    def _way(self, number: int, target: Target) -> _Way:
+        holder = target.holder
+        try:
+            maildir = self.open(holder).path
+            mailbox = INBOX_ID
+            folder = maildir
+            if target.mailbox != INBOX:
+                row = self.repository.mailbox(holder.id, target.mailbox)
+                if row is not None:
+                    mailbox, folder = row.id, self._folder(maildir, row)
+        except Deferred as error:
+            if error.condition is not Condition.STORE_UNAVAILABLE:
+                raise
+            # without an index only a store that is known to be this holder's takes mail
+            maildir, _ = self._computed_path(holder)
+            with trouble(maildir):
+                marker = markers.read(os.path.join(maildir, markers.ACCOUNT))
+            if marker is None or marker.get("id") != holder.id:
+                raise
+            mailbox, folder = 0, maildir
+        return _Way(number, target, folder, self._unique(), mailbox)
+
+    def _deliver_group(
+        self,
+        ways: list[_Way],
+        content: Sequence[bytes],
+        size: int,
+        crlf: int,
+        now: float,
+        outcomes: list[MessageRow | Deferred | Refused],
+    ) -> None:
+        """Targets on one volume."""
+        written = ""
+        ready: list[_Way] = []
+        for way in ways:
+            temporary = os.path.join(way.folder, "tmp", way.ukey)
+            try:
+                with trouble(temporary):
+                    if written:
+                        os.link(written, temporary)
+                    else:
+                        write_synced(temporary, content, now, sync=self.commit_of(way.folder).file)
+                        written = temporary
+            except Deferred as error:
+                outcomes[way.number] = error
+                continue
+            way.temporary = temporary
+            ready.append(way)
+        self._place(ready, size, crlf, now, outcomes)
+
+    def _place(
+        self, ways: list[_Way], size: int, crlf: int, now: float, outcomes: list[MessageRow | Deferred | Refused]
+    ) -> None:
+        indexed = [way for way in ways if way.mailbox]
+        rows: list[MessageRow | Deferred | Refused] = []
+        if indexed:
+            try:
+                rows = self.repository.place(
+                    [
+                        Placement(
+                            w.target.holder.id,
+                            w.mailbox,
+                            NewMessage(w.ukey, size, crlf, now, w.target.recipient),
+                            limits_of(w.target.holder),
+                        )
+                        for w in indexed
+                    ]
+                )
+            except Deferred as error:
+                rows = [error] * len(indexed)
+        answer = dict(zip((way.number for way in indexed), rows, strict=True))
+        folders: list[str] = []
+        named: list[_Way] = []
+        for way in ways:
+            row = answer.get(way.number)
+            try:
+                if isinstance(row, Refused):
+                    os.unlink(way.temporary)
+                    outcomes[way.number] = row
+                    continue
+                if isinstance(row, MessageRow):
+                    folder, name = "cur", f"{row.name}:2,"
+                else:
+                    folder, name = "new", f"{way.ukey},S={size},W={crlf}"
+                    row = MessageRow(0, 0, "", "", size, crlf, now, now, way.ukey, name, way.target.recipient)
+                folder = os.path.join(way.folder, folder)
+                rename_unique(way.temporary, os.path.join(folder, name))
+                folders.append(folder)
+                outcomes[way.number] = row
+                named.append(way)
+            except OSError as error:
+                outcomes[way.number] = self._undo(way, row, error)
+        if folders:
+            try:
+                self.commit_of(folders[0]).folders(folders)
+            except OSError as error:
+                # which names reached the disk is not known: none is answered for
+                for way in named:
+                    outcomes[way.number] = Deferred(Condition.STORE_UNAVAILABLE, f"{way.folder}: {error}")
+        for way in named:
+            outcome = outcomes[way.number]
+            if isinstance(outcome, MessageRow) and outcome.uid:
+                self.changed(way.target.holder.id, way.mailbox, outcome.modseq)
+
+    def _undo(self, way: _Way, row: MessageRow | Deferred | Refused | None, error: OSError) -> Deferred:
+        """The file did not get its name: no row without file, no file that nobody answered for."""
+        try:
+            os.unlink(way.temporary)
+            if isinstance(row, MessageRow):
+                self.repository.expunge(way.target.holder.id, way.mailbox, [row.uid])
+                self.repository.files_gone(way.target.holder.id, way.mailbox, [row.uid])
+        except (OSError, Deferred):
+            pass  # the sweep finds both
+        return Deferred(Condition.STORE_UNAVAILABLE, f"{way.temporary}: {error}")
+
+    def append(
+        self,
+        holder: MailboxHolder,
+        mailbox: str,
+        source: Iterable[bytes] | Path,
+        flags: str = "",
+        keywords: str = "",
+        internaldate: float | None = None,
+        limits: Limits | None = None,
+    ) -> MessageRow:
+        """Put a message into a mailbox (RFC 9051 6.3.12), durable on return; CRLF or LF line ends.
+
+        `source` is octets or the path of a spooled file. Raises NoSuchMailbox, Deferred, Refused.
+        """
+        name = checked_name(mailbox)
+        maildir = self.open(holder).path
+        row = self.repository.mailbox(holder.id, name)
+        if row is None:
+            raise NoSuchMailbox(name)
+        folder = self._folder(maildir, row)
+        commit = self.commit_of(maildir)
+        ukey = self._unique()
+        temporary = os.path.join(folder, "tmp", ukey)
+        now = time.time()
+        date = now if internaldate is None else internaldate
+        pieces = LfPieces(source)
+        with trouble(temporary):
+            write_synced(temporary, pieces, date, sync=commit.file)
+            message = NewMessage(ukey, pieces.size, pieces.crlf, date, "", letters(flags), words(keywords))
+            try:
+                (placed,) = self.repository.add(holder.id, row.id, [message], limits or limits_of(holder))
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            try:
+                rename_unique(temporary, os.path.join(folder, "cur", f"{placed.name}:2,"))
+            except OSError as error:
+                way = _Way(0, Target(holder, ""), folder, ukey, row.id, temporary)
+                raise self._undo(way, placed, error) from error
+            commit.folders([os.path.join(folder, "cur")])
+        self.changed(holder.id, row.id, placed.modseq)
+        return placed
+
+    def path_of(self, account: str, mailbox: MailboxRow, message: MessageRow) -> str:
+        """Where the file of a message stands, apart from what other programs did to it."""
+        return os.path.join(self._maildir(account), folder_of(mailbox.name), "cur", f"{message.name}:2,{message.info}")

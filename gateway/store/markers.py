@@ -1,0 +1,141 @@
+"""Files that let a store tell its own story: `.gatepost-store`, `.gatepost-account`, `.gatepost-mailbox`, subscriptions.
+
+Each carries a version; one that a newer version wrote is not touched. All are replaced by rename
+and on disk on return. Raises OSError, Deferred for a newer version.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from directory.model import Condition, Deferred
+from gateway.files.durable import sync_folder, write_synced
+from gateway.store.repository import MailboxRow, MessageRow
+
+STORE = ".gatepost-store"
+ACCOUNT = ".gatepost-account"
+MAILBOX = ".gatepost-mailbox"
+SUBSCRIPTIONS = "gatepost-subscriptions"
+VERSION = 1
+MAX_SUBSCRIPTIONS = 10_000
+
+
+def replace(path: str, content: bytes) -> None:
+    """Give `path` new content in one step."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name.lstrip('.')}.{os.getpid()}.{secrets.token_hex(4)}")
+    write_synced(temporary, [content])
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+def _decoded(path: str, line: bytes) -> dict[str, Any]:
+    facts = msgspec.json.decode(line, type=dict[str, Any])
+    if facts.get("version", 0) > VERSION:
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"{path} was written by a newer version")
+    return facts
+
+
+def read(path: str) -> dict[str, Any] | None:
+    """The facts of a marker; None when there is none or it is damaged."""
+    try:
+        return _decoded(path, Path(path).read_bytes().partition(b"\n")[0])
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+
+
+def prepare_volume(path: str | Path) -> None:
+    """Mark a mounted volume as one that holds stores; without the mark nothing is created there."""
+    marker = os.path.join(path, STORE)
+    if not os.path.exists(marker):
+        facts = {"version": VERSION, "id": secrets.token_hex(8), "created": int(time.time())}
+        replace(marker, msgspec.json.encode(facts) + b"\n")
+
+
+def check_volume(path: str) -> None:
+    """Raises Deferred when the volume is not mounted or was never prepared."""
+    try:
+        is_there = read(os.path.join(path, STORE)) is not None
+    except OSError as error:
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"volume {path}: {error}") from error
+    if not is_there:
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"volume {path} has no {STORE}: not mounted or not prepared")
+
+
+def write_account(maildir: str, account: str, addresses: Iterable[str]) -> None:
+    path = os.path.join(maildir, ACCOUNT)
+    known = read(path) or {}
+    facts = {
+        "version": VERSION,
+        "id": account,
+        "addresses": list(addresses),
+        "created": known.get("created", int(time.time())),
+    }
+    replace(path, msgspec.json.encode(facts) + b"\n")
+
+
+def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:
+    """UIDVALIDITY, id, name and special use, then one line a message that has flags or keywords."""
+    facts = {
+        "version": VERSION,
+        "id": row.id,
+        "name": row.name,
+        "uidvalidity": row.uidvalidity,
+        "uidnext": row.uidnext,
+        "special_use": row.special_use,
+    }
+    lines = [msgspec.json.encode(facts), *map(_flag_line, (m for m in messages if m.flags or m.keywords)), b""]
+    replace(os.path.join(folder, MAILBOX), b"\n".join(lines))
+
+
+def _flag_line(message: MessageRow) -> bytes:
+    return f"{message.ukey}\t{message.flags}\t{message.keywords}".encode()
+
+
+def append_flags(folder: str, messages: Iterable[MessageRow]) -> None:
+    """Note the flags of messages; a later line of a message wins."""
+    lines = b"".join(_flag_line(message) + b"\n" for message in messages)
+    fd = os.open(os.path.join(folder, MAILBOX), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(fd, lines)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_flags(folder: str) -> dict[str, tuple[str, str]]:
+    """{ukey: (flags, keywords)} as last noted; a line that a power cut left half written is left out."""
+    found: dict[str, tuple[str, str]] = {}
+    try:
+        content = Path(folder, MAILBOX).read_bytes()
+    except FileNotFoundError:
+        return found
+    for line in content.split(b"\n")[1:-1]:
+        parts = line.decode("utf-8", "replace").split("\t")
+        if len(parts) == 3:
+            found[parts[0]] = (parts[1], parts[2])
+    return found
+
+
+def read_subscriptions(maildir: str) -> list[str]:
+    try:
+        lines = Path(maildir, SUBSCRIPTIONS).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [line for line in lines[1:] if line]
+
+
+def write_subscriptions(maildir: str, names: Iterable[str]) -> None:
+    ordered = sorted(set(names))[:MAX_SUBSCRIPTIONS]
+    replace(os.path.join(maildir, SUBSCRIPTIONS), "\n".join([f"version {VERSION}", *ordered, ""]).encode())

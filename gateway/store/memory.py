@@ -1,0 +1,369 @@
+"""The repository in memory: what tests compare SQLite with, and a store for tests that need no disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from directory.model import Condition, Deferred, Refused
+from gateway.store.errors import MailboxExists
+from gateway.store.flags import changed, foreign_change
+from gateway.store.repository import (
+    INBOX,
+    INBOX_ID,
+    OWN_SECONDS,
+    AccountRow,
+    Counts,
+    Limits,
+    MailboxRow,
+    MessageRow,
+    Mode,
+    NewMessage,
+    Placement,
+    lost_modseq,
+)
+
+
+@dataclass
+class _Mailbox:
+    id: int
+    name: str
+    uidvalidity: int
+    special_use: str = ""
+    uidnext: int = 1
+    modseq: int = 1
+    lost_from: int = 0
+    floor: int = 0
+    live: dict[int, MessageRow] = field(default_factory=dict)
+    dead: dict[int, tuple[MessageRow, float]] = field(default_factory=dict)
+    parsed: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    def row(self) -> MailboxRow:
+        return MailboxRow(self.id, self.name, self.uidvalidity, self.uidnext, self.modseq, self.special_use)
+
+    def begin_at(self, uidnext: int) -> None:
+        if uidnext:
+            self.uidnext, self.lost_from, self.modseq = uidnext, 1, lost_modseq()
+
+    def ukeys(self) -> set[str]:
+        return {row.ukey for row in self.live.values()} | {row.ukey for row, _ in self.dead.values()}
+
+    def insert(self, message: NewMessage, uid: int, now: float) -> MessageRow:
+        m = message
+        name = m.name or f"{m.ukey},S={m.size},W={m.crlf},U={uid}"
+        row = MessageRow(
+            uid, self.modseq, m.flags, m.keywords, m.size, m.crlf, m.internaldate, now, m.ukey, name, m.recipient,
+            m.info,
+        )  # fmt: skip
+        self.live[uid] = row
+        self.uidnext = max(self.uidnext, uid + 1)
+        return row
+
+    def remove(self, uids: Iterable[int], now: float) -> list[MessageRow]:
+        rows = [self.live.pop(uid) for uid in sorted(set(uids)) if uid in self.live]
+        if rows:
+            self.modseq += 1
+        for row in rows:
+            self.dead[row.uid] = (replace(row, modseq=self.modseq, keywords="", recipient=""), now)
+        return rows
+
+
+@dataclass
+class _Account:
+    account: str
+    path: str
+    uidvalidity_next: int
+    mailbox_next: int = INBOX_ID + 1
+    mailboxes: dict[int, _Mailbox] = field(default_factory=dict)
+
+    def used(self) -> tuple[int, int]:
+        rows = [row for mailbox in self.mailboxes.values() for row in mailbox.live.values()]
+        return sum(row.size for row in rows), len(rows)
+
+
+class MemoryRepository:
+    """Implements `gateway.store.repository.Repository`; quota use and counts are summed when asked."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, _Account] = {}
+        self._owners: dict[tuple[str, str], float] = {}
+        self._lock = threading.RLock()
+
+    def _box(self, account: str, mailbox: int) -> _Mailbox:
+        found = self._accounts.get(account)
+        if found is None or mailbox not in found.mailboxes:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
+        return found.mailboxes[mailbox]
+
+    def account(self, account: str) -> AccountRow | None:
+        found = self._accounts.get(account)
+        return AccountRow(account, found.path, *found.used()) if found else None
+
+    def create_account(
+        self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
+    ) -> AccountRow:
+        if account not in self._accounts:
+            start = inbox_uidvalidity or int(now)
+            made = _Account(account, path, max(start, int(now)) + 1)
+            made.mailboxes[INBOX_ID] = _Mailbox(INBOX_ID, INBOX, start)
+            made.mailboxes[INBOX_ID].begin_at(inbox_uidnext)
+            self._accounts[account] = made
+        created = self.account(account)
+        assert created is not None
+        return created
+
+    def delete_account(self, account: str) -> None:
+        self._accounts.pop(account, None)
+
+    def rebind_account(self, old: str, new: str) -> None:
+        if old not in self._accounts or new in self._accounts:
+            raise ValueError(f"cannot give the store of {old} to {new}")
+        self._accounts[new] = self._accounts.pop(old)
+
+    def owners(self, address: str, since: float) -> list[str]:
+        return sorted(who for (known, who), seen in self._owners.items() if known == address and seen >= since)
+
+    def own(self, account: str, addresses: Collection[str], now: float) -> None:
+        for address in addresses:
+            if now - self._owners.get((address, account), 0.0) >= OWN_SECONDS:
+                self._owners[address, account] = now
+
+    def disown(self, account: str, addresses: Collection[str]) -> None:
+        for address in addresses:
+            self._owners.pop((address, account), None)
+
+    def mailbox(self, account: str, name: str) -> MailboxRow | None:
+        return next((row for row in self.mailboxes(account) if row.name == name), None)
+
+    def mailbox_by_id(self, account: str, mailbox: int) -> MailboxRow | None:
+        return next((row for row in self.mailboxes(account) if row.id == mailbox), None)
+
+    def mailboxes(self, account: str) -> list[MailboxRow]:
+        found = self._accounts.get(account)
+        return sorted((m.row() for m in found.mailboxes.values()), key=lambda row: row.name) if found else []
+
+    def create_mailbox(
+        self,
+        account: str,
+        name: str,
+        special_use: str = "",
+        *,
+        mailbox: int = 0,
+        uidvalidity: int = 0,
+        uidnext: int = 0,
+    ) -> MailboxRow:
+        if self.mailbox(account, name) is not None:
+            raise MailboxExists(name)
+        if account not in self._accounts:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
+        home = self._accounts[account]
+        number = mailbox if mailbox and mailbox not in home.mailboxes else home.mailbox_next
+        made = _Mailbox(number, name, uidvalidity or home.uidvalidity_next, special_use)
+        made.begin_at(uidnext)
+        home.mailboxes[number] = made
+        home.mailbox_next = max(home.mailbox_next, number + 1)
+        home.uidvalidity_next = max(home.uidvalidity_next, made.uidvalidity + 1)
+        return made.row()
+
+    def delete_mailbox(self, account: str, mailbox: int) -> None:
+        if mailbox == INBOX_ID:
+            raise ValueError("INBOX cannot be deleted")
+        self._accounts[account].mailboxes.pop(mailbox, None)
+
+    def rename_mailbox(self, account: str, mailbox: int, name: str) -> list[tuple[str, MailboxRow]]:
+        if mailbox == INBOX_ID:
+            raise ValueError("INBOX cannot be renamed")
+        old = self._box(account, mailbox).name
+        home = self._accounts[account].mailboxes.values()
+        moving = sorted((m for m in home if m.name == old or m.name.startswith(old + "/")), key=lambda m: m.name)
+        staying = {m.name for m in home} - {m.name for m in moving}
+        for box in moving:
+            if name + box.name[len(old) :] in staying:
+                raise MailboxExists(name + box.name[len(old) :])
+        done = []
+        for box in moving:
+            before, box.name = box.name, name + box.name[len(old) :]
+            done.append((before, box.row()))
+        return done
+
+    def set_special_use(self, account: str, mailbox: int, special_use: str) -> None:
+        self._box(account, mailbox).special_use = special_use
+
+    def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
+        with self._lock:
+            box = self._box(account, mailbox)
+            live = [(r.uid, r.ukey, r.name, r.info, False) for r in box.live.values()]
+            return sorted([*live, *((r.uid, r.ukey, r.name, r.info, True) for r in self.leftovers(account, mailbox))])
+
+    def settle(self, account: str, mailbox: int) -> None:
+        self._box(account, mailbox).lost_from = 0
+
+    def place(self, placements: Sequence[Placement]) -> list[MessageRow | Deferred | Refused]:
+        outcomes: list[MessageRow | Deferred | Refused] = []
+        for p in placements:
+            try:
+                outcomes += self.add(p.account, p.mailbox, [p.message], p.limits)
+            except (Deferred, Refused) as error:
+                outcomes.append(error)
+        return outcomes
+
+    def add(self, account: str, mailbox: int, messages: Sequence[NewMessage], limits: Limits) -> list[MessageRow]:
+        with self._lock:
+            box = self._box(account, mailbox)
+            used, count = self._accounts[account].used()
+            used, count = used + sum(m.size for m in messages), count + len(messages)
+            if messages and ((limits.bytes and used > limits.bytes) or (limits.messages and count > limits.messages)):
+                raise Refused(Condition.MAILBOX_FULL)
+            if messages:
+                box.modseq += 1
+            now = time.time()
+            return [box.insert(message, box.uidnext, now) for message in messages]
+
+    def adopt(self, account: str, mailbox: int, messages: Sequence[NewMessage]) -> list[MessageRow]:
+        with self._lock:
+            box = self._box(account, mailbox)
+            known = box.ukeys()
+            fresh = list({m.ukey: m for m in reversed(messages) if m.ukey not in known}.values())[::-1]
+            if not fresh:
+                return []
+            box.modseq += 1
+            now = time.time()
+            kept: dict[int, NewMessage] = {}
+            new = []
+            for m in fresh:
+                is_free = box.lost_from and box.lost_from <= m.uid < box.uidnext and m.uid not in kept
+                if is_free and m.uid not in box.live and m.uid not in box.dead:
+                    kept[m.uid] = m
+                else:
+                    new.append(m)
+            rows = [box.insert(m, uid, now) for uid, m in sorted(kept.items())]
+            return rows + [box.insert(m, box.uidnext, now) for m in new]
+
+    def copy(
+        self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str], limits: Limits
+    ) -> list[tuple[MessageRow, MessageRow]]:
+        with self._lock:
+            box = self._box(account, mailbox)
+            sources = [box.live[uid] for uid in sorted(set(uids)) if uid in box.live and uid in ukeys]
+            copies = [
+                NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords)
+                for r in sources
+            ]
+            return list(zip(sources, self.add(account, target, copies, limits), strict=True))
+
+    def move(
+        self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str]
+    ) -> list[tuple[MessageRow, MessageRow]]:
+        with self._lock:
+            self._box(account, target)
+            pairs = self.copy(account, mailbox, uids, target, ukeys, Limits())
+            self._box(account, mailbox).remove([source.uid for source, _ in pairs], time.time())
+            return pairs
+
+    def messages(self, account: str, mailbox: int, after_modseq: int = 0) -> list[MessageRow]:
+        with self._lock:
+            rows = self._box(account, mailbox).live.values()
+            return sorted((row for row in rows if row.modseq > after_modseq), key=lambda row: row.uid)
+
+    def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None:
+        return self._box(account, mailbox).live.get(uid)
+
+    def store_flags(
+        self,
+        account: str,
+        mailbox: int,
+        uids: Collection[int],
+        mode: Mode,
+        letters: str,
+        keywords: str,
+        unchanged_since: int | None = None,
+    ) -> tuple[list[MessageRow], list[int]]:
+        failed: list[int] = []
+
+        def new(row: MessageRow) -> MessageRow:
+            if unchanged_since is not None and row.modseq > unchanged_since:
+                failed.append(row.uid)
+                return row
+            flags, words = changed(mode, row.flags, row.keywords, letters, keywords)
+            return replace(row, flags=flags, keywords=words)
+
+        return self._change(account, mailbox, uids, new), failed
+
+    def take_info(self, account: str, mailbox: int, found: Mapping[int, tuple[str, str]]) -> list[MessageRow]:
+        def new(row: MessageRow) -> MessageRow:
+            name, info = found[row.uid]
+            flags, words = foreign_change(row.info, info, row.flags, row.keywords)
+            return replace(row, flags=flags, keywords=words, name=name, info=info)
+
+        return self._change(account, mailbox, found, new)
+
+    def _change(
+        self, account: str, mailbox: int, uids: Collection[int], new: Callable[[MessageRow], MessageRow]
+    ) -> list[MessageRow]:
+        with self._lock:
+            box = self._box(account, mailbox)
+            done = []
+            for uid in sorted(set(uids)):
+                if uid not in box.live:
+                    continue
+                old = box.live[uid]
+                row = new(old)
+                if (row.flags, row.keywords) != (old.flags, old.keywords):
+                    row = replace(row, modseq=box.modseq + 1)
+                    done.append(row)
+                box.live[uid] = row
+            box.modseq += bool(done)
+            return done
+
+    def expunge(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        with self._lock:
+            return self._box(account, mailbox).remove(uids, time.time())
+
+    def expunged(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, int]]:
+        dead = self._box(account, mailbox).dead
+        return sorted((uid, row.modseq) for uid, (row, _) in dead.items() if row.modseq > after_modseq)
+
+    def tombstone_floor(self, account: str, mailbox: int) -> int:
+        return self._box(account, mailbox).floor
+
+    def prune(self, account: str, mailbox: int, before: float, keep: int) -> int:
+        with self._lock:
+            box = self._box(account, mailbox)
+            modseqs = sorted((row.modseq for row, _ in box.dead.values()), reverse=True)
+            limit = modseqs[keep] if len(modseqs) > keep else 0
+            old = [row for row, at in box.dead.values() if not row.name and (at < before or row.modseq <= limit)]
+            for row in old:
+                del box.dead[row.uid]
+                box.floor = max(box.floor, row.modseq)
+            return len(old)
+
+    def leftovers(self, account: str, mailbox: int) -> list[MessageRow]:
+        return sorted((r for r, _ in self._box(account, mailbox).dead.values() if r.name), key=lambda r: r.uid)
+
+    def files_gone(self, account: str, mailbox: int, uids: Collection[int]) -> None:
+        dead = self._box(account, mailbox).dead
+        for uid in uids:
+            if uid in dead:
+                row, at = dead[uid]
+                dead[uid] = (replace(row, name="", ukey=f"#{uid}"), at)
+
+    def counts(self, account: str, mailbox: int) -> Counts:
+        rows = self.messages(account, mailbox)
+        return Counts(
+            len(rows),
+            sum("S" not in r.flags for r in rows),
+            sum(r.size for r in rows),
+            sum("T" in r.flags for r in rows),
+        )
+
+    def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
+        known = self._box(account, mailbox).parsed
+        return {uid: known[uid, version] for uid in uids if (uid, version) in known}
+
+    def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None:
+        self._box(account, mailbox).parsed.update({(uid, version): blob for uid, blob in blobs.items()})
+
+    def close(self) -> None:
+        self._accounts.clear()

@@ -1,0 +1,210 @@
+"""From a mailbox holder to its store: volumes, paths, accounts, who owned an address before."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from directory.model import Condition, Deferred, MailboxHolder
+from gateway.files.commit import Commit
+from gateway.files.durable import make_folders, sync_folder
+from gateway.files.names import host_id, unique_name
+from gateway.store import markers
+from gateway.store.layout import folder_of, path_variables
+from gateway.store.rebuilding import restore_account
+from gateway.store.repository import OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
+from gateway.store.settings import StoreSettings, Volume
+
+
+@dataclass(slots=True)
+class Look:
+    """What is remembered of the last look at a mailbox's files: when new/ and cur/ had changed, what was missing."""
+
+    new: int = -1
+    cur: int = -1
+    missing: dict[int, float] = field(default_factory=dict)
+
+
+REBIND_SECONDS = 90 * 86_400.0
+_MAX_KNOWN = 100_000
+
+
+@contextmanager
+def trouble(what: str) -> Iterator[None]:
+    """Every OSError (disk full, read only, I/O error, stale handle) is trouble of the store."""
+    try:
+        yield
+    except OSError as error:
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"{what}: {error}") from error
+
+
+class Opening:
+    """Part of Stores. `repository` is None on hosts that only deliver."""
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        repository: Repository | None,
+        worker: int = 0,
+        *,
+        on_change: Callable[[str, int, int], None] | None = None,
+        is_alive: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """`on_change(account, mailbox id, MODSEQ)` is called after each committed change, in any thread;
+        `is_alive(id)` says whether the directory still has an entry, raising Deferred when it cannot say."""
+        self._settings = settings
+        self._index = repository
+        self._worker = worker
+        self._host = host_id()
+        self._known: dict[str, tuple[AccountRow, tuple[str, ...], float]] = {}
+        self._commits = {name: Commit(v.path, v.durability) for name, v in settings.volumes.items()}
+        self._fallback_commit = Commit("/", "fsync")
+        self._on_change = on_change
+        self._is_alive = is_alive
+        self._looks: dict[tuple[str, int], Look] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def repository(self) -> Repository:
+        """The index. Raises Deferred on a host that only delivers."""
+        if self._index is None:
+            raise Deferred(Condition.STORE_UNAVAILABLE, "this host only delivers, it has no index")
+        return self._index
+
+    def volume_name(self, holder: MailboxHolder) -> str:
+        """The volume on which a holder's store lies, by the directory; no file is touched."""
+        return holder.store or self._settings.default_volume or next(iter(self._settings.volumes), "")
+
+    def _volume(self, holder: MailboxHolder) -> Volume:
+        name = self.volume_name(holder)
+        volume = self._settings.volumes.get(name)
+        if volume is None:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"{holder.dn}: volume {name!r} is not configured")
+        return volume
+
+    def commit_of(self, path: str) -> Commit:
+        """How files below `path` are put on disk."""
+        for name, volume in self._settings.volumes.items():
+            if path.startswith(os.path.normpath(volume.path) + os.sep):
+                return self._commits[name]
+        return self._fallback_commit
+
+    def _computed_path(self, holder: MailboxHolder) -> tuple[str, Volume]:
+        volume = self._volume(holder)
+        relative = holder.maildir or volume.path_template.format(**path_variables(holder.id, holder.primary or ""))
+        top = os.path.normpath(volume.path)
+        path = os.path.normpath(os.path.join(top, relative))
+        if not path.startswith(top + os.sep) or "\0" in path:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"{holder.dn}: the path leaves the volume")
+        return path, volume
+
+    def open(self, holder: MailboxHolder) -> AccountRow:
+        """The account's row; the store is made when there is none. Raises Deferred.
+
+        The row is remembered: ask the repository for what is used now.
+        """
+        known = self._known.get(holder.id)
+        now = time.monotonic()
+        if known is not None and known[1] == holder.addresses and now - known[2] < OWN_SECONDS:
+            return known[0]
+        row = self.repository.account(holder.id)
+        if row is None:
+            row = self._create(holder)
+        self.repository.own(holder.id, holder.addresses, time.time())
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[holder.id] = (row, holder.addresses, now)
+        return row
+
+    def _create(self, holder: MailboxHolder) -> AccountRow:
+        path, volume = self._computed_path(holder)
+        markers.check_volume(volume.path)
+        self._check_rebind(holder)
+        with self._lock, trouble(path):
+            self._check_owner(holder, path)
+            for name in ("tmp", "new", "cur"):
+                make_folders(os.path.join(path, name), os.path.normpath(volume.path))
+            if markers.read(os.path.join(path, markers.ACCOUNT)) is None:
+                markers.write_account(path, holder.id, holder.addresses)
+            # all of it may be there already: made by another process just now, or the index was lost
+            return restore_account(self.repository, holder.id, path)
+
+    @staticmethod
+    def _check_owner(holder: MailboxHolder, path: str) -> bool:
+        """True when the files at `path` are this holder's, False when nobody's. Raises Deferred for another's."""
+        marker = markers.read(os.path.join(path, markers.ACCOUNT))
+        if marker is None:
+            return False
+        if marker.get("id") != holder.id:
+            raise Deferred(Condition.ACCOUNT_REBIND, f"{holder.dn}: {path} is the store of {marker.get('id')}")
+        return True
+
+    def _check_rebind(self, holder: MailboxHolder) -> None:
+        since = time.time() - REBIND_SECONDS
+        for address in holder.addresses:
+            for other in self.repository.owners(address, since):
+                if other != holder.id and not self._is_alive(other):
+                    raise Deferred(
+                        Condition.ACCOUNT_REBIND, f"{holder.dn}: {address} was owned by {other}, which has vanished"
+                    )
+
+    def rebind(self, old: str, new: MailboxHolder, mode: str = "same-addresses") -> None:
+        """Decide what a new id that owns a vanished id's addresses gets.
+
+        `same-addresses` gives it the old store, `fresh` a new one; the old files stay. Raises ValueError, Deferred.
+        """
+        if mode == "same-addresses":
+            row = self.repository.account(old)
+            self.repository.rebind_account(old, new.id)
+            if row is not None:
+                with trouble(row.path):
+                    markers.write_account(row.path, new.id, new.addresses)
+        elif mode != "fresh":
+            raise ValueError(f"unknown mode {mode!r}")
+        self.repository.disown(old, new.addresses)
+        self._known.pop(old, None)
+        self._known.pop(new.id, None)
+
+    def _make_folder(self, maildir: str, row: MailboxRow) -> str:
+        """The folder of a mailbox with its marker, on disk on return. Raises OSError."""
+        folder = self._folder(maildir, row)
+        if folder != maildir:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            open(os.path.join(folder, "maildirfolder"), "ab").close()
+        for name in ("tmp", "new", "cur"):
+            os.makedirs(os.path.join(folder, name), 0o700, exist_ok=True)
+        markers.write_mailbox(folder, row, ())
+        sync_folder(maildir)
+        return folder
+
+    @staticmethod
+    def _folder(maildir: str, row: MailboxRow) -> str:
+        name = folder_of(row.name)
+        return os.path.join(maildir, name) if name else maildir
+
+    def _maildir(self, account: str) -> str:
+        known = self._known.get(account)
+        if known is not None:
+            return known[0].path
+        row = self.repository.account(account)
+        if row is None:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"{account} has no store")
+        return row.path
+
+    def _unique(self) -> str:
+        return unique_name(self._host, self._worker)
+
+    def changed(self, account: str, mailbox: int, rows: list[MessageRow] | int) -> None:
+        """Tell others that a mailbox has changed: the changed rows, or the MODSEQ of the change."""
+        modseq = rows if isinstance(rows, int) else max((row.modseq for row in rows), default=0)
+        if modseq and self._on_change is not None:
+            self._on_change(account, mailbox, modseq)
+
+
+def limits_of(holder: MailboxHolder) -> Limits:
+    """The hard quota of a holder."""
+    return Limits(holder.quota or 0, holder.quota_messages or 0)

@@ -1,0 +1,203 @@
+"""Accounts, who owned which address, and the mailboxes of an account."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+from gateway.store.errors import MailboxExists
+from gateway.store.repository import INBOX, INBOX_ID, OWN_SECONDS, AccountRow, MailboxRow, lost_modseq
+from gateway.store.sqlite.base import MAILBOX, Base, gone, use
+from gateway.store.sqlite.shard import MODSEQ_BLOCK, UID_BLOCK, Shard
+
+_TABLES = ("account", "mailbox", "message", "seen")
+
+
+class Accounts(Base):
+    """Part of SqliteRepository."""
+
+    def account(self, account: str) -> AccountRow | None:
+        row = self._one(
+            account, "SELECT account, path, used_bytes, used_messages FROM account WHERE account=?", (account,)
+        )
+        return AccountRow(*row) if row else None
+
+    def create_account(
+        self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
+    ) -> AccountRow:
+        with self._shard(account).transaction(full=True) as db:
+            known = db.execute("SELECT 1 FROM account WHERE account=?", (account,)).fetchone()
+            if known is None:
+                start = inbox_uidvalidity or int(now)
+                db.execute(
+                    "INSERT INTO account VALUES (?,?,?,?,0,0)",
+                    (account, path, max(start, int(now)) + 1, INBOX_ID + 1),
+                )
+                _insert_mailbox(db, account, INBOX_ID, INBOX, "", start, inbox_uidnext)
+        created = self.account(account)
+        assert created is not None
+        return created
+
+    def delete_account(self, account: str) -> None:
+        with self._shard(account).transaction(full=True) as db:
+            for table in reversed(_TABLES):
+                db.execute(f"DELETE FROM {table} WHERE account=?", (account,))
+
+    def rebind_account(self, old: str, new: str) -> None:
+        if self.account(old) is None:
+            raise ValueError(f"{old} has no store")
+        if self.account(new) is not None:
+            raise ValueError(f"{new} has a store already")
+        source, target = self._shard(old), self._shard(new)
+        if source is target:
+            with source.transaction(full=True) as db:
+                for table in _TABLES:
+                    db.execute(f"UPDATE {table} SET account=? WHERE account=?", (new, old))
+            return
+        rows: dict[str, list[tuple[object, ...]]] = {}
+        with source.read() as db:
+            for table in _TABLES:
+                rows[table] = db.execute(f"SELECT * FROM {table} WHERE account=?", (old,)).fetchall()
+        self._write(target, new, rows)
+        self.delete_account(old)
+
+    @staticmethod
+    def _write(target: Shard, new: str, rows: dict[str, list[tuple[object, ...]]]) -> None:
+        # the account's own row last: what a crash left half written is never seen, and is written again
+        for table in reversed(_TABLES):
+            for start in range(0, len(rows[table]), 2_000):
+                with target.transaction(full=True) as db:
+                    db.executemany(
+                        f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(rows[table][0]))})",
+                        [(new, *row[1:]) for row in rows[table][start : start + 2_000]],
+                    )
+
+    def owners(self, address: str, since: float) -> list[str]:
+        rows = self._all(
+            address, "SELECT account FROM owner WHERE address=? AND last_seen>=? ORDER BY account", (address, since)
+        )
+        return [account for (account,) in rows]
+
+    def own(self, account: str, addresses: Collection[str], now: float) -> None:
+        for address in addresses:
+            known = self._one(address, "SELECT last_seen FROM owner WHERE address=? AND account=?", (address, account))
+            if known is not None and now - known[0] < OWN_SECONDS:
+                continue
+            with self._shard(address).transaction() as db:
+                db.execute("INSERT OR REPLACE INTO owner VALUES (?,?,?)", (address, account, now))
+
+    def disown(self, account: str, addresses: Collection[str]) -> None:
+        for address in addresses:
+            with self._shard(address).transaction() as db:
+                db.execute("DELETE FROM owner WHERE address=? AND account=?", (address, account))
+
+    # mailboxes
+
+    def mailbox(self, account: str, name: str) -> MailboxRow | None:
+        return self._mailbox_row(account, "name", name)
+
+    def mailbox_by_id(self, account: str, mailbox: int) -> MailboxRow | None:
+        return self._mailbox_row(account, "id", mailbox)
+
+    def mailboxes(self, account: str) -> list[MailboxRow]:
+        rows = self._all(account, f"SELECT {MAILBOX} FROM mailbox WHERE account=? ORDER BY name", (account,))
+        return [MailboxRow(*row) for row in rows]
+
+    def create_mailbox(
+        self,
+        account: str,
+        name: str,
+        special_use: str = "",
+        *,
+        mailbox: int = 0,
+        uidvalidity: int = 0,
+        uidnext: int = 0,
+    ) -> MailboxRow:
+        with self._shard(account).transaction(full=True) as db:
+            if db.execute("SELECT 1 FROM mailbox WHERE account=? AND name=?", (account, name)).fetchone():
+                raise MailboxExists(name)
+            row = db.execute(
+                "SELECT uidvalidity_next, mailbox_next FROM account WHERE account=?", (account,)
+            ).fetchone()
+            if row is None:
+                raise gone(account, mailbox)
+            free = (
+                not mailbox
+                or db.execute("SELECT 1 FROM mailbox WHERE account=? AND id=?", (account, mailbox)).fetchone()
+            )
+            number = row[1] if free else mailbox
+            validity = uidvalidity or row[0]
+            db.execute(
+                "UPDATE account SET uidvalidity_next=max(uidvalidity_next, ?), mailbox_next=max(mailbox_next, ?) "
+                "WHERE account=?",
+                (validity + 1, number + 1, account),
+            )
+            return _insert_mailbox(db, account, number, name, special_use, validity, uidnext)
+
+    def delete_mailbox(self, account: str, mailbox: int) -> None:
+        if mailbox == INBOX_ID:
+            raise ValueError("INBOX cannot be deleted")
+        with self._shard(account).transaction(full=True) as db:
+            row = db.execute(
+                "SELECT octets, messages FROM mailbox WHERE account=? AND id=?", (account, mailbox)
+            ).fetchone()
+            if row is None:
+                return
+            use(db, account, -row[0], -row[1])
+            for table, column in (("seen", "mailbox"), ("message", "mailbox"), ("mailbox", "id")):
+                db.execute(f"DELETE FROM {table} WHERE account=? AND {column}=?", (account, mailbox))
+
+    def rename_mailbox(self, account: str, mailbox: int, name: str) -> list[tuple[str, MailboxRow]]:
+        if mailbox == INBOX_ID:
+            raise ValueError("INBOX cannot be renamed")
+        with self._shard(account).transaction(full=True) as db:
+            row = db.execute("SELECT name FROM mailbox WHERE account=? AND id=?", (account, mailbox)).fetchone()
+            if row is None:
+                raise gone(account, mailbox)
+            old = row[0]
+            renamed = [
+                (number, known, name + known[len(old) :])
+                for number, known in db.execute("SELECT id, name FROM mailbox WHERE account=?", (account,)).fetchall()
+                if known == old or known.startswith(old + "/")
+            ]
+            moving = {number for number, _, _ in renamed}
+            for _, _, new in renamed:
+                taken = db.execute("SELECT id FROM mailbox WHERE account=? AND name=?", (account, new)).fetchone()
+                if taken is not None and taken[0] not in moving:
+                    raise MailboxExists(new)
+            # through a name that no mailbox can have, since names are unique at every moment
+            for number, _, _ in renamed:
+                db.execute("UPDATE mailbox SET name=? WHERE account=? AND id=?", (f"\0{number}", account, number))
+            for number, _, new in renamed:
+                db.execute("UPDATE mailbox SET name=? WHERE account=? AND id=?", (new, account, number))
+            done = []
+            for number, known, _ in sorted(renamed, key=lambda item: item[1]):
+                found = db.execute(
+                    f"SELECT {MAILBOX} FROM mailbox WHERE account=? AND id=?", (account, number)
+                ).fetchone()
+                done.append((known, MailboxRow(*found)))
+        return done
+
+    def set_special_use(self, account: str, mailbox: int, special_use: str) -> None:
+        with self._shard(account).transaction(full=True) as db:
+            db.execute("UPDATE mailbox SET special_use=? WHERE account=? AND id=?", (special_use, account, mailbox))
+
+    def settle(self, account: str, mailbox: int) -> None:
+        with self._shard(account).transaction() as db:
+            db.execute("UPDATE mailbox SET lost_from=0 WHERE account=? AND id=? AND lost_from", (account, mailbox))
+
+
+def _insert_mailbox(
+    db: sqlite3.Connection, account: str, number: int, name: str, special_use: str, uidvalidity: int, uidnext: int
+) -> MailboxRow:
+    """`uidnext` is 0 for a new one, else that of a mailbox whose rows were lost."""
+    row = MailboxRow(number, name, uidvalidity, uidnext or 1, lost_modseq() if uidnext else 1, special_use)
+    db.execute(
+        "INSERT INTO mailbox (account, id, name, special_use, uidvalidity, uidnext, uid_reserved, highestmodseq, "
+        "modseq_reserved, lost_from) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (
+            account, number, name, special_use, uidvalidity, row.uidnext, row.uidnext + UID_BLOCK,
+            row.highestmodseq, row.highestmodseq + MODSEQ_BLOCK, int(uidnext > 0),
+        ),
+    )  # fmt: skip
+    return row

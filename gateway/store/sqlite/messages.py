@@ -1,0 +1,202 @@
+"""Messages: reading rows, flags, expunge and tombstones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from gateway.store.flags import changed, foreign_change
+from gateway.store.repository import Counts, MessageRow, Mode
+from gateway.store.sqlite.base import MESSAGE, Base, Exhausted, chunks, live_rows, next_modseq, recount, use
+from gateway.store.sqlite.placing import remove
+
+#: what a row becomes: (flags, keywords, name, info), None when it must stay as it is
+_Wanted: TypeAlias = Callable[[MessageRow], tuple[str, str, str, str] | None]
+
+
+class Messages(Base):
+    """Part of SqliteRepository."""
+
+    def messages(self, account: str, mailbox: int, after_modseq: int = 0) -> list[MessageRow]:
+        where = "AND modseq>? " if after_modseq else ""
+        rows = self._all(
+            account,
+            f"SELECT {MESSAGE} FROM message WHERE account=? AND mailbox=? {where}AND expunged_at IS NULL ORDER BY uid",
+            (account, mailbox, after_modseq) if after_modseq else (account, mailbox),
+        )
+        return [MessageRow(*row) for row in rows]
+
+    def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None:
+        row = self._one(
+            account,
+            f"SELECT {MESSAGE} FROM message WHERE account=? AND mailbox=? AND uid=? AND expunged_at IS NULL",
+            (account, mailbox, uid),
+        )
+        return MessageRow(*row) if row else None
+
+    def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
+        live = self._all(
+            account,
+            "SELECT uid, ukey, name, info FROM message WHERE account=? AND mailbox=? AND expunged_at IS NULL",
+            (account, mailbox),
+        )
+        dead = ((row.uid, row.ukey, row.name, row.info, True) for row in self.leftovers(account, mailbox))
+        return sorted([*((*row, False) for row in live), *dead])
+
+    def counts(self, account: str, mailbox: int) -> Counts:
+        row = self._one(
+            account,
+            "SELECT messages, unseen, octets, deleted FROM mailbox WHERE account=? AND id=?",
+            (account, mailbox),
+        )
+        return Counts(*row) if row else Counts(0, 0, 0, 0)
+
+    def store_flags(
+        self,
+        account: str,
+        mailbox: int,
+        uids: Collection[int],
+        mode: Mode,
+        letters: str,
+        keywords: str,
+        unchanged_since: int | None = None,
+    ) -> tuple[list[MessageRow], list[int]]:
+        done: list[MessageRow] = []
+        failed: list[int] = []
+        for part in chunks(uids):
+
+            def wanted(row: MessageRow) -> tuple[str, str, str, str] | None:
+                if unchanged_since is not None and row.modseq > unchanged_since:
+                    return None
+                return (*changed(mode, row.flags, row.keywords, letters, keywords), row.name, row.info)
+
+            rows, kept_out = self._change(account, mailbox, part, wanted)
+            done += rows
+            failed += kept_out
+        return done, failed
+
+    def take_info(self, account: str, mailbox: int, found: Mapping[int, tuple[str, str]]) -> list[MessageRow]:
+        done: list[MessageRow] = []
+        for part in chunks(found):
+
+            def wanted(row: MessageRow) -> tuple[str, str, str, str]:
+                name, info = found[row.uid]
+                return (*foreign_change(row.info, info, row.flags, row.keywords), name, info)
+
+            rows, _ = self._change(account, mailbox, part, wanted)
+            done += rows
+        return done
+
+    def _change(
+        self, account: str, mailbox: int, uids: list[int], wanted: _Wanted
+    ) -> tuple[list[MessageRow], list[int]]:
+        """One transaction: rows whose flags changed, UIDs for which `wanted` said None."""
+        while True:
+            try:
+                with self._shard(account).transaction() as db:
+                    done: list[MessageRow] = []
+                    failed: list[int] = []
+                    writes: list[tuple[object, ...]] = []
+                    quiet: list[tuple[object, ...]] = []
+                    unseen = deleted = 0
+                    for row in live_rows(db, account, mailbox, uids):
+                        new = wanted(row)
+                        if new is None:
+                            failed.append(row.uid)
+                            continue
+                        flags, keywords, name, info = new
+                        if (flags, keywords) == (row.flags, row.keywords):
+                            if (name, info) != (row.name, row.info):
+                                quiet.append((name, info, account, mailbox, row.uid))
+                            continue
+                        unseen += ("S" not in flags) - ("S" not in row.flags)
+                        deleted += ("T" in flags) - ("T" in row.flags)
+                        writes.append((flags, keywords, name, info, account, mailbox, row.uid))
+                        done.append(replace(row, modseq=0, flags=flags, keywords=keywords, name=name, info=info))
+                    if quiet:
+                        db.executemany(
+                            "UPDATE message SET name=?, info=? WHERE account=? AND mailbox=? AND uid=?", quiet
+                        )
+                    if writes:
+                        modseq = next_modseq(db, account, mailbox)
+                        db.executemany(
+                            "UPDATE message SET modseq=?, flags=?, keywords=?, name=?, info=? "
+                            "WHERE account=? AND mailbox=? AND uid=?",
+                            [(modseq, *write) for write in writes],
+                        )
+                        recount(db, account, mailbox, 0, unseen, 0, deleted)
+                        done = [replace(row, modseq=modseq) for row in done]
+                return done, failed
+            except Exhausted:
+                self._reserve(account, mailbox)
+
+    def expunge(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        removed: list[MessageRow] = []
+        for part in chunks(uids):
+            while True:
+                try:
+                    with self._shard(account).transaction() as db:
+                        rows = live_rows(db, account, mailbox, part)
+                        remove(db, account, mailbox, rows, time.time())
+                        use(db, account, -sum(r.size for r in rows), -len(rows))
+                    removed += rows
+                    break
+                except Exhausted:
+                    self._reserve(account, mailbox)
+        return removed
+
+    def expunged(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, int]]:
+        return self._all(
+            account,
+            "SELECT uid, modseq FROM message INDEXED BY message_tombstone "
+            "WHERE account=? AND mailbox=? AND expunged_at IS NOT NULL AND modseq>? ORDER BY uid",
+            (account, mailbox, after_modseq),
+        )
+
+    def tombstone_floor(self, account: str, mailbox: int) -> int:
+        row = self._one(account, "SELECT tomb_floor FROM mailbox WHERE account=? AND id=?", (account, mailbox))
+        return int(row[0]) if row else 0
+
+    def prune(self, account: str, mailbox: int, before: float, keep: int) -> int:
+        with self._shard(account).transaction() as db:
+            newest = db.execute(
+                "SELECT modseq FROM message WHERE account=? AND mailbox=? AND expunged_at IS NOT NULL "
+                "ORDER BY modseq DESC LIMIT 1 OFFSET ?",
+                (account, mailbox, keep),
+            ).fetchone()
+            limit = newest[0] if newest else 0
+            old = db.execute(
+                "SELECT uid, modseq FROM message WHERE account=? AND mailbox=? AND expunged_at IS NOT NULL "
+                "AND name='' AND (expunged_at<? OR modseq<=?) LIMIT 2000",
+                (account, mailbox, before, limit),
+            ).fetchall()
+            if old:
+                db.executemany(
+                    "DELETE FROM message WHERE account=? AND mailbox=? AND uid=?",
+                    [(account, mailbox, uid) for uid, _ in old],
+                )
+                db.execute(
+                    "UPDATE mailbox SET tomb_floor=max(tomb_floor, ?) WHERE account=? AND id=?",
+                    (max(modseq for _, modseq in old), account, mailbox),
+                )
+        return len(old)
+
+    def leftovers(self, account: str, mailbox: int) -> list[MessageRow]:
+        rows = self._all(
+            account,
+            f"SELECT {MESSAGE} FROM message INDEXED BY message_leftover "
+            "WHERE account=? AND mailbox=? AND expunged_at IS NOT NULL AND name<>'' ORDER BY uid",
+            (account, mailbox),
+        )
+        return [MessageRow(*row) for row in rows]
+
+    def files_gone(self, account: str, mailbox: int, uids: Collection[int]) -> None:
+        for part in chunks(uids):
+            with self._shard(account).transaction() as db:
+                db.executemany(
+                    "UPDATE message SET name='', ukey='#' || uid "
+                    "WHERE account=? AND mailbox=? AND uid=? AND expunged_at IS NOT NULL",
+                    [(account, mailbox, uid) for uid in part],
+                )

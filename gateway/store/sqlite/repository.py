@@ -1,0 +1,75 @@
+"""SqliteRepository, put together from its parts, with the thread that flushes it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from directory.model import Condition, Deferred
+from gateway.store.repository import MessageRow
+from gateway.store.sqlite.accounts import Accounts
+from gateway.store.sqlite.cache import Cache
+from gateway.store.sqlite.messages import Messages
+from gateway.store.sqlite.placing import Placing
+from gateway.store.sqlite.shard import Shard
+
+SHARDS = 16
+FLUSH_SECONDS = 1.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_log = logging.getLogger("gatepost.store")
+
+
+def boot_id() -> str:
+    """Names this run of the kernel; another one means that the power may have been cut."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+class SqliteRepository(Accounts, Placing, Messages):
+    """Implements `gateway.store.repository.Repository`. Opened after fork only; used by any thread."""
+
+    def __init__(self, folder: Path, boot: str = "") -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._shards = []
+        try:
+            for number in range(SHARDS):
+                self._shards.append(Shard(folder / f"{number:02x}.db", boot or boot_id()))
+            self._cache = Cache(folder)
+        except sqlite3.Error as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"index {folder}: {error}") from error
+        self._waiting = {shard: deque() for shard in self._shards}
+        self._stopping = threading.Event()
+        self._flusher = threading.Thread(target=self._flush, name="index-flush", daemon=True)
+        self._flusher.start()
+
+    def _flush(self) -> None:
+        while not self._stopping.wait(FLUSH_SECONDS):
+            for shard in self._shards:
+                try:
+                    shard.flush()
+                except OSError as error:
+                    _log.error("index %s: %s", shard.path, error)
+
+    def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
+        return self._cache.get(account, mailbox, uids, version)
+
+    def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None:
+        self._cache.put(account, mailbox, blobs, version)
+
+    def expunge(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        removed = super().expunge(account, mailbox, uids)
+        self._cache.drop(account, mailbox, [row.uid for row in removed])
+        return removed
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._flusher.join()
+        for shard in self._shards:
+            shard.close()
+        self._cache.close()

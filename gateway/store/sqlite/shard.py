@@ -1,0 +1,155 @@
+"""One shard file: its connection, its lock, its transactions, and what a power cut may have taken from it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from directory.model import Condition, Deferred
+from gateway.store.sqlite.schema import FORMAT, SHARD
+
+BUSY_MS = 10_000
+UID_BLOCK = 1024
+MODSEQ_BLOCK = 16384
+
+
+def open_database(path: Path, schema: str, wanted: int) -> sqlite3.Connection:
+    """A connection in autocommit mode; tables are made in an empty file. Raises sqlite3.Error, Deferred."""
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000, cached_statements=256
+    )
+    try:
+        execute = connection.execute
+        execute("PRAGMA journal_mode=WAL")
+        execute("PRAGMA synchronous=NORMAL")
+        version = execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            execute("BEGIN EXCLUSIVE")
+            version = execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in schema.split(";"):
+                    execute(statement)
+                execute(f"PRAGMA user_version={wanted}")
+                version = wanted
+            execute("COMMIT")
+        if version != wanted:
+            age = "a newer" if version > wanted else "an older"
+            raise Deferred(
+                Condition.STORE_UNAVAILABLE, f"{path} was written by {age} version (format {version}, known {wanted})"
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Shard:
+    """Opened after fork only; used by any thread."""
+
+    def __init__(self, path: Path, boot: str) -> None:
+        self.path = path
+        self.lock = threading.Lock()
+        self.is_dirty = False  # committed without fsync since the last flush
+        self.connection = open_database(path, SHARD, FORMAT)
+        self._boot = boot
+        try:
+            self._begin()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _begin(self) -> None:
+        """Note that this process has the shard open; after a possible power cut, start behind every reservation."""
+        with self.transaction(full=True) as db:
+            known = db.execute("SELECT boot, clean FROM state").fetchone()
+            if known is not None and known[0] != self._boot:
+                db.execute("DELETE FROM opener")
+                if not known[1]:
+                    # what was committed in the last second may be lost, so every number below the
+                    # reservation may have been given
+                    db.execute(
+                        "UPDATE mailbox SET lost_from=uidnext, uidnext=uid_reserved, uid_reserved=uid_reserved+?, "
+                        "highestmodseq=modseq_reserved, modseq_reserved=modseq_reserved+?",
+                        (UID_BLOCK, MODSEQ_BLOCK),
+                    )
+            db.execute("INSERT OR REPLACE INTO state VALUES (1,?,0)", (self._boot,))
+            db.execute("INSERT OR REPLACE INTO opener VALUES (?,?)", (os.getpid(), self._boot))
+
+    @contextmanager
+    def transaction(self, *, full: bool = False) -> Iterator[sqlite3.Connection]:
+        """One write transaction; `full` puts it on disk before it returns. The only place that takes the lock."""
+        with self.lock, self.locked_transaction(full=full) as db:
+            yield db
+
+    @contextmanager
+    def locked_transaction(self, *, full: bool = False) -> Iterator[sqlite3.Connection]:
+        """As `transaction`, for a caller that holds `lock`."""
+        execute = self.connection.execute
+        if full:
+            execute("PRAGMA synchronous=FULL")
+        try:
+            execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    execute("ROLLBACK")
+                raise
+            self.is_dirty = True
+        except sqlite3.Error as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"index {self.path.name}: {error}") from error
+        finally:
+            if full:
+                execute("PRAGMA synchronous=NORMAL")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One read; statements of one call see one state only when they are one statement."""
+        with self.lock:
+            try:
+                yield self.connection
+            except sqlite3.Error as error:
+                raise Deferred(Condition.STORE_UNAVAILABLE, f"index {self.path.name}: {error}") from error
+
+    def flush(self) -> None:
+        """Put what was committed on disk. Raises OSError."""
+        if not self.is_dirty:
+            return
+        self.is_dirty = False
+        try:
+            fd = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # a checkpoint of the last process that closed has put everything into the file
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """The last process to close marks the shard clean."""
+        with self.lock:
+            try:
+                with self.locked_transaction(full=True) as db:
+                    db.execute("DELETE FROM opener WHERE pid=?", (os.getpid(),))
+                    others = [pid for (pid,) in db.execute("SELECT pid FROM opener").fetchall()]
+                    if not any(map(_is_alive, others)):
+                        db.execute("UPDATE state SET clean=1")
+            except Deferred:
+                pass  # it stays marked unclean, which costs numbers and nothing else
+            finally:
+                self.connection.close()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

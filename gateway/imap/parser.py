@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _PATTERN = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
+_NUMBER = re.compile(rb"\d{1,10}")
+_MODSEQ = re.compile(rb"\d{1,19}")
 _SET = re.compile(rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*")
 MAX_NUMBER = 0xFFFFFFFF
+MAX_MODSEQ = (1 << 63) - 1  # RFC 7162 7
+MAX_RANGES = 10_000  # of one sequence set
+#: a sequence set: (first, last) in the order given, `*` is 0
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class BadCommand(ValueError):
@@ -86,13 +93,20 @@ class Parser:
         return self.string()
 
     def number(self) -> int:
-        value = int(self._match(re.compile(rb"\d{1,10}"), "number")[0])
+        value = int(self._match(_NUMBER, "number")[0])
         if value > MAX_NUMBER:
             raise BadCommand("number too large")
         return value
 
-    def sequence_set(self) -> tuple[tuple[int, int], ...]:
-        """Ranges as (low, high); `*` is 0."""
+    def modseq(self) -> int:
+        """A MODSEQ (RFC 7162 7)."""
+        value = int(self._match(_MODSEQ, "modification sequence")[0])
+        if value > MAX_MODSEQ:
+            raise BadCommand("modification sequence too large")
+        return value
+
+    def sequence_set(self) -> Ranges:
+        """Ranges as (first, last); `*` is 0."""
         ranges = []
         for item in self._match(_SET, "sequence set")[0].split(b","):
             first, _, last = item.partition(b":")
@@ -100,5 +114,9 @@ class Parser:
             high = low if not last else 0 if last == b"*" else int(last)
             if (first != b"*" and not low) or (last not in (b"", b"*") and not high):
                 raise BadCommand("0 is no message number")
+            if low > MAX_NUMBER or high > MAX_NUMBER:
+                raise BadCommand("number too large")
             ranges.append((low, high))
+        if len(ranges) > MAX_RANGES:
+            raise BadCommand("too many ranges")
         return tuple(ranges)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from gateway.imap.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +53,14 @@ class Body:
 
 
 @dataclass(slots=True)
-class Message:
-    """A message in a selected mailbox."""
-
-    uid: int
-    flags: tuple[str, ...]
-    size: int
-    internaldate: float
-    modseq: int
-
-
-@dataclass(slots=True)
 class Opened:
-    """A selected mailbox as the session sees it; `messages` in UID order."""
+    """A selected mailbox as the session sees it."""
 
     name: str
-    uidvalidity: int
-    uidnext: int
-    highestmodseq: int
     read_only: bool
-    messages: list[Message] = field(default_factory=list)
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Read what has changed in the selected mailbox into its contents. Answer: False when the mailbox is gone."""

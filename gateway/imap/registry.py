@@ -5,13 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from gateway.ask import Dialogue
-from gateway.imap.parser import Parser
-
-if TYPE_CHECKING:
-    from gateway.imap.session import Session
 
 
 class State(enum.Enum):
@@ -25,8 +22,20 @@ class State(enum.Enum):
 ANY = frozenset(State)
 AUTHENTICATED = frozenset({State.AUTHENTICATED, State.SELECTED})
 
-#: returns the text of the tagged OK
-Run: TypeAlias = Callable[["Session", Parser], Dialogue]
+SELECTED = frozenset({State.SELECTED})
+
+#: returns the text of the tagged OK; a command registered with `by_uid` gets `by_uid` as keyword
+Run: TypeAlias = Callable[..., Dialogue]
+
+
+class Phase(NamedTuple):
+    """What a capability may depend on."""
+
+    logged_in: bool
+    #: passwords may be sent
+    private: bool
+    #: STARTTLS is possible
+    upgradable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +45,43 @@ class CommandFacts:
     name: bytes
     run: Run
     states: frozenset[State]
-    #: announced while this command is registered, "" for those of the base protocol
-    capability: str = ""
+    #: message numbers must not move while it runs: no EXPUNGE is sent with its answer (RFC 3501 7.4.1)
+    keeps_numbers: bool = False
 
 
 COMMANDS: dict[bytes, CommandFacts] = {}
+#: capability: when it is announced
+CAPABILITIES: dict[str, Callable[[Phase], bool]] = {}
 
 
-def command(name: str, *, states: frozenset[State], capability: str = "") -> Callable[[Run], Run]:
-    """Register a command. Its generator returns the text of the tagged OK."""
+def announce(capability: str, when: Callable[[Phase], bool] = lambda _: True) -> None:
+    """Announce a capability that is more than a command of that name."""
+    CAPABILITIES[capability] = when
+
+
+def command(
+    name: str,
+    *,
+    states: frozenset[State],
+    capability: str = "",
+    by_uid: bool = False,
+    keeps_numbers: bool = False,
+) -> Callable[[Run], Run]:
+    """Register a command. Its generator returns the text of the tagged OK.
+
+    `by_uid` registers `UID <name>` too and tells the function which of both it is; `keeps_numbers` holds for the
+    form with message numbers. `capability` (several are separated by a space) is announced from then on.
+    """
 
     def register(run: Run) -> Run:
-        COMMANDS[name.encode()] = CommandFacts(name.encode(), run, states, capability)
+        for announced in capability.split():
+            announce(announced)
+        key = name.encode()
+        if by_uid:
+            COMMANDS[b"UID " + key] = CommandFacts(b"UID " + key, partial(run, by_uid=True), states)
+            COMMANDS[key] = CommandFacts(key, partial(run, by_uid=False), states, keeps_numbers)
+        else:
+            COMMANDS[key] = CommandFacts(key, run, states, keeps_numbers)
         return run
 
     return register

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from directory.model import Condition, Deferred, Refused
 from directory.port import Login
-from gateway.ask import Dialogue
+from gateway.ask import Ask, Dialogue
 from gateway.imap.framing import Command, Framing, TooLong, WantsLiteral
 from gateway.imap.names import BadName
 from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.ports import Opened
-from gateway.imap.registry import COMMANDS, State
+from gateway.imap.ports import Opened, Refresh
+from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Phase, State
 from gateway.imap.settings import ImapSettings
 
 BASE_CAPABILITIES = ("IMAP4rev1", "LITERAL+")
@@ -22,6 +23,14 @@ _RESPONSE_CODES = {
     Condition.PASSWORD_MUST_CHANGE: "[EXPIRED] ",
     Condition.BUG: "[SERVERBUG] ",
 }
+
+
+@lru_cache
+def _capability(phase: Phase) -> str:
+    announced = [name for name, when in CAPABILITIES.items() if when(phase)]
+    if not phase.logged_in and not phase.private:
+        announced.append("LOGINDISABLED")
+    return " ".join((*BASE_CAPABILITIES, *sorted(announced)))
 
 
 class No(Exception):
@@ -72,10 +81,7 @@ class Session:
 
     def capability(self) -> str:
         """The capability list as it holds now."""
-        announced = {facts.capability for facts in COMMANDS.values() if facts.capability}
-        if self.login is None and not (self.tls or self.plaintext_auth):
-            announced.add("LOGINDISABLED")
-        return " ".join((*BASE_CAPABILITIES, *sorted(announced)))
+        return _capability(Phase(self.login is not None, bool(self.tls or self.plaintext_auth), False))
 
     def greeting(self) -> bytes:
         return f"* OK [CAPABILITY {self.capability()}] {self.hostname} Gatepost ready\r\n".encode()
@@ -103,39 +109,67 @@ class Session:
 
     def _bad(self, tag: bytes, why: str) -> Dialogue:
         self.errors += 1
-        limit = self.settings.max_errors if self.login else self.settings.max_errors_before_login
         yield (tag or b"*") + b" BAD " + why.encode("ascii", "replace") + b"\r\n"
-        if self.errors > limit:
+        yield from self._enough()
+
+    def _enough(self) -> Dialogue:
+        """End the session when there were too many errors."""
+        if self.errors > (self.settings.max_errors if self.login else self.settings.max_errors_before_login):
             self.closing = True
             yield b"* BYE too many errors\r\n"
 
+    def look(self) -> Dialogue:
+        """Read what has changed in the selected mailbox; `changes` tells it. A mailbox that is gone ends the session."""
+        if self.selected is not None and not (yield Ask(Refresh())):
+            self.selected = None
+            self.closing = True
+            yield b"* BYE the selected mailbox is gone\r\n"
+
+    def changes(self, *, may_expunge: bool) -> Dialogue:
+        """Tell what has changed in the selected mailbox, as far as it is known or hinted at."""
+        if self.selected is not None and self.selected.view.is_stale:
+            yield from self.look()
+        if self.selected is not None and (text := self.selected.view.changes(may_expunge=may_expunge)):
+            yield text
+
+    def _facts(self, parser: Parser) -> CommandFacts:
+        name = parser.atom().upper()
+        if name == b"UID":
+            parser.space()
+            name += b" " + parser.atom().upper()
+        facts = COMMANDS.get(name)
+        if facts is None:
+            raise BadCommand("unknown command")
+        if self.state not in facts.states:
+            raise BadCommand(f"not allowed when {self.state.value}")
+        return facts
+
     def _command(self, command: Command) -> Dialogue:
         parser = Parser(command.parts)
-        tag = b"*"
+        tag, keeps_numbers = b"*", False
         try:
             tag = parser.astring()
             parser.space()
-            name = parser.atom().upper()
-            facts = COMMANDS.get(name)
-            if facts is None:
-                raise BadCommand("unknown command")
-            if self.state not in facts.states:
-                raise BadCommand(f"not allowed when {self.state.value}")
+            facts = self._facts(parser)
+            keeps_numbers = facts.keeps_numbers
             text = yield from facts.run(self, parser)
-            yield tag + b" OK " + (text or f"{name.decode()} completed").encode() + b"\r\n"
+            answer = b" OK " + (text or f"{facts.name.decode()} completed").encode()
         except BadCommand as error:
-            yield from self._bad(tag, str(error))
+            self.errors += 1
+            answer = b" BAD " + str(error).encode("ascii", "replace")
         except BadName as error:
-            yield tag + b" NO [CANNOT] " + str(error).encode() + b"\r\n"
+            answer = b" NO [CANNOT] " + str(error).encode()
         except No as error:
-            yield tag + b" NO " + str(error).encode("utf-8") + b"\r\n"
+            answer = b" NO " + str(error).encode("utf-8")
         except Deferred as error:
-            code = _RESPONSE_CODES.get(error.condition, "[UNAVAILABLE] ")
-            yield tag + f" NO {code}{error.text}\r\n".encode()
+            answer = f" NO {_RESPONSE_CODES.get(error.condition, '[UNAVAILABLE] ')}{error.text}".encode()
         except Refused as error:
-            if error.condition is Condition.AUTHENTICATION_FAILED:
-                self.errors += 1
-            yield tag + f" NO {_RESPONSE_CODES.get(error.condition, '')}{error.text}\r\n".encode()
-            if self.login is None and self.errors > self.settings.max_errors_before_login:
-                self.closing = True
-                yield b"* BYE too many errors\r\n"
+            self.errors += error.condition is Condition.AUTHENTICATION_FAILED
+            answer = f" NO {_RESPONSE_CODES.get(error.condition, '')}{error.text}".encode()
+        if self.selected is not None and self.selected.view.is_pending:
+            try:
+                yield from self.changes(may_expunge=not keeps_numbers)
+            except Deferred:
+                pass  # told with a later command
+        yield tag + answer + b"\r\n"
+        yield from self._enough()

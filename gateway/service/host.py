@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from directory.port import Authenticator, Directory
@@ -15,6 +15,7 @@ from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
+from gateway.service.imap_selecting import OpenMailboxes
 from gateway.store.stores import Stores
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Host:
     grace: QuotaGrace
     acceptance: Acceptance
     checks: tuple[ContentCheck, ...]
+    open_mailboxes: OpenMailboxes = field(default_factory=OpenMailboxes)
 
     async def in_pool(self, work: Callable[[], T]) -> T:
         """Run `work` in the file pool."""

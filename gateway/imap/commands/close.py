@@ -1,21 +1,12 @@
-"""CHECK, CLOSE (RFC 3501 6.4.1, 6.4.2) and UNSELECT (RFC 3691).
+"""CLOSE (RFC 3501 6.4.2) and UNSELECT (RFC 3691).
 
 No flag can be changed by a session yet (PERMANENTFLAGS is empty), so CLOSE has nothing to expunge.
 """
 
 from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
-from gateway.imap.registry import State, command
+from gateway.imap.registry import SELECTED, command
 from gateway.imap.session import Session
-
-SELECTED = frozenset({State.SELECTED})
-
-
-@command("CHECK", states=SELECTED)
-def check(session: Session, arguments: Parser) -> Dialogue:
-    arguments.end()
-    yield from ()
-    return ""
 
 
 def _leave(session: Session, arguments: Parser) -> Dialogue:

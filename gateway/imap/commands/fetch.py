@@ -1,13 +1,12 @@
 """FETCH and UID FETCH of UID, FLAGS, INTERNALDATE, size, header, text and the whole body (RFC 3501 6.4.5)."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.ports import Body, Message
-from gateway.imap.registry import State, command
+from gateway.imap.ports import Body
+from gateway.imap.registry import SELECTED, command
 from gateway.imap.session import Session
 
 #: items with a body, by the name they are answered under: what of the message they hold
@@ -79,17 +78,6 @@ def _body(name: bytes, span: tuple[int, int] | None, body: bytes) -> bytes:
     return name + b" {%d}\r\n" % len(body) + body
 
 
-def _chosen(
-    messages: list[Message], ranges: tuple[tuple[int, int], ...], *, by_uid: bool
-) -> Iterator[tuple[int, Message]]:
-    top = (messages[-1].uid if by_uid else len(messages)) if messages else 0
-    spans = [tuple(sorted((low or top, high or top))) for low, high in ranges]
-    for number, message in enumerate(messages, 1):
-        key = message.uid if by_uid else number
-        if any(low <= key <= high for low, high in spans):
-            yield number, message
-
-
 def _fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.space()
     ranges = arguments.sequence_set()
@@ -99,7 +87,8 @@ def _fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
         items.insert(0, (b"UID", None))
     reads = any(name in _BODIES for name, _ in items)
     assert session.selected is not None
-    for number, message in _chosen(session.selected.messages, ranges, by_uid=by_uid):
+    view = session.selected.view
+    for message in view.messages(view.numbers(ranges, by_uid=by_uid)):
         body = b""
         if reads:
             stored = yield Ask(Body(message.uid))
@@ -113,22 +102,15 @@ def _fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
             elif item == b"UID":
                 parts.append(b"UID %d" % message.uid)
             elif item == b"FLAGS":
-                parts.append(b"FLAGS (" + " ".join(message.flags).encode() + b")")
+                parts.append(b"FLAGS (" + message.flags + b")")
             elif item == b"INTERNALDATE":
                 parts.append(b"INTERNALDATE " + internaldate(message.internaldate))
             else:
                 parts.append(b"RFC822.SIZE %d" % message.size)
-        yield b"* %d FETCH (" % number + b" ".join(parts) + b")\r\n"
+        yield b"* %d FETCH (" % message.number + b" ".join(parts) + b")\r\n"
     return ""
 
 
-@command("FETCH", states=frozenset({State.SELECTED}))
-def fetch(session: Session, arguments: Parser) -> Dialogue:
-    return (yield from _fetch(session, arguments, by_uid=False))
-
-
-@command("UID", states=frozenset({State.SELECTED}))
-def uid(session: Session, arguments: Parser) -> Dialogue:
-    arguments.space()
-    arguments.expect(b"FETCH")
-    return (yield from _fetch(session, arguments, by_uid=True))
+@command("FETCH", states=SELECTED, by_uid=True, keeps_numbers=True)
+def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
+    return (yield from _fetch(session, arguments, by_uid=by_uid))

@@ -19,12 +19,13 @@ def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     if opened is None:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened
+    contents = opened.view.contents
     yield (
         f"* FLAGS ({FLAGS})\r\n"
         f"* OK [PERMANENTFLAGS ()] no flag can be changed\r\n"
-        f"* {len(opened.messages)} EXISTS\r\n* 0 RECENT\r\n"
-        f"* OK [UIDVALIDITY {opened.uidvalidity}] UIDs valid\r\n"
-        f"* OK [UIDNEXT {opened.uidnext}] next UID\r\n"
+        f"* {opened.view.count} EXISTS\r\n* 0 RECENT\r\n"
+        f"* OK [UIDVALIDITY {contents.uidvalidity}] UIDs valid\r\n"
+        f"* OK [UIDNEXT {contents.uidnext}] next UID\r\n"
     ).encode()
     return "[READ-ONLY] examined" if read_only else "[READ-WRITE] selected"
 

@@ -10,9 +10,10 @@ from directory.port import Login
 from gateway.ask import Ask
 from gateway.imap import commands, names
 from gateway.imap.commands.fetch import _body
-from gateway.imap.ports import Authenticate, Body, Figures, ListMailboxes, Message, Opened, OpenMailbox, Status
+from gateway.imap.ports import Authenticate, Body, Figures, ListMailboxes, Opened, OpenMailbox, Refresh, Status
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
+from gateway.imap.view import Contents, Row, View
 
 MAILBOXES = {"INBOX": 1, "Work/Ärzte": 2, "Work": 3}
 LOGIN = b"1 LOGIN jane secret\r\n"
@@ -27,8 +28,12 @@ def answer(request: object) -> object:
     if isinstance(request, Status):
         return Figures(3, 2, 9, 77) if request.name in MAILBOXES else None
     if isinstance(request, OpenMailbox):
-        messages = [Message(7, (), 25, 86400.5, 3), Message(8, (), 6, 0.0, 4)]
-        return Opened(request.name, 77, 9, 5, request.read_only, messages) if request.name in MAILBOXES else None
+        contents = Contents(request.name, 77)
+        rows = (Row(7, 3, b"", 25, 86400.5), Row(8, 4, b"\\Seen work", 6, 0.0))
+        contents.apply(rows, (), uidnext=9, modseq=5)
+        return Opened(request.name, request.read_only, View(contents)) if request.name in MAILBOXES else None
+    if isinstance(request, Refresh):
+        return True
     if isinstance(request, Body):
         return b"Subject: x\n\nline\nmore\n" if request.uid == 7 else None
     raise AssertionError(request)
@@ -115,6 +120,11 @@ def test_any_octets_get_an_answer_the_same_however_split(octets: bytes, at: int)
         (b"FETCH 1 BODY[TEXT]<6.4>", b"* 1 FETCH (BODY[TEXT]<6> {4}\r\nmore)\r\n3 OK "),
         (b"FETCH 1 BODY[]<900.4>", b"* 1 FETCH (BODY[]<900> {0}\r\n)\r\n3 OK "),
         (b"UID FETCH 7 (RFC822.SIZE FLAGS)", b"* 1 FETCH (UID 7 RFC822.SIZE 25 FLAGS ())\r\n3 OK "),
+        (b"FETCH 2 FLAGS", b"* 2 FETCH (FLAGS (\\Seen work))\r\n3 OK "),
+        (b"UID FETCH 8:* FLAGS", b"* 2 FETCH (UID 8 FLAGS (\\Seen work))\r\n3 OK UID FETCH completed"),
+        (b"UID FETCH 1:6,9:20 FLAGS", b"selected\r\n3 OK "),
+        (b"FETCH 3 FLAGS", b"3 BAD there is no message of that number"),
+        (b"UID NOOP", b"3 BAD unknown command"),
         (b"FETCH 2 BODY[]", b"2 OK [READ-WRITE] selected\r\n3 OK FETCH completed\r\n"),
         (b"FETCH 1 BODY[]<0.0>", b"3 BAD "),
         (b"FETCH 1 BODY[", b"3 BAD "),

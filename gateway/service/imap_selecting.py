@@ -1,0 +1,120 @@
+"""Opens mailboxes for IMAP sessions and keeps their contents, one for each mailbox and process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakValueDictionary
+
+from gateway.imap.flags import flags_text
+from gateway.imap.ports import Opened, OpenMailbox, Refresh
+from gateway.imap.view import Contents, Row, View
+from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
+from gateway.store.repository import MailboxRow, MessageRow, Repository
+
+if TYPE_CHECKING:
+    from gateway.service.imap_executor import ImapExecutor
+
+MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
+MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
+Key: TypeAlias = tuple[str, int, int]  # account, mailbox id, UIDVALIDITY
+
+
+class OpenMailboxes:
+    """The contents of all mailboxes that sessions of this process have open, and of some they had."""
+
+    def __init__(self) -> None:
+        self._open: WeakValueDictionary[Key, Contents] = WeakValueDictionary()
+        self._kept: OrderedDict[Key, Contents] = OrderedDict()
+
+    def find(self, account: str, mailbox: int) -> list[Contents]:
+        """What is known of a mailbox."""
+        return [contents for key, contents in self._open.items() if key[:2] == (account, mailbox)]
+
+    def contents(self, key: Key) -> Contents:
+        """The contents under this key, empty when they were not known. Those used last are kept."""
+        contents = self._open.get(key)
+        if contents is None:
+            contents = self._open[key] = Contents(key, key[2])
+        self._kept[key] = contents
+        self._kept.move_to_end(key)
+        return contents
+
+    def trim(self) -> None:
+        """Let go of what was not used for long."""
+        total = sum(map(len, self._kept.values()))
+        while self._kept and (len(self._kept) > MAX_KEPT or total > MAX_KEPT_MESSAGES):
+            _, contents = self._kept.popitem(last=False)
+            total -= len(contents)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What was read from the index: everything that changed after `since`."""
+
+    since: int
+    mailbox: MailboxRow
+    rows: list[MessageRow]
+    gone: list[int]
+
+
+def _read(repository: Repository, account: str, mailbox: int, since: int) -> Delta | None:
+    """What changed in a mailbox, None when it is gone. The MODSEQ is read first, so later changes come again."""
+    row = repository.mailbox_by_id(account, mailbox)
+    if row is None or row.highestmodseq == since:
+        return None if row is None else Delta(since, row, [], [])
+    rows = repository.messages(account, mailbox, since)
+    gone = [uid for uid, _ in repository.expunged(account, mailbox, since)] if since else []
+    return Delta(since, row, rows, gone)
+
+
+def _apply(contents: Contents, delta: Delta) -> bool:
+    """Take over what was read. False when a first reading came too late and has to be done as a later one."""
+    if not delta.since and contents.modseq:
+        return contents.modseq >= delta.mailbox.highestmodseq
+    rows = (
+        Row(row.uid, row.modseq, flags_text(row.flags, row.keywords), row.crlf, row.internaldate) for row in delta.rows
+    )
+    contents.apply(rows, delta.gone, uidnext=delta.mailbox.uidnext, modseq=delta.mailbox.highestmodseq)
+    return True
+
+
+async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mailbox: int) -> bool:
+    """Bring contents up to date with the index. False when the mailbox is gone. Raises Deferred."""
+    repository = executor.host.stores.repository
+    while True:
+        since = contents.modseq
+        delta = await executor.in_pool(partial(_read, repository, account, mailbox, since))
+        if delta is None:
+            return False
+        if _apply(contents, delta):
+            return True
+
+
+async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | None:
+    holder, stores, mailboxes = executor.holder(), executor.host.stores, executor.host.open_mailboxes
+
+    try:
+        row = await executor.in_pool(partial(stores.open_mailbox, holder, request.name))
+    except (NoSuchMailbox, InvalidMailboxName):
+        return None
+    contents = mailboxes.contents((holder.id, row.id, row.uidvalidity))
+    if contents.modseq < row.highestmodseq:
+        if not await catch_up(executor, contents, holder.id, row.id):
+            return None
+        mailboxes.trim()
+    executor.mailbox = row
+    return Opened(row.name, request.read_only, View(contents))
+
+
+async def _refresh(executor: ImapExecutor, _: Refresh) -> bool:
+    selected, mailbox = executor.session.selected, executor.mailbox
+    assert selected is not None
+    assert mailbox is not None
+    return await catch_up(executor, selected.view.contents, executor.holder().id, mailbox.id)
+
+
+REQUESTS: dict[type, Callable[..., object]] = {OpenMailbox: _open_mailbox, Refresh: _refresh}

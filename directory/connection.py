@@ -13,61 +13,14 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import ldap3
-import msgspec
 from ldap3.core.exceptions import LDAPException
 
 from directory.model import Condition, Deferred
-from directory.model.units import Count, Seconds
-
-
-class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How Gatepost itself logs in to the directory."""
-
-    dn: str = ""
-    password_file: str = ""
-    sasl_external: bool = False
-
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the servers' certificates are checked."""
-
-    ca_file: str = ""
-    verify: str = "full"
-    starttls: bool = False
-
-
-class Timeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds to wait for a connection and for an answer."""
-
-    connect: Seconds = 3.0
-    op: Seconds = 5.0
-
-
-class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the directory is and how it is read (configuration section `directory`)."""
-
-    servers: tuple[str, ...] = ("ldap://127.0.0.1",)
-    base: str = ""
-    profile: str = "native"
-    source: str = "directory"
-    bind: Bind = Bind()
-    tls: Tls = Tls()
-    timeout: Timeout = Timeout()
-    page_size: Count = 500
-    #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp
-    track: Literal["auto", "syncrepl"] = "auto"
-    #: seconds between comparisons of all ids, which find deletions that were missed
-    compare_seconds: Seconds = 900.0
-
-    @property
-    def scope(self) -> str:
-        """What is followed, as text: a cookie is only valid within it."""
-        return f"{self.source} {self.base} {self.profile}"
-
+from directory.settings import DirectorySettings
 
 #: a server that did not answer is tried last for so long
 AVOID_SECONDS = 60.0

@@ -1,122 +1,34 @@
 """Mapping profiles: which entries of a directory are accounts, aliases, lists, shared mailboxes, domains,
 and in which attributes their values stand.
 
-A profile is a YAML file. `attributes: gatepost` takes every field from the attribute that the model
-names; a kind's `map:` overrides single fields. `Profile.build` gives the model object of a raw entry.
+A profile is a YAML file (docs/reference/profile.md). `attributes: gatepost` takes every field from the
+attribute that the model names; a kind's section says what is different. `Profile.build` gives the model
+object of a raw entry with the entry's own values and what the profile's rules set; `Profile.keys` under
+which keys it is found.
 """
 
 from __future__ import annotations
 
-import calendar
-import dataclasses
 import hashlib
-import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import yaml
+from directory.model import Domain, Entry, InvalidAddress, canonical_address, canonical_domain
+from directory.profile_kinds import KINDS, Kind, Rule, compile_kind
+from directory.profile_source import WORDS
+from directory.profile_text import InvalidProfile, Place, ProfileText
+from directory.raw import RawEntry, canonical_dn, is_below
+from directory.settings import DirectorySettings, StaticDomain
 
-from directory.filter import Predicate, compile_filter
-from directory.model import (
-    Account,
-    Alias,
-    Domain,
-    Entry,
-    InvalidAddress,
-    MailingList,
-    ServiceAccount,
-    SharedMailbox,
-    canonical_address,
-    canonical_domain,
-)
-from directory.model.attribute import BOOLEAN, DN, INTEGER, TIME, Facts, Syntax, is_multi
-from directory.model.entries import Group
-from directory.raw import RawEntry, canonical_dn
+__all__ = ["InvalidProfile", "Keys", "Profile"]
 
-#: kind in a profile -> model class; an entry is of the first kind whose filter matches
-KINDS: dict[str, type[Entry]] = {
-    "domain": Domain,
-    "account": Account,
-    "shared": SharedMailbox,
-    "list": MailingList,
-    "alias": Alias,
-    "service": ServiceAccount,
-    "group": Group,
-}
+VERSION = 2  #: raise it when the same profile gives other index keys than before
 
-VERSION = 1  #: raise it when the same profile gives other index keys than before
+#: (canonical DN of an entry, raw entry, nested) -> canonical DNs of the groups that hold it
+GroupsOf = Callable[[str, RawEntry, bool], Collection[str]]
 
-Reader = Callable[[RawEntry], Any]
-
-
-class InvalidProfile(ValueError):
-    """The profile cannot be used; the message names file, key and what is allowed."""
-
-
-def generalized_time(text: str) -> float:
-    """GeneralizedTime (RFC 4517 3.3.13) as unix time. Raises ValueError."""
-    match = re.match(r"(\d{10})(\d\d)?(\d\d)?(?:[.,](\d+))?(Z|[+-]\d{4})\Z", text)
-    if match is None:
-        raise ValueError(f"{text!r} is no generalized time such as 20301231235959Z")
-    stamp = f"{match[1]}{match[2] or '00'}{match[3] or '00'}"
-    seconds = float(calendar.timegm(time.strptime(stamp, "%Y%m%d%H%M%S")))
-    if match[5] != "Z":
-        sign = 1 if match[5][0] == "+" else -1
-        seconds -= sign * (int(match[5][1:3]) * 3600 + int(match[5][3:5]) * 60)
-    return seconds
-
-
-def _decode(syntax: Syntax, text: str) -> Any:
-    if syntax is BOOLEAN:
-        return text.strip().upper() == "TRUE"
-    if syntax is INTEGER:
-        return int(text)
-    if syntax is TIME:
-        return generalized_time(text)
-    if syntax is DN:
-        return canonical_dn(text)
-    return text
-
-
-def _reader(name: str, facts: Facts, multi: bool, default: Any) -> Reader:
-    syntax, lower = facts.syntax, name.lower()
-
-    def read(entry: RawEntry) -> Any:
-        found = []
-        for text in entry.texts(lower):
-            try:
-                found.append(_decode(syntax, text))
-            except ValueError:
-                continue  # the server's syntax check is loose; one odd value must not hide the entry
-        if multi:
-            return tuple(found) if found else default
-        return found[0] if found else default
-
-    return read
-
-
-def _canonical_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
-    result = []
-    for value in values:
-        try:
-            result.append(str(canonical_address(value)))
-        except InvalidAddress:
-            continue
-    return tuple(dict.fromkeys(result))
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    name: str
-    cls: type[Entry]
-    matches: Predicate
-    readers: tuple[tuple[str, Reader], ...]
-    login: tuple[str, ...]
-    address: tuple[str, ...]
+_KEY_FIELDS = frozenset({"name", "aliases", "members", "unique_members"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,70 +42,79 @@ class Keys:
     kind: str | None = None
 
 
-class Profile:
-    """A loaded profile. `id_attribute` holds the entry's immutable id on this server."""
+def _canonical_addresses(values: Collection[str]) -> tuple[str, ...]:
+    result: dict[str, None] = {}
+    for value in values:
+        try:
+            result[str(canonical_address(value))] = None
+        except InvalidAddress:
+            continue
+    return tuple(result)
 
-    def __init__(self, data: dict[str, Any], where: str) -> None:
-        self.name = str(data.get("profile", where))
-        self.id_attribute = str(data.get("id", "entryUUID")).lower()
-        self.fingerprint = hashlib.sha256(f"{VERSION}{data!r}".encode()).hexdigest().encode()
-        self.static_domains: tuple[str, ...] = ()
-        own = data.get("attributes") == "gatepost"
-        kinds = []
-        for name, cls in KINDS.items():
-            section = data.get(name)
-            if section is None:
-                continue
-            overrides = section.get("map", {})
-            readers = []
-            for field in dataclasses.fields(cls):
-                facts: Facts | None = field.metadata.get("ldap")
-                if facts is None:
-                    continue
-                source = overrides.get(field.name, facts.ldap_name if own or facts.number is None else None)
-                if source is not None:
-                    readers.append(
-                        (
-                            field.name,
-                            _reader(
-                                str(source),
-                                facts,
-                                is_multi(field) or "tuple" in str(field.type),
-                                field.default,
-                            ),
-                        )
-                    )
-            kinds.append(
-                _Kind(
-                    name,
-                    cls,
-                    compile_filter(section["filter"]),
-                    tuple(readers),
-                    tuple(a.lower() for a in section.get("login", ())),
-                    tuple(a.lower() for a in section.get("address", ())),
-                )
+
+def _canonical_domains(names: Collection[str]) -> tuple[str, ...]:
+    result = []
+    for name in names:
+        try:
+            result.append(canonical_domain(name))
+        except InvalidAddress:
+            continue
+    return tuple(result)
+
+
+def _status(value: str) -> str:
+    """An unknown word means suspended: mail is deferred, never refused, because of a typing error."""
+    word = value.strip().lower()
+    return word if word in WORDS["status"] else "suspended"
+
+
+class Profile:
+    """A compiled profile. `id_attribute` holds the entry's immutable id on this server."""
+
+    def __init__(self, text: ProfileText, *, base: str = "", domains: Collection[str | StaticDomain] = ()) -> None:
+        top = Place(text)
+        data = top.mapping(text.data, {"profile", "id", "attributes", *KINDS})
+        self.name: str = top.at("profile").string(data.get("profile", text.file))
+        self.id_attribute = top.at("id").attribute(data.get("id", "entryUUID"))
+        self.fingerprint = hashlib.sha256(f"{VERSION}{base}{data!r}".encode()).hexdigest().encode()
+        #: domains that the configuration names, by name and alias
+        self.static_domains = _static_domains(domains)
+        schema = data.get("attributes", "none")
+        if schema not in ("gatepost", "none"):
+            raise top.at("attributes").fail(f"{schema!r} is not one of gatepost, none")
+        sections = {name: data[name] for name in KINDS if name in data}
+        if "account" not in sections:
+            raise top.fail(
+                f"account is missing: a profile says which entries are accounts; sections: {', '.join(KINDS)}"
             )
-        self._kinds = tuple(kinds)
+        self._kinds = tuple(
+            compile_kind(top.at(name), name, section, own_schema=schema == "gatepost", base=base)
+            for name, section in sections.items()
+        )
+        #: built entries depend on the time of day
+        self.is_timed = any(kind.is_timed for kind in self._kinds)
 
     @classmethod
     def load(cls, name: str) -> Profile:
-        """A shipped profile by name, or a file by path. Raises InvalidProfile, OSError."""
-        if "/" in name:
-            text = Path(name).read_text(encoding="utf-8")
-        else:
-            shipped = resources.files("directory") / "profiles" / f"{name}.yaml"
-            if not shipped.is_file():
-                raise InvalidProfile(f"profile {name!r} is not shipped; use native or the path of a file")
-            text = shipped.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-        if not isinstance(data, dict):
-            raise InvalidProfile(f"{name}: a profile is a mapping")
-        return cls(data, name)
+        """A shipped profile by name, or a file by path, as it stands. Raises InvalidProfile."""
+        return cls(ProfileText.load(name))
 
-    def _kind(self, raw: RawEntry) -> _Kind | None:
+    @classmethod
+    def of(cls, settings: DirectorySettings) -> Profile:
+        """The profile that the configuration names, with `directory.map` and `directory.domains`.
+
+        Raises InvalidProfile.
+        """
+        return cls(ProfileText.load(settings.profile, settings.map), base=settings.base, domains=settings.domains)
+
+    def _kind(self, raw: RawEntry) -> Kind | None:
         for kind in self._kinds:
             if kind.matches(raw):
-                return kind
+                if not kind.bases:
+                    return kind
+                dn = canonical_dn(raw.dn)
+                if any(is_below(dn, base) for base in kind.bases):
+                    return kind
         return None
 
     def kind(self, raw: RawEntry) -> str | None:
@@ -201,48 +122,88 @@ class Profile:
         found = self._kind(raw)
         return found.name if found else None
 
-    def build(self, raw: RawEntry) -> Entry | None:
-        """The model object of `raw`, with the entry's own values only."""
+    @staticmethod
+    def _addresses(kind: Kind, raw: RawEntry, now: float) -> tuple[str, ...]:
+        return _canonical_addresses(kind.address(raw, now)) or _canonical_addresses(kind.address_template(raw))
+
+    def build(self, raw: RawEntry, *, now: float = 0.0, groups_of: GroupsOf | None = None) -> Entry | None:
+        """The model object of `raw`: its own values, then what rules set (the first that sets a field).
+
+        `groups_of` answers `when_member_of`; without it such rules do not apply.
+        """
         kind = self._kind(raw)
         if kind is None:
             return None
-        values = {name: read(raw) for name, read in kind.readers}
-        if "addresses" in {f.name for f in dataclasses.fields(kind.cls)}:
-            values["addresses"] = _canonical_addresses(tuple(t for a in kind.address for t in raw.texts(a)))
-        if "logins" in values:
-            values["logins"] = tuple(dict.fromkeys(t for a in kind.login for t in raw.texts(a)))
-        if kind.cls is Domain:
-            try:
-                values["name"] = canonical_domain(values["name"] or "")
-            except InvalidAddress:
-                return None
-            values["aliases"] = tuple(self._domains(values["aliases"]))
+        dn = canonical_dn(raw.dn)
+        values: dict[str, Any] = {}
+        for name, read, multi in kind.fields:
+            found = read(raw, now)
+            if found:
+                values[name] = tuple(found) if multi else found[0]
         if "status" in values:
             values["status"] = _status(values["status"])
-        return kind.cls(id=raw.id, dn=canonical_dn(raw.dn), **values)
-
-    @staticmethod
-    def _domains(names: tuple[str, ...]) -> Iterator[str]:
-        for name in names:
+        for rule in kind.rules:
+            if _applies(rule, raw, dn, groups_of):
+                for name, value in rule.values.items():
+                    values.setdefault(name, value)
+        if kind.cls is Domain:
             try:
-                yield canonical_domain(name)
+                values["name"] = canonical_domain(values.get("name") or "")
             except InvalidAddress:
-                continue
+                return None
+            values["aliases"] = _canonical_domains(values.get("aliases", ()))
+        else:
+            addresses = self._addresses(kind, raw, now)
+            if addresses:
+                values["addresses"] = addresses
+            logins = kind.login(raw, now)
+            if logins:
+                values["logins"] = tuple(dict.fromkeys(logins))
+        return kind.cls(id=raw.id, dn=dn, **values)
 
     def keys(self, raw: RawEntry) -> Keys:
         """The index keys of `raw`; none when the profile does not care for it."""
-        entry = self.build(raw)
-        if entry is None:
+        kind = self._kind(raw)
+        if kind is None:
             return Keys()
-        addresses: tuple[str, ...] = getattr(entry, "addresses", ())
-        if isinstance(entry, Domain):
-            return Keys(domains=(entry.name, *entry.aliases), kind="domain")
-        logins = tuple(dict.fromkeys(text.casefold() for text in getattr(entry, "logins", ())))
-        members = (*getattr(entry, "members", ()), *getattr(entry, "unique_members", ()))
-        return Keys(addresses, logins, (), tuple(members), self.kind(raw))
+        values = {name: read(raw, 0.0) for name, read, _ in kind.fields if name in _KEY_FIELDS}
+        if kind.cls is Domain:
+            name = _canonical_domains(values.get("name", ())[:1])
+            return Keys(domains=(*name, *_canonical_domains(values.get("aliases", ()))) if name else (), kind=kind.name)
+        logins = tuple({text.strip().casefold(): None for text in kind.login(raw, 0.0)})
+        members = tuple({dn: None for name in ("members", "unique_members") for dn in values.get(name, ())})
+        return Keys(self._addresses(kind, raw, 0.0), logins, (), members, kind.name)
 
 
-def _status(value: str | None) -> str:
-    """An unknown word means suspended: mail is deferred, never refused, because of a typing error."""
-    word = (value or "active").strip().lower()
-    return word if word in ("active", "noaccess", "suspended", "closed") else "suspended"
+def _applies(rule: Rule, raw: RawEntry, dn: str, groups_of: GroupsOf | None) -> bool:
+    if rule.matches is not None and not rule.matches(raw):
+        return False
+    if not rule.member_of:
+        return True
+    return groups_of is not None and not rule.member_of.isdisjoint(groups_of(dn, raw, rule.nested))
+
+
+def _static_domains(domains: Collection[str | StaticDomain]) -> Mapping[str, Domain]:
+    """By name and alias. Raises InvalidProfile for a name that is no domain or stands twice."""
+    found: dict[str, Domain] = {}
+    for number, given in enumerate(domains):
+        wanted = StaticDomain(given) if isinstance(given, str) else given
+        steps = ("directory", "domains", str(number))
+        try:
+            name, *aliases = (canonical_domain(text) for text in (wanted.name, *wanted.aliases))
+        except InvalidAddress as error:
+            raise InvalidProfile(f"{'.'.join(steps)}: {error}", key=steps, reason=str(error)) from error
+        domain = Domain(
+            id=f"configuration:{name}",
+            dn="",
+            name=name,
+            aliases=tuple(aliases),
+            kind=wanted.kind,
+            catch_all=wanted.catch_all,
+        )
+        for key in (name, *aliases):
+            if key in found:
+                reason = f"{key} stands here twice"
+                raise InvalidProfile(f"{'.'.join(steps)}: {reason}", key=steps, reason=reason)
+            found[key] = domain
+    return found

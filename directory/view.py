@@ -6,7 +6,8 @@ Built objects are remembered until the source's generation changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from directory.effective import Defaults, effective
@@ -17,6 +18,8 @@ from directory.profile import Profile
 from directory.raw import RawEntry, canonical_dn, is_below, parent_dn
 
 MAX_REMEMBERED = 20_000
+TIMED_SECONDS = 5.0  # so long is remembered what depends on the time of day
+MAX_GROUPS = 10_000  # groups above one entry
 
 
 class RawSource(Protocol):
@@ -39,9 +42,17 @@ class RawSource(Protocol):
 class View:
     """Implements `directory.port.Directory`."""
 
-    def __init__(self, source: RawSource, profile: Profile, defaults: Defaults | None = None) -> None:
+    def __init__(
+        self,
+        source: RawSource,
+        profile: Profile,
+        defaults: Defaults | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._source = source
         self._profile = profile
+        self._now = now
+        self._forget_at = 0.0
         self._defaults = defaults or Defaults()
         self._generation = -1
         self._built: dict[str, Entry | None] = {}
@@ -50,8 +61,10 @@ class View:
 
     def _check(self) -> None:
         generation = self._source.generation()
-        if generation != self._generation or len(self._built) > MAX_REMEMBERED:
+        timed = self._profile.is_timed and self._now() >= self._forget_at
+        if generation != self._generation or len(self._built) > MAX_REMEMBERED or timed:
             self._generation = generation
+            self._forget_at = self._now() + TIMED_SECONDS
             self._built.clear()
             self._owners.clear()
             self._domains.clear()
@@ -65,10 +78,11 @@ class View:
         found = None
         for entry_id in self._source.ids("domain", name):
             raw = self._source.get(entry_id)
-            built = self._profile.build(raw) if raw is not None else None
+            built = self._build(raw) if raw is not None else None
             if isinstance(built, Domain):
                 found = built
                 break
+        found = found or self._profile.static_domains.get(name)
         self._domains[name] = found
         return found
 
@@ -78,14 +92,37 @@ class View:
 
     def domains(self) -> tuple[Domain, ...]:
         self._check()
-        found = (self._profile.build(raw) for raw in self._source.everything() if self._profile.kind(raw) == "domain")
-        return tuple(sorted((d for d in found if isinstance(d, Domain)), key=lambda d: d.name))
+        found = (self._build(raw) for raw in self._source.everything() if self._profile.kind(raw) == "domain")
+        named = {domain.name: domain for domain in self._profile.static_domains.values()}
+        named.update((entry.name, entry) for entry in found if isinstance(entry, Domain))
+        return tuple(named[name] for name in sorted(named))
+
+    def _build(self, raw: RawEntry) -> Entry | None:
+        return self._profile.build(raw, now=self._now(), groups_of=self._raw_groups)
+
+    def _raw_groups(self, dn: str, raw: RawEntry, nested: bool) -> set[str]:
+        """Canonical DNs of the groups that hold the entry, as `memberOf` and the groups themselves say."""
+        found: set[str] = set()
+        waiting = [(dn, raw)]
+        while waiting and len(found) < MAX_GROUPS:
+            dn, entry = waiting.pop()
+            groups = {canonical_dn(text) for text in entry.texts("memberof")}
+            ids = set(self._source.ids("member", dn))
+            above = [group for group in map(self._source.get, ids) if group is not None]
+            groups.update(canonical_dn(group.dn) for group in above)
+            if nested:
+                for name in groups - found:
+                    above.extend(group for group in map(self._source.get, self._source.ids("dn", name)) if group)
+                known = {canonical_dn(group.dn): group for group in above}
+                waiting.extend((name, group) for name, group in known.items() if name not in found)
+            found |= groups
+        return found
 
     def _entry(self, entry_id: str) -> Entry | None:
         if entry_id in self._built:
             return self._built[entry_id]
         raw = self._source.get(entry_id)
-        built = self._profile.build(raw) if raw is not None else None
+        built = self._build(raw) if raw is not None else None
         if isinstance(built, Recipient) and built.addresses:
             primary = built.primary or built.addresses[0]
             built = effective(built, self._domain(primary.rpartition("@")[2].lower()), self._defaults)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from directory.connection import DirectorySettings, Servers
+from directory.connection import Servers
 from directory.profile import Profile
+from directory.settings import DirectorySettings
 from directory.tracker.port import Tracker
 from directory.tracker.syncrepl import SyncreplTracker
 

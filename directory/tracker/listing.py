@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import ldap3
 
-from directory.connection import DirectorySettings
 from directory.identity import entry_id
 from directory.model import Condition, Deferred
 from directory.raw import RawEntry
+from directory.settings import DirectorySettings
 
 PAGED = "1.2.840.113556.1.4.319"
 

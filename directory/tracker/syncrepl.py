@@ -19,9 +19,10 @@ from typing import Any
 import ldap3
 from ldap3.core.exceptions import LDAPException
 
-from directory.connection import DirectorySettings, Servers, close
+from directory.connection import Servers, close
 from directory.model import Condition, Deferred
 from directory.raw import RawEntry, canonical_dn, is_below
+from directory.settings import DirectorySettings
 from directory.tracker import sync_protocol as protocol
 from directory.tracker.listing import visible_ids
 from directory.tracker.port import (

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Settings
 from gateway.service.network import host_and_port
 
@@ -65,6 +66,10 @@ def _directory(settings: Settings) -> Found:
     bind = settings.directory.bind
     if bind.dn and not bind.password_file and not bind.sasl_external:
         yield ("directory", "bind"), "bind.dn needs bind.password_file (or bind.sasl_external: true)"
+    try:
+        Profile.of(settings.directory)
+    except InvalidProfile as error:
+        yield error.key or ("directory", "profile"), error.reason
 
 
 def _store(settings: Settings) -> Found:

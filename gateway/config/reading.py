@@ -83,7 +83,12 @@ class Reader:
             others = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
             if len(others) < len(kind.types) and node.tag.endswith(":null"):
                 return None
+            sections = [each for each in others if isinstance(each, inspect.StructType)]
+            if sections and isinstance(node, yaml.MappingNode):
+                return self.read(node, sections[0], path)
             return self.read(node, others[0], path)
+        if isinstance(kind, inspect.AnyType):
+            return self._anything(node, path)
         if isinstance(kind, inspect.StructType):
             before = len(self.problems)
             data = self.section(node, kind, path)
@@ -153,6 +158,21 @@ class Reader:
                 continue
             data[key] = self.read(value, kind.value_type, (*path, key))
         return BAD if any(value is BAD for value in data.values()) else data
+
+    def _anything(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
+        """What is checked elsewhere; keys stay as they are written."""
+        if isinstance(node, yaml.MappingNode):
+            pairs = self._pairs(node, path) or []
+            data: Any = {key: self._anything(value, (*path, key)) for key, value in pairs}
+            return BAD if any(value is BAD for value in data.values()) else data
+        self.lines.setdefault(".".join(path), _line(node))
+        if isinstance(node, yaml.SequenceNode):
+            data = [self._anything(value, (*path, str(number))) for number, value in enumerate(node.value)]
+            return BAD if any(value is BAD for value in data) else data
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (ValueError, yaml.YAMLError):
+            return self.wrong(path, f"{node.value!r} cannot be read", _line(node))
 
     def _scalar(self, node: yaml.Node, kind: inspect.Type, unit: str, path: tuple[str, ...]) -> Any:
         said = allowed(kind, unit)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from directory.authenticator import AuthSettings
-from directory.connection import DirectorySettings
 from directory.effective import Defaults
 from directory.model.units import Port
+from directory.settings import DirectorySettings
 from gateway.imap.settings import ImapSettings
 from gateway.queue.settings import QueueSettings
 from gateway.route.settings import RouteSettings

@@ -34,7 +34,7 @@ class Agent:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        profile = Profile.load(settings.directory.profile)
+        profile = Profile.of(settings.directory)
         self._servers = Servers(settings.directory)
         self._tracker = tracker_for(settings.directory, self._servers, profile)
         self.writer = ReplicaWriter(Path(settings.state_dir) / "replica", profile, scope=settings.directory.scope)

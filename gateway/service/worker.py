@@ -80,7 +80,7 @@ def make_host(settings: Settings, number: int) -> Host:
     state = Path(settings.state_dir)
     queue = QueueFolder(state / "queue", settings.queue)
     grace = QuotaGrace(state / "over_quota.db", settings.queue.quota_grace)
-    directory = View(_open_replica(state / "replica"), Profile.load(settings.directory.profile), settings.defaults)
+    directory = View(_open_replica(state / "replica"), Profile.of(settings.directory), settings.defaults)
     stores = Stores(
         settings.store,
         SqliteRepository(state / "index"),

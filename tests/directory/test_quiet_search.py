@@ -10,10 +10,11 @@ import pytest
 from conftest import free_offset
 
 from directory import embedded
-from directory.connection import Bind, DirectorySettings, Servers, Timeout
+from directory.connection import Servers
 from directory.embedded import EmbeddedDirectory
 from directory.model import Deferred
 from directory.profile import Profile
+from directory.settings import Bind, DirectorySettings, Timeout
 from directory.tracker.choose import tracker_for
 from directory.tracker.port import Event, Fresh
 

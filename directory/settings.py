@@ -1,0 +1,70 @@
+"""Where the directory is and how it is read: the configuration section `directory`. Values only."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from directory.model.units import Count, Seconds
+
+
+class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How Gatepost itself logs in to the directory."""
+
+    dn: str = ""
+    password_file: str = ""
+    sasl_external: bool = False
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the servers' certificates are checked."""
+
+    ca_file: str = ""
+    verify: str = "full"
+    starttls: bool = False
+
+
+class Timeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds to wait for a connection and for an answer."""
+
+    connect: Seconds = 3.0
+    op: Seconds = 5.0
+
+
+class StaticDomain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mail domain that the configuration names because the directory has no entry for it."""
+
+    name: str
+    #: domains rewritten to this one
+    aliases: tuple[str, ...] = ()
+    kind: Literal["local", "relay", "backup"] = "local"
+    #: where mail to unknown users of the domain goes
+    catch_all: tuple[str, ...] = ()
+
+
+class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Configuration section `directory`."""
+
+    servers: tuple[str, ...] = ("ldap://127.0.0.1",)
+    base: str = ""
+    #: a shipped profile by name, or the path of a file
+    profile: str = "native"
+    #: laid over the profile key by key
+    map: dict[str, Any] = {}
+    #: domains without an entry: names, or {name, aliases, kind, catch_all}
+    domains: tuple[str | StaticDomain, ...] = ()
+    source: str = "directory"
+    bind: Bind = Bind()
+    tls: Tls = Tls()
+    timeout: Timeout = Timeout()
+    page_size: Count = 500
+    #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp
+    track: Literal["auto", "syncrepl"] = "auto"
+    #: seconds between comparisons of all ids, which find deletions that were missed
+    compare_seconds: Seconds = 900.0
+
+    @property
+    def scope(self) -> str:
+        """What is followed, as text: a cookie is only valid within it."""
+        return f"{self.source} {self.base} {self.profile}"

@@ -19,7 +19,8 @@ MAX_FILTER_CHARACTERS = 8192
 MAX_DEPTH = 32
 
 _ITEM = re.compile(r"\s*([A-Za-z][A-Za-z0-9.;-]*)\s*(~=|>=|<=|=)")
-_ESCAPE = re.compile(r"\\([0-9a-fA-F]{2})")
+_ESCAPE = re.compile(rb"\\([0-9a-fA-F]{2})")
+_INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 
 
 class InvalidFilter(ValueError):
@@ -27,11 +28,10 @@ class InvalidFilter(ValueError):
 
 
 def _value(text: str) -> str:
-    octets = (
-        _ESCAPE.sub(lambda m: chr(int(m[1], 16)), text).encode("latin-1", "surrogateescape") if "\\" in text else None
-    )
-    plain = octets.decode("utf-8", "replace") if octets is not None and text.isascii() else text
-    return " ".join(plain.split()).casefold()
+    if "\\" in text:
+        octets = _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]), text.encode("utf-8", "replace"))
+        text = octets.decode("utf-8", "replace")
+    return " ".join(text.split()).casefold()
 
 
 def _values(entry: RawEntry, name: str) -> list[str]:
@@ -44,7 +44,7 @@ def _compare(name: str, operator: str, wanted: str) -> Predicate:
             left: int | str
             right: int | str
             left, right = have, wanted
-            if have.lstrip("-").isdigit() and wanted.lstrip("-").isdigit():
+            if _INTEGER.match(have) and _INTEGER.match(wanted):
                 left, right = int(have), int(wanted)
             if (left >= right) if operator == ">=" else (left <= right):  # type: ignore[operator]
                 return True

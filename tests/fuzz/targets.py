@@ -1,0 +1,239 @@
+"""What is fuzzed: each target takes octets and raises when a promise of a core is broken.
+
+Session cores: any octets, split anywhere, give the same replies; what waits in memory stays below a limit;
+only the exceptions of the core's own interface come out. Parsers: their own error or an answer, and what
+they read they can write again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from directory.filter import InvalidFilter, compile_filter
+from directory.model import Condition, Deferred, InvalidAddress, Refused, canonical_address
+from directory.port import Login
+from directory.raw import RawEntry
+from gateway.ask import Ask, Dialogue
+from gateway.imap import names
+from gateway.imap.commands import COMMANDS as IMAP_COMMANDS
+from gateway.imap.ports import Authenticate as ImapAuthenticate
+from gateway.imap.session import Session as ImapSession
+from gateway.imap.settings import ImapSettings
+from gateway.mail.address_list import AddressProblem, addresses
+from gateway.mail.header import HeaderProblem, scan
+from gateway.mime.encoded import decode_header_text
+from gateway.mime.parsed import Parsed
+from gateway.mime.scanner import scan as scan_mime
+from gateway.mime.section import section
+from gateway.mime.text import decoded_text
+from gateway.pop3.commands import COMMANDS as POP3_COMMANDS
+from gateway.pop3.ports import Content, Maildrop, Message
+from gateway.pop3.ports import Login as Pop3Login
+from gateway.pop3.session import Session as Pop3Session
+from gateway.pop3.settings import Pop3Settings
+from gateway.sasl import SaslProblem, decode, start
+from gateway.smtp.commands import VERBS
+from gateway.smtp.requests import Accept, Accepted, Authenticate, Spool
+from gateway.smtp.session import Client
+from gateway.smtp.session import Session as SmtpSession
+from gateway.smtp.settings import Role, SmtpSettings
+
+assert IMAP_COMMANDS and POP3_COMMANDS and VERBS
+
+STORED = b"From: a@x.example\nSubject: hi\n\n.dot\nbody\n"
+ENTRY = RawEntry("x:1", "cn=x", {"cn": [b"x", b"--5", b"\xc2\xb2", b"9" * 5000], "objectclass": [b"person"]})
+MAX_STEPS = 100_000  # of one input: a core that goes on for ever fails instead of hanging
+
+
+class Core(Protocol):
+    """A session core."""
+
+    closing: bool
+
+    def receive(self, data: bytes) -> None: ...
+    def next_dialogue(self) -> Dialogue | None: ...
+
+
+def _smtp(request: object) -> object:
+    if isinstance(request, Authenticate):
+        if "x" in request.password:
+            raise Refused(Condition.AUTHENTICATION_FAILED)
+        return Login("id:1", "bind")
+    if isinstance(request, Accept):
+        return Accepted("ID", [None] * len(request.envelope.recipients))
+    if isinstance(request, Spool) and len(request.pieces) > 3:
+        raise Deferred(Condition.STORE_UNAVAILABLE)
+    return None
+
+
+def _imap(request: object) -> object:
+    if isinstance(request, ImapAuthenticate):
+        return Login("id:1", "bind")
+    raise Deferred(Condition.STORE_UNAVAILABLE)
+
+
+def _pop3(request: object) -> object:
+    if isinstance(request, Pop3Login):
+        return Maildrop(7, (Message(1, len(STORED) + 5), Message(9, 10)))
+    if isinstance(request, Content):
+        return STORED if request.uid == 1 else None
+    return None
+
+
+def _talk(core: Core, execute: Callable[[object], object], pieces: list[bytes], held: Callable[[], int]) -> bytes:
+    """Everything the core says to the pieces."""
+    out: list[bytes] = []
+    steps = 0
+    for piece in pieces:
+        if core.closing:
+            break
+        core.receive(piece)
+        while not core.closing and (dialogue := core.next_dialogue()) is not None:
+            answer: object = None
+            error: BaseException | None = None
+            while True:
+                steps += 1
+                assert steps < MAX_STEPS, "the core goes on for ever"
+                try:
+                    step = dialogue.throw(error) if error is not None else dialogue.send(answer)
+                except StopIteration:
+                    break
+                answer, error = None, None
+                if isinstance(step, bytes):
+                    out.append(step)
+                else:
+                    assert isinstance(step, Ask)
+                    try:
+                        answer = execute(step.request)
+                    except (Deferred, Refused) as problem:
+                        error = problem
+        assert core.closing or held() <= len(piece) + 20_000, "the core keeps what it should not"
+    return b"".join(out)
+
+
+def _pieces(data: bytes) -> tuple[bytes, list[bytes]]:
+    """(the stream, the stream in pieces whose sizes the last octets choose)."""
+    sizes, stream = data[-8:], data[:-8]
+    pieces = []
+    position = 0
+    for size in sizes:
+        pieces.append(stream[position : position + 1 + size])
+        position += 1 + size
+    return stream, [*(piece for piece in pieces if piece), stream[position:]]
+
+
+def _same_however_split(make: Callable[[], Core], execute: Callable[[object], object], data: bytes) -> None:
+    stream, pieces = _pieces(data)
+    framing = ("framing", "_framing", "_buffer", "buffer")
+
+    def run(parts: list[bytes]) -> bytes:
+        core = make()
+
+        def held() -> int:
+            buffer = next((getattr(core, name) for name in framing if hasattr(core, name)), b"")
+            return int(getattr(buffer, "pending", -1)) if hasattr(buffer, "pending") else len(buffer)
+
+        return _talk(core, execute, parts, held)
+
+    whole = run([stream])
+    assert run(pieces) == whole
+    if len(stream) < 300:
+        assert run([stream[n : n + 1] for n in range(len(stream))]) == whole
+
+
+def smtp(data: bytes) -> None:
+    """MX, submission and LMTP, by the first octet."""
+    role = list(Role)[data[0] % 3] if data else Role.MX
+    settings = SmtpSettings(max_message_size=200_000)
+    _same_however_split(
+        lambda: SmtpSession(role, settings, "mx.example", Client("192.0.2.1"), plaintext_auth=True), _smtp, data[1:]
+    )
+
+
+def imap(data: bytes) -> None:
+    _same_however_split(
+        lambda: ImapSession(ImapSettings(max_literal=4096), "mail.example", "192.0.2.1", tls="TLSv1.3"), _imap, data
+    )
+
+
+def pop3(data: bytes) -> None:
+    _same_however_split(
+        lambda: Pop3Session(Pop3Settings(), "mail.example", "192.0.2.1", plaintext_auth=True), _pop3, data
+    )
+
+
+def mime(data: bytes) -> None:
+    """The scanner, what is stored of it, sections and text."""
+    stored = data.replace(b"\r\n", b"\n")
+    parsed = scan_mime(stored)
+    again = Parsed.decode(parsed.encode())
+    assert again == parsed
+    for spec in (b"", b"HEADER", b"TEXT", b"1", b"1.MIME", b"2.1", b"HEADER.FIELDS (SUBJECT)"):
+        found = section(stored, parsed, spec)
+        assert found is None or len(found) <= 2 * len(stored) + 2
+    assert sum(len(text) for text in decoded_text(stored, parsed, headers=True)) <= 8 * len(stored) + 1000
+
+
+def header(data: bytes) -> None:
+    """The fields of a message are where the scan says, and leaving one out leaves the others."""
+    try:
+        found = scan(data)
+    except HeaderProblem:
+        return
+    assert b"".join(found.without(b"\0")) == data
+    for field in found.fields:
+        assert found.end >= field.end >= field.value > field.start >= 0
+    decode_header_text(data)
+
+
+def address(data: bytes) -> None:
+    """Address fields and addresses."""
+    try:
+        for found in addresses(data):
+            assert "\n" not in found
+            assert "\0" not in found
+    except AddressProblem:
+        pass
+    try:
+        canonical = canonical_address(data.decode("utf-8", "replace"))
+    except InvalidAddress:
+        return
+    assert canonical_address(str(canonical)) == canonical
+
+
+def sasl(data: bytes) -> None:
+    steps = start("PLAIN" if data[:1] < b"\x80" else "LOGIN")
+    assert steps is not None
+    try:
+        for response in data[1:].split(b"\n")[:3]:
+            steps.respond(decode(response))
+            if steps.credentials is not None:
+                return
+    except SaslProblem:
+        pass
+
+
+def ldap_filter(data: bytes) -> None:
+    """Filters from the directory (memberURL) and from profiles."""
+    try:
+        compile_filter(data.decode("utf-8", "replace"))(ENTRY)
+    except InvalidFilter:
+        pass
+
+
+def mailbox_name(data: bytes) -> None:
+    """Mailbox names on the wire, modified UTF-7."""
+    try:
+        name = names.mailbox_name(data)
+    except names.BadName:
+        return
+    assert names.mailbox_name(names.encode(name)) == name
+    assert "\0" not in name
+    assert not any(level in ("", ".", "..") for level in name.split(names.SEPARATOR))
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (smtp, imap, pop3, mime, header, address, sasl, ldap_filter, mailbox_name)
+}

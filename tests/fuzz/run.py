@@ -18,7 +18,9 @@ def main() -> int:
     with atheris.instrument_imports(include=["gateway", "directory"]):
         from tests.fuzz.targets import TARGETS
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
-        print(f"usage: python -m tests.fuzz.run TARGET [libFuzzer options]; targets: {' '.join(TARGETS)}", file=sys.stderr)
+        print(
+            f"usage: python -m tests.fuzz.run TARGET [libFuzzer options]; targets: {' '.join(TARGETS)}", file=sys.stderr
+        )
         return 2
     name = sys.argv.pop(1)
     seeds = Path(__file__).parent / "seeds" / name

@@ -234,6 +234,5 @@ def mailbox_name(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target
-    for target in (smtp, imap, pop3, mime, header, address, sasl, ldap_filter, mailbox_name)
+    target.__name__: target for target in (smtp, imap, pop3, mime, header, address, sasl, ldap_filter, mailbox_name)
 }

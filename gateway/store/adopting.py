@@ -17,15 +17,16 @@ from __future__ import annotations
 import os
 import time
 
-from directory.model import MailboxHolder
+from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder
 from gateway.store import markers
 from gateway.store.errors import NoSuchMailbox
+from gateway.store.finding import Finder
 from gateway.store.flags import from_info
 from gateway.store.layout import checked_name, number_in, split_file, unique_part
 from gateway.store.opening import Look, Opening, trouble
 from gateway.store.rebuilding import restore_folders
-from gateway.store.repository import AccountRow, MailboxRow, MessageRow, NewMessage
+from gateway.store.repository import INBOX_ID, AccountRow, MailboxRow, MessageRow, NewMessage
 
 MISSING_SECONDS = 60.0  # between the two looks that prove a removal
 UNFINISHED_SECONDS = 60.0  # a delivery that takes longer between row and name has died
@@ -40,6 +41,7 @@ class Adopting(Opening):
     def open_mailbox(self, holder: MailboxHolder, name: str) -> MailboxRow:
         """The mailbox with everything that stands in its folder. Raises NoSuchMailbox, Deferred."""
         maildir = self.open(holder).path
+        self.furnish(holder, maildir)
         name = checked_name(name)
         row = self.repository.mailbox(holder.id, name)
         if row is None and self.find_folders(holder.id, maildir):
@@ -67,7 +69,10 @@ class Adopting(Opening):
         last = self._looks.get(key)
         started = time.time()
         with trouble(folder):
-            new, cur = _changed_at(os.path.join(folder, "new")), _changed_at(os.path.join(folder, "cur"))
+            try:
+                new, cur = _changed_at(os.path.join(folder, "new")), _changed_at(os.path.join(folder, "cur"))
+            except FileNotFoundError:
+                return self._without_folder(account, maildir, row)
             if last is not None and (last.new, last.cur) == (new, cur) and not last.missing:
                 return row
             missing = dict(last.missing) if last is not None else {}
@@ -78,6 +83,30 @@ class Adopting(Opening):
             self._looks.clear()
         self._looks[key] = Look(new, cur, missing)
         return self.repository.mailbox_by_id(account, row.id) or row
+
+    def _without_folder(self, account: str, maildir: str, row: MailboxRow) -> MailboxRow:
+        """A mailbox whose folder is not there: renamed, cut off by a crash at CREATE, or removed by another program.
+
+        Raises NoSuchMailbox when it was removed, Deferred while that is not proven; OSError.
+        """
+        if markers.read(os.path.join(maildir, markers.ACCOUNT)) is None:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"{maildir} is not there")
+        self.find_folders(account, maildir)
+        current = self.repository.mailbox_by_id(account, row.id)
+        if current is None:
+            raise NoSuchMailbox(row.name)
+        if current.name != row.name:
+            return self.look(account, maildir, current)
+        if row.id == INBOX_ID or not self.repository.counts(account, row.id).messages:
+            self._make_folder(maildir, row)
+            return row
+        last = self._looks.setdefault((account, row.id), Look())
+        since = last.missing.setdefault(0, time.time())
+        if time.time() - since < MISSING_SECONDS:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"{self._folder(maildir, row)} is not there")
+        self.repository.delete_mailbox(account, row.id)
+        self._looks.pop((account, row.id), None)
+        raise NoSuchMailbox(row.name)
 
     def _look(self, account: str, folder: str, row: MailboxRow, missing: dict[int, float]) -> None:
         files: dict[str, tuple[str, str]] = {}
@@ -202,32 +231,16 @@ class Adopting(Opening):
     def read(self, account: str, mailbox: MailboxRow, message: MessageRow) -> bytes:
         """The octets of a message with LF line ends. Raises Deferred; FileNotFoundError when it is gone."""
         folder = self._folder(self._maildir(account), mailbox)
-        expected = os.path.join(folder, "cur", f"{message.name}:2,{message.info}")
-        try:
-            return _read(expected)
-        except FileNotFoundError:
-            pass
-        for place in ("tmp", "cur", "new"):
-            with trouble(folder):
-                # renamed by another program, or on its way into cur/
-                for file in [message.ukey] if place == "tmp" else os.listdir(os.path.join(folder, place)):
-                    if unique_part(file) == message.ukey:
-                        try:
-                            return _read(os.path.join(folder, place, file))
-                        except FileNotFoundError:
-                            break
-        return _read(expected)
+        content: list[bytes] = []
+        with trouble(folder):
+            if Finder(folder).do(message, lambda path: content.append(_read(path))):
+                return content[0]
+        raise FileNotFoundError(message.name)
 
 
 def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            content = file.readall()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        with trouble(path):
-            raise error
+    with open(path, "rb", buffering=0) as file:
+        content = file.readall()
     return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
 
 

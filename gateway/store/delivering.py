@@ -56,7 +56,7 @@ class LfPieces:
 
     def __iter__(self) -> Iterator[bytes]:
         held = b""
-        for piece in _file(self._source) if isinstance(self._source, Path) else self._source:
+        for piece in pieces_of(self._source) if isinstance(self._source, Path) else self._source:
             data = held + bytes(piece) if held else bytes(piece)
             held = b"\r" if data.endswith(b"\r") else b""
             yield self._count(data[:-1] if held else data)
@@ -70,8 +70,9 @@ class LfPieces:
         return data
 
 
-def _file(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def pieces_of(path: Path | str) -> Iterator[bytes]:
+    """The octets of a file. Raises OSError."""
+    with open(path, "rb") as file:
         while data := file.read(READ_SIZE):
             yield data
 
@@ -121,6 +122,7 @@ class Delivering(Adopting):
             mailbox = INBOX_ID
             folder = maildir
             if target.mailbox != INBOX:
+                self.furnish(holder, maildir)
                 row = self.repository.mailbox(holder.id, target.mailbox)
                 if row is not None:
                     mailbox, folder = row.id, self._folder(maildir, row)

@@ -91,13 +91,14 @@ def folder_of(name: str) -> str:
 
 
 def name_of(folder: str) -> str | None:
-    """The mailbox of a folder inside the Maildir; None when it is none that has a name here."""
+    """The mailbox of a folder inside the Maildir; None when it is none, or not the one that its name leads to."""
     if not folder.startswith(".") or folder.startswith(".."):
         return None
     try:
-        return checked_name(SEPARATOR.join(decode_level(level) for level in folder[1:].split(".")))
+        name = checked_name(SEPARATOR.join(decode_level(level) for level in folder[1:].split(".")))
     except ValueError:
         return None
+    return name if folder_of(name) == folder else None
 
 
 def path_variables(account: str, primary: str) -> dict[str, str]:

@@ -85,18 +85,32 @@ def write_account(maildir: str, account: str, addresses: Iterable[str]) -> None:
     replace(path, msgspec.json.encode(facts) + b"\n")
 
 
-def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:
-    """UIDVALIDITY, id, name and special use, then one line a message that has flags or keywords."""
-    facts = {
+def _mailbox_line(row: MailboxRow) -> bytes:
+    return msgspec.json.encode({
         "version": VERSION,
         "id": row.id,
         "name": row.name,
         "uidvalidity": row.uidvalidity,
         "uidnext": row.uidnext,
+        "highestmodseq": row.highestmodseq,
         "special_use": row.special_use,
-    }
-    lines = [msgspec.json.encode(facts), *map(_flag_line, (m for m in messages if m.flags or m.keywords)), b""]
+    })  # fmt: skip
+
+
+def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:
+    """Facts of a mailbox, then one line a message that has flags or keywords."""
+    lines = [_mailbox_line(row), *map(_flag_line, (m for m in messages if m.flags or m.keywords)), b""]
     replace(os.path.join(folder, MAILBOX), b"\n".join(lines))
+
+
+def change_facts(folder: str, row: MailboxRow) -> None:
+    """New facts of a mailbox; the noted flags stay."""
+    path = os.path.join(folder, MAILBOX)
+    try:
+        flags = Path(path).read_bytes().partition(b"\n")[2]
+    except FileNotFoundError:
+        flags = b""
+    replace(path, _mailbox_line(row) + b"\n" + flags)
 
 
 def _flag_line(message: MessageRow) -> bytes:

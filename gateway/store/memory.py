@@ -270,6 +270,11 @@ class MemoryRepository:
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None:
         return self._box(account, mailbox).live.get(uid)
 
+    def messages_of(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        with self._lock:
+            live = self._box(account, mailbox).live
+            return [live[uid] for uid in sorted(set(uids)) if uid in live]
+
     def store_flags(
         self,
         account: str,

@@ -14,9 +14,10 @@ from gateway.files.commit import Commit
 from gateway.files.durable import make_folders, sync_folder
 from gateway.files.names import host_id, unique_name
 from gateway.store import markers
+from gateway.store.errors import MailboxExists
 from gateway.store.layout import folder_of, path_variables
 from gateway.store.rebuilding import restore_account
-from gateway.store.repository import OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
+from gateway.store.repository import INBOX, OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
 from gateway.store.settings import StoreSettings, Volume
 
 
@@ -29,6 +30,7 @@ class Look:
     missing: dict[int, float] = field(default_factory=dict)
 
 
+DEFAULT_MAILBOXES = (("Drafts", "\\Drafts"), ("Sent", "\\Sent"), ("Trash", "\\Trash"), ("Junk", "\\Junk"))
 REBIND_SECONDS = 90 * 86_400.0
 _MAX_KNOWN = 100_000
 
@@ -65,6 +67,7 @@ class Opening:
         self._fallback_commit = Commit("/", "fsync")
         self._on_change = on_change
         self._is_alive = is_alive
+        self._furnished: set[str] = set()
         self._looks: dict[tuple[str, int], Look] = {}
         self._lock = threading.Lock()
 
@@ -169,6 +172,29 @@ class Opening:
         self._known.pop(old, None)
         self._known.pop(new.id, None)
 
+    def furnish(self, holder: MailboxHolder, maildir: str) -> None:
+        """The mailboxes that everybody has, made when somebody first looks, not when mail arrives."""
+        if holder.id in self._furnished:
+            return
+        with trouble(maildir):
+            if not os.path.exists(os.path.join(maildir, markers.SUBSCRIPTIONS)):
+                taken = {row.special_use for row in self.repository.mailboxes(holder.id)}
+                for name, special_use in DEFAULT_MAILBOXES:
+                    try:
+                        self._make(holder.id, maildir, name, "" if special_use in taken else special_use)
+                    except MailboxExists:
+                        continue
+                markers.write_subscriptions(maildir, [INBOX, *(name for name, _ in DEFAULT_MAILBOXES)])
+        if len(self._furnished) >= _MAX_KNOWN:
+            self._furnished.clear()
+        self._furnished.add(holder.id)
+
+    def _make(self, account: str, maildir: str, name: str, special_use: str) -> MailboxRow:
+        row = self.repository.create_mailbox(account, name, special_use)
+        with trouble(maildir):
+            self._make_folder(maildir, row)
+        return row
+
     def _make_folder(self, maildir: str, row: MailboxRow) -> str:
         """The folder of a mailbox with its marker, on disk on return. Raises OSError."""
         folder = self._folder(maildir, row)
@@ -177,7 +203,8 @@ class Opening:
             open(os.path.join(folder, "maildirfolder"), "ab").close()
         for name in ("tmp", "new", "cur"):
             os.makedirs(os.path.join(folder, name), 0o700, exist_ok=True)
-        markers.write_mailbox(folder, row, ())
+        if markers.read(os.path.join(folder, markers.MAILBOX)) is None:
+            markers.write_mailbox(folder, row, ())
         sync_folder(maildir)
         return folder
 

@@ -234,6 +234,10 @@ class Repository(Protocol):
 
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None: ...
 
+    def messages_of(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        """Messages of these UIDs, by UID; those that are gone are left out."""
+        ...
+
     def store_flags(
         self,
         account: str,

@@ -7,10 +7,11 @@ Deferred(STORE_UNAVAILABLE), a full store Refused(MAILBOX_FULL), what a client a
 
 from __future__ import annotations
 
-from gateway.store.delivering import Delivering, LfPieces, Target
+from gateway.store.delivering import LfPieces, Target
+from gateway.store.folders import Folders
 
 __all__ = ["LfPieces", "Stores", "Target"]
 
 
-class Stores(Delivering):
-    """Opens stores by account id; creates them at the first delivery."""
+class Stores(Folders):
+    """Opens stores by account id; creates them at the first delivery or login."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from gateway.store.errors import MailboxExists
 from gateway.store.repository import INBOX, INBOX_ID, OWN_SECONDS, AccountRow, MailboxRow, lost_modseq
-from gateway.store.sqlite.base import MAILBOX, Base, gone, use
+from gateway.store.sqlite.base import MAILBOX, ROWS, Base, gone, use
 from gateway.store.sqlite.shard import MODSEQ_BLOCK, UID_BLOCK, Shard
 
 _TABLES = ("account", "mailbox", "message", "seen")
@@ -137,15 +137,22 @@ class Accounts(Base):
     def delete_mailbox(self, account: str, mailbox: int) -> None:
         if mailbox == INBOX_ID:
             raise ValueError("INBOX cannot be deleted")
-        with self._shard(account).transaction(full=True) as db:
-            row = db.execute(
-                "SELECT octets, messages FROM mailbox WHERE account=? AND id=?", (account, mailbox)
-            ).fetchone()
-            if row is None:
-                return
-            use(db, account, -row[0], -row[1])
-            for table, column in (("seen", "mailbox"), ("message", "mailbox"), ("mailbox", "id")):
-                db.execute(f"DELETE FROM {table} WHERE account=? AND {column}=?", (account, mailbox))
+        while True:
+            with self._shard(account).transaction(full=True) as db:
+                rows = db.execute(
+                    "SELECT uid, size, expunged_at IS NULL FROM message WHERE account=? AND mailbox=? LIMIT ?",
+                    (account, mailbox, ROWS),
+                ).fetchall()
+                live = [size for _, size, is_live in rows if is_live]
+                use(db, account, -sum(live), -len(live))
+                db.executemany(
+                    "DELETE FROM message WHERE account=? AND mailbox=? AND uid=?",
+                    [(account, mailbox, uid) for uid, _, _ in rows],
+                )
+                if len(rows) < ROWS:
+                    db.execute("DELETE FROM seen WHERE account=? AND mailbox=?", (account, mailbox))
+                    db.execute("DELETE FROM mailbox WHERE account=? AND id=?", (account, mailbox))
+                    return
 
     def rename_mailbox(self, account: str, mailbox: int, name: str) -> list[tuple[str, MailboxRow]]:
         if mailbox == INBOX_ID:

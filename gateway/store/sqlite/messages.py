@@ -36,6 +36,13 @@ class Messages(Base):
         )
         return MessageRow(*row) if row else None
 
+    def messages_of(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
+        rows: list[MessageRow] = []
+        for part in chunks(uids):
+            with self._shard(account).read() as db:
+                rows += live_rows(db, account, mailbox, part)
+        return rows
+
     def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
         live = self._all(
             account,

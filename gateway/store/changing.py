@@ -1,0 +1,213 @@
+"""COPY, MOVE and EXPUNGE: what happens to files and rows, in an order that a crash cannot make lossy.
+
+Copy and move: links in the target's tmp/, that folder on disk, one transaction, the links renamed into cur/,
+cur/ on disk; a move then unlinks the sources. A crash leaves links without rows, which the sweep removes, or
+rows whose links stand in tmp/, which the next look puts in place. Expunge: the transaction, the files
+unlinked, the folder on disk, then the rows forget their names. A file whose row is a tombstone is unlinked
+by the next look.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Collection, Iterator
+
+from directory.model import Deferred, MailboxHolder, Refused
+from gateway.files.durable import rename_unique, write_synced
+from gateway.store.adopting import Adopting
+from gateway.store.delivering import Delivering, pieces_of
+from gateway.store.errors import NoSuchMailbox
+from gateway.store.finding import Finder
+from gateway.store.layout import checked_name
+from gateway.store.opening import limits_of, trouble
+from gateway.store.repository import Limits, MailboxRow, MessageRow, NewMessage
+
+BATCH = 1_000  # messages a transaction takes: a move touches two rows of each
+
+Pairs = list[tuple[MessageRow, MessageRow]]
+
+
+class Changing(Delivering, Adopting):
+    """Part of Stores."""
+
+    def expunge(self, holder: MailboxHolder, mailbox: MailboxRow, uids: Collection[int]) -> list[MessageRow]:
+        """Remove messages for good: the rows that were removed, by UID. Raises Deferred."""
+        folder = self._folder(self.open(holder).path, mailbox)
+        removed = []
+        for batch in _batches(uids):
+            rows = self.repository.expunge(holder.id, mailbox.id, batch)
+            self._unlink(holder.id, mailbox, folder, rows)
+            removed += rows
+        self._changed_now(holder.id, mailbox.id, bool(removed))
+        return removed
+
+    def copy(
+        self,
+        holder: MailboxHolder,
+        mailbox: MailboxRow,
+        uids: Collection[int],
+        target: str,
+        *,
+        into: MailboxHolder | None = None,
+        limits: Limits | None = None,
+    ) -> Pairs:
+        """Copy messages to the end of a mailbox: (source, copy) by UID of the source, all or none.
+
+        `into` is the account that holds the target, when it is another. UIDs that are gone are left out.
+        Raises NoSuchMailbox, Deferred, Refused(MAILBOX_FULL).
+        """
+        receiver = into or holder
+        row = self._target(receiver, target)
+        bound = limits or limits_of(receiver)
+        done: Pairs = []
+        try:
+            for batch in _batches(uids):
+                done += self._batch(holder, mailbox, receiver, row, batch, bound, is_move=False)
+        except (Deferred, Refused):
+            self.expunge(receiver, row, [new.uid for _, new in done])
+            raise
+        self.changed(receiver.id, row.id, [new for _, new in done])
+        return done
+
+    def move(
+        self,
+        holder: MailboxHolder,
+        mailbox: MailboxRow,
+        uids: Collection[int],
+        target: str,
+        *,
+        into: MailboxHolder | None = None,
+    ) -> Pairs:
+        """Move messages to the end of a mailbox: (source, new row) by UID of the source (RFC 6851).
+
+        Each message is in exactly one of the two at every moment. Within an account quota does not matter.
+        Raises NoSuchMailbox, Deferred, Refused(MAILBOX_FULL); what was moved before stays moved.
+        """
+        receiver = into or holder
+        row = self._target(receiver, target)
+        done: Pairs = []
+        try:
+            for batch in _batches(uids):
+                done += self._batch(holder, mailbox, receiver, row, batch, limits_of(receiver), is_move=True)
+        finally:
+            self.changed(receiver.id, row.id, [new for _, new in done])
+            self._changed_now(holder.id, mailbox.id, bool(done))
+        return done
+
+    def _target(self, holder: MailboxHolder, name: str) -> MailboxRow:
+        name = checked_name(name)
+        self.open(holder)
+        row = self.repository.mailbox(holder.id, name)
+        if row is None:
+            raise NoSuchMailbox(name)
+        return row
+
+    def _batch(
+        self,
+        holder: MailboxHolder,
+        mailbox: MailboxRow,
+        receiver: MailboxHolder,
+        target: MailboxRow,
+        uids: list[int],
+        limits: Limits,
+        *,
+        is_move: bool,
+    ) -> Pairs:
+        source_folder = self._folder(self.open(holder).path, mailbox)
+        folder = self._folder(self.open(receiver).path, target)
+        finder = Finder(source_folder)
+        commit = self.commit_of(folder)
+        ukeys: dict[int, str] = {}
+        sources = self.repository.messages_of(holder.id, mailbox.id, uids)
+        try:
+            with trouble(folder):
+                for message in sources:
+                    ukey = self._unique()
+                    if finder.do(message, _linked(os.path.join(folder, "tmp", ukey), commit.file)):
+                        ukeys[message.uid] = ukey
+                if not ukeys:
+                    return []
+                commit.folders([os.path.join(folder, "tmp")])
+            if receiver.id != holder.id:
+                pairs = self._add_elsewhere(receiver, target, [m for m in sources if m.uid in ukeys], ukeys, limits)
+            elif is_move:
+                pairs = self.repository.move(holder.id, mailbox.id, list(ukeys), target.id, ukeys)
+            else:
+                pairs = self.repository.copy(holder.id, mailbox.id, list(ukeys), target.id, ukeys, limits)
+        except BaseException:
+            self._drop(folder, ukeys.values())
+            raise
+        placed = {new.ukey for _, new in pairs}
+        self._drop(folder, [ukey for ukey in ukeys.values() if ukey not in placed])
+        with trouble(folder):
+            cur = os.path.join(folder, "cur")
+            for _, new in pairs:
+                rename_unique(os.path.join(folder, "tmp", new.ukey), os.path.join(cur, f"{new.name}:2,{new.info}"))
+            commit.folders([cur])
+        if is_move:
+            if receiver.id != holder.id:
+                self.repository.expunge(holder.id, mailbox.id, [source.uid for source, _ in pairs])
+            self._unlink(holder.id, mailbox, source_folder, [source for source, _ in pairs])
+        return pairs
+
+    def _add_elsewhere(
+        self,
+        receiver: MailboxHolder,
+        target: MailboxRow,
+        sources: list[MessageRow],
+        ukeys: dict[int, str],
+        limits: Limits,
+    ) -> Pairs:
+        """Rows of another account for links that stand in its tmp/."""
+        copies = [
+            NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords) for r in sources
+        ]
+        return list(zip(sources, self.repository.add(receiver.id, target.id, copies, limits), strict=True))
+
+    def _unlink(self, account: str, mailbox: MailboxRow, folder: str, rows: list[MessageRow]) -> None:
+        """Remove the files of tombstones; what does not succeed now is left to the next look."""
+        if not rows:
+            return
+        finder = Finder(folder)
+        try:
+            for message in rows:
+                finder.do(message, os.unlink)
+            self.commit_of(folder).folders([os.path.join(folder, "cur")])
+        except OSError:
+            return
+        self.repository.files_gone(account, mailbox.id, [message.uid for message in rows])
+
+    def _changed_now(self, account: str, mailbox: int, is_changed: bool) -> None:
+        row = self.repository.mailbox_by_id(account, mailbox) if is_changed else None
+        if row is not None:
+            self.changed(account, mailbox, row.highestmodseq)
+
+    @staticmethod
+    def _drop(folder: str, ukeys: Collection[str]) -> None:
+        """Remove links that got no row."""
+        for ukey in ukeys:
+            try:
+                os.unlink(os.path.join(folder, "tmp", ukey))
+            except OSError:
+                continue  # the sweep clears tmp/
+
+
+def _batches(uids: Collection[int]) -> Iterator[list[int]]:
+    ordered = sorted(set(uids))
+    for start in range(0, len(ordered), BATCH):
+        yield ordered[start : start + BATCH]
+
+
+def _linked(target: str, sync: Callable[[int], None]) -> Callable[[str], None]:
+    """Give a file a second name; on another volume, or where it has too many, a second copy."""
+
+    def act(source: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EMLINK):
+                raise
+            write_synced(target, pieces_of(source), os.stat(source).st_mtime, sync=sync)
+
+    return act

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from gateway.imap.view import View
+
+Mode: TypeAlias = Literal["add", "remove", "replace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +68,34 @@ class Opened:
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """Read what has changed in the selected mailbox into its contents. Answer: False when the mailbox is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFlags:
+    """Change flags in the selected mailbox; its contents know of it afterwards. Answer: `Stored`.
+
+    `letters` and `keywords` are as `flags.read_flags` gives them. Raises Refused, Deferred.
+    """
+
+    uids: Sequence[int]
+    mode: Mode
+    letters: str
+    keywords: str = ""
+    unchanged_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of StoreFlags: UIDs that `unchanged_since` kept out, the MODSEQ that was known before."""
+
+    modified: Sequence[int]
+    before: int
+    #: nobody else had changed anything between `before` and this change
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """Expunge what has \\Deleted in the selected mailbox, of `uids` or of all; its contents know of it afterwards."""
+
+    uids: Sequence[int] | None

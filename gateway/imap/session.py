@@ -51,6 +51,8 @@ class Session:
     selected: Opened | None = None
     closing: bool = False
     errors: int = 0
+    #: MODSEQ is told with every change of flags (RFC 7162 3.1)
+    condstore: bool = False
 
     def __post_init__(self) -> None:
         self.framing = Framing(self.settings)
@@ -118,6 +120,13 @@ class Session:
             self.closing = True
             yield b"* BYE too many errors\r\n"
 
+    def writable(self) -> Opened:
+        """The selected mailbox. Raises No when it may only be read."""
+        assert self.selected is not None
+        if self.selected.read_only:
+            raise No("the mailbox is read-only")
+        return self.selected
+
     def look(self) -> Dialogue:
         """Read what has changed in the selected mailbox; `changes` tells it. A mailbox that is gone ends the session."""
         if self.selected is not None and not (yield Ask(Refresh())):
@@ -129,8 +138,10 @@ class Session:
         """Tell what has changed in the selected mailbox, as far as it is known or hinted at."""
         if self.selected is not None and self.selected.view.is_stale:
             yield from self.look()
-        if self.selected is not None and (text := self.selected.view.changes(may_expunge=may_expunge)):
-            yield text
+        if self.selected is not None:
+            text = self.selected.view.changes(may_expunge=may_expunge, with_modseq=self.condstore)
+            if text:
+                yield text
 
     def _facts(self, parser: Parser) -> CommandFacts:
         name = parser.atom().upper()

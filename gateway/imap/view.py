@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from gateway.imap.flags import SEEN, has_flag
 from gateway.imap.parser import BadCommand, Ranges
 
 #: flag changes remembered to be told; a session that is further behind compares every MODSEQ
@@ -78,7 +79,18 @@ class _Columns:
 class Contents:
     """One mailbox: every change up to `modseq` is in it. `key` is whatever its owner finds it by."""
 
-    __slots__ = ("__weakref__", "_log", "_log_from", "columns", "hinted", "key", "modseq", "uidnext", "uidvalidity")
+    __slots__ = (
+        "__weakref__",
+        "_log",
+        "_log_from",
+        "columns",
+        "hinted",
+        "key",
+        "modseq",
+        "superseded",
+        "uidnext",
+        "uidvalidity",
+    )
 
     def __init__(self, key: object, uidvalidity: int) -> None:
         self.key = key
@@ -87,6 +99,8 @@ class Contents:
         self.modseq = 0
         #: a change up to here was hinted at
         self.hinted = 0
+        #: a message came back between others (after a crash): no session can be told, it has to open anew
+        self.superseded = False
         self.columns = _Columns()
         self._log: deque[tuple[int, int]] = deque(maxlen=MAX_LOG)
         self._log_from = 0
@@ -115,6 +129,8 @@ class Contents:
                 columns.modseqs[at] = row.modseq
                 columns.flags[at] = row.flags
                 changed.append((row.modseq, row.uid))
+            elif at < 0:
+                self.superseded = True
         removed = {at for uid in gone if (at := columns.index(uid)) >= 0}
         if removed:
             self.columns = columns.without(removed)
@@ -145,6 +161,16 @@ class Contents:
                 break
             found.add(uid)
         return sorted(found)
+
+    def first_unseen(self) -> int:
+        """The number of the first message without \\Seen, 0 when there is none."""
+        flags = self.columns.flags
+        return min((flags.index(text) + 1 for text in set(flags) if SEEN not in text.split()), default=0)
+
+    def flagged(self, flag: bytes) -> list[int]:
+        """The UIDs of all messages with a flag."""
+        texts = {text for text in set(self.columns.flags) if has_flag(text, flag)}
+        return [uid for uid, text in zip(self.columns.uids, self.columns.flags, strict=True) if text in texts]
 
     def keywords(self) -> set[bytes]:
         """Every keyword that some message has."""

@@ -9,8 +9,9 @@ from directory.model import Condition, Deferred, MailboxHolder, Refused
 from directory.port import Login
 from gateway.imap.ports import Authenticate
 from gateway.imap.session import Session
+from gateway.imap.view import Contents
 from gateway.observe import maillog
-from gateway.service import imap_reading, imap_selecting
+from gateway.service import imap_changing, imap_reading, imap_selecting
 from gateway.service.host import Host
 from gateway.store.repository import MailboxRow
 
@@ -33,6 +34,12 @@ class ImapExecutor:
 
     def close(self) -> None:
         """The connection has ended."""
+
+    def selected(self) -> tuple[Contents, MailboxRow]:
+        """What the session has selected."""
+        assert self.session.selected is not None
+        assert self.mailbox is not None
+        return self.session.selected.view.contents, self.mailbox
 
     def holder(self) -> MailboxHolder:
         """The entry that is logged in, as it is now. Raises Deferred."""
@@ -67,4 +74,5 @@ _EXECUTE: dict[type, Callable[..., object]] = {
     Authenticate: _authenticate,
     **imap_selecting.REQUESTS,
     **imap_reading.REQUESTS,
+    **imap_changing.REQUESTS,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -37,7 +37,7 @@ class OpenMailboxes:
     def contents(self, key: Key) -> Contents:
         """The contents under this key, empty when they were not known. Those used last are kept."""
         contents = self._open.get(key)
-        if contents is None:
+        if contents is None or contents.superseded:
             contents = self._open[key] = Contents(key, key[2])
         self._kept[key] = contents
         self._kept.move_to_end(key)
@@ -59,6 +59,8 @@ class Delta:
     mailbox: MailboxRow
     rows: list[MessageRow]
     gone: list[int]
+    #: the tombstones do not reach back to `since`: `rows` is the whole mailbox
+    whole: bool = False
 
 
 def _read(repository: Repository, account: str, mailbox: int, since: int) -> Delta | None:
@@ -66,6 +68,8 @@ def _read(repository: Repository, account: str, mailbox: int, since: int) -> Del
     row = repository.mailbox_by_id(account, mailbox)
     if row is None or row.highestmodseq == since:
         return None if row is None else Delta(since, row, [], [])
+    if since and since < repository.tombstone_floor(account, mailbox):
+        return Delta(since, row, repository.messages(account, mailbox), [], whole=True)
     rows = repository.messages(account, mailbox, since)
     gone = [uid for uid, _ in repository.expunged(account, mailbox, since)] if since else []
     return Delta(since, row, rows, gone)
@@ -75,15 +79,20 @@ def _apply(contents: Contents, delta: Delta) -> bool:
     """Take over what was read. False when a first reading came too late and has to be done as a later one."""
     if not delta.since and contents.modseq:
         return contents.modseq >= delta.mailbox.highestmodseq
-    rows = (
-        Row(row.uid, row.modseq, flags_text(row.flags, row.keywords), row.crlf, row.internaldate) for row in delta.rows
-    )
-    contents.apply(rows, delta.gone, uidnext=delta.mailbox.uidnext, modseq=delta.mailbox.highestmodseq)
+    gone = delta.gone
+    if delta.whole:
+        gone = sorted(set(contents.columns.uids).difference(row.uid for row in delta.rows))
+    contents.apply(rows_of(delta.rows), gone, uidnext=delta.mailbox.uidnext, modseq=delta.mailbox.highestmodseq)
     return True
 
 
+def rows_of(rows: Iterable[MessageRow]) -> Iterator[Row]:
+    """Rows of the index as sessions see them."""
+    return (Row(row.uid, row.modseq, flags_text(row.flags, row.keywords), row.crlf, row.internaldate) for row in rows)
+
+
 async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mailbox: int) -> bool:
-    """Bring contents up to date with the index. False when the mailbox is gone. Raises Deferred."""
+    """Bring contents up to date with the index. False when they are no more to be used. Raises Deferred."""
     repository = executor.host.stores.repository
     while True:
         since = contents.modseq
@@ -91,7 +100,7 @@ async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mai
         if delta is None:
             return False
         if _apply(contents, delta):
-            return True
+            return not contents.superseded
 
 
 async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | None:

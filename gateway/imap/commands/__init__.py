@@ -3,6 +3,7 @@
 from gateway.imap.commands import (  # noqa: F401
     capability,
     close,
+    enable,
     fetch,
     identity,
     listing,
@@ -12,6 +13,7 @@ from gateway.imap.commands import (  # noqa: F401
     noop,
     select,
     status,
+    store,
 )
 from gateway.imap.registry import COMMANDS
 

@@ -1,32 +1,53 @@
-"""SELECT and EXAMINE (RFC 9051 6.3.2, 6.3.3)."""
+"""SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with (CONDSTORE) (RFC 7162 3.1.8)."""
 
 from gateway.ask import Ask, Dialogue
+from gateway.imap.flags import SYSTEM_FLAGS
 from gateway.imap.names import mailbox_name
-from gateway.imap.parser import Parser
-from gateway.imap.ports import OpenMailbox
+from gateway.imap.parser import BadCommand, Parser
+from gateway.imap.ports import Opened, OpenMailbox
 from gateway.imap.registry import AUTHENTICATED, command
 from gateway.imap.session import No, Session
 
-FLAGS = r"\Answered \Flagged \Deleted \Seen \Draft"
+
+def _parameters(session: Session, arguments: Parser) -> None:
+    if arguments.at(b" ("):
+        if arguments.atom().upper() != b"CONDSTORE":
+            raise BadCommand("unknown parameter")
+        arguments.expect(b")")
+        session.condstore = True
+    arguments.end()
+
+
+def _told(opened: Opened) -> bytes:
+    contents = opened.view.contents
+    flags = b" ".join([SYSTEM_FLAGS, *sorted(contents.keywords())])
+    permanent = b"" if opened.read_only else flags + b" \\*"
+    unseen = contents.first_unseen()
+    return b"".join(
+        (
+            b"* FLAGS (" + flags + b")\r\n",
+            b"* OK [PERMANENTFLAGS (" + permanent + b")] flags that are kept\r\n",
+            b"* %d EXISTS\r\n* 0 RECENT\r\n" % opened.view.count,
+            b"* OK [UNSEEN %d] first unseen message\r\n" % unseen if unseen else b"",
+            b"* OK [UIDVALIDITY %d] UIDs valid\r\n" % contents.uidvalidity,
+            b"* OK [UIDNEXT %d] next UID\r\n" % contents.uidnext,
+            b"* OK [HIGHESTMODSEQ %d] last change\r\n" % contents.modseq,
+        )
+    )
 
 
 def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     arguments.space()
     name = mailbox_name(arguments.astring())
-    arguments.end()
-    session.selected = None
+    _parameters(session, arguments)
+    if session.selected is not None:
+        session.selected = None
+        yield b"* OK [CLOSED] the previous mailbox is closed\r\n"
     opened = yield Ask(OpenMailbox(name, read_only))
     if opened is None:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened
-    contents = opened.view.contents
-    yield (
-        f"* FLAGS ({FLAGS})\r\n"
-        f"* OK [PERMANENTFLAGS ()] no flag can be changed\r\n"
-        f"* {opened.view.count} EXISTS\r\n* 0 RECENT\r\n"
-        f"* OK [UIDVALIDITY {contents.uidvalidity}] UIDs valid\r\n"
-        f"* OK [UIDNEXT {contents.uidnext}] next UID\r\n"
-    ).encode()
+    yield _told(opened)
     return "[READ-ONLY] examined" if read_only else "[READ-WRITE] selected"
 
 

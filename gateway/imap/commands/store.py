@@ -1,0 +1,86 @@
+"""STORE and UID STORE (RFC 9051 6.4.6), with UNCHANGEDSINCE (RFC 7162 3.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.ask import Ask, Dialogue
+from gateway.imap.flags import read_flags
+from gateway.imap.parser import BadCommand, Parser
+from gateway.imap.ports import Mode, StoreFlags
+from gateway.imap.registry import SELECTED, command
+from gateway.imap.session import Session
+from gateway.imap.view import Message
+
+_MODES: tuple[tuple[bytes, Mode], ...] = ((b"+FLAGS", "add"), (b"-FLAGS", "remove"), (b"FLAGS", "replace"))
+LINES = 512  # answers put together before they are sent
+
+
+def _mode(arguments: Parser) -> Mode:
+    for word, mode in _MODES:
+        if arguments.at(word):
+            return mode
+    raise BadCommand("FLAGS, +FLAGS or -FLAGS expected")
+
+
+def set_of(numbers: Iterable[int]) -> str:
+    """Ascending numbers as a sequence set, runs shortened."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return ",".join(str(low) if low == high else f"{low}:{high}" for low, high in runs)
+
+
+def _line(message: Message, *, by_uid: bool, flags: bool, modseq: bool) -> bytes:
+    parts = [b"UID %d" % message.uid] if by_uid else []
+    if flags:
+        parts.append(b"FLAGS (" + message.flags + b")")
+    if modseq:
+        parts.append(b"MODSEQ (%d)" % message.modseq)
+    return b"* %d FETCH (" % message.number + b" ".join(parts) + b")\r\n"
+
+
+@command("STORE", states=SELECTED, by_uid=True, keeps_numbers=True)
+def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
+    arguments.space()
+    ranges = arguments.sequence_set()
+    arguments.space()
+    unchanged_since = None
+    if arguments.at(b"(UNCHANGEDSINCE "):
+        unchanged_since = arguments.modseq()
+        arguments.expect(b") ")
+        session.condstore = True
+    mode = _mode(arguments)
+    silent = arguments.at(b".SILENT")
+    arguments.space()
+    letters, keywords = read_flags(arguments)
+    arguments.end()
+    selected = session.writable()
+    view = selected.view
+    numbers = view.numbers(ranges, by_uid=by_uid)
+    pending = set(view.contents.changed_since(view.told))
+    uids = view.uids(numbers)
+    stored = yield Ask(StoreFlags(uids, mode, letters, keywords, unchanged_since))
+    kept_out = set(stored.modified)
+    # what others changed before is told, even where this change was to be silent
+    view.tell(uid for uid in uids if not silent or (stored.alone and uid not in pending))
+    if not silent or session.condstore:
+        lines = []
+        for message in view.messages(numbers):
+            if message.uid in kept_out:
+                continue
+            if not silent or message.modseq > stored.before:
+                lines.append(_line(message, by_uid=by_uid, flags=not silent, modseq=session.condstore))
+                if len(lines) == LINES:
+                    yield b"".join(lines)
+                    lines.clear()
+        yield b"".join(lines)
+    if kept_out:
+        failed = kept_out if by_uid else {view.number(uid) for uid in kept_out}
+        return f"[MODIFIED {set_of(sorted(failed))}] some messages have changed"
+    if not by_uid and any(view.is_expunged(number) for number in numbers):
+        return "[EXPUNGEISSUED] some messages are expunged"
+    return ""

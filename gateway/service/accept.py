@@ -19,7 +19,9 @@ from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
 from gateway.route.plan import Later, Local, Plan, RemoteLmtp, Step
+from gateway.store.repository import MessageRow
 from gateway.store.stores import Stores
+from gateway.store.stores import Target as StoreTarget
 
 DIRECT_MAX = 1000
 
@@ -46,17 +48,28 @@ class Arrival:
 
 def deliver(stores: Stores, grace: QuotaGrace, step: Local, content: Sequence[bytes], message_id: str) -> Outcome:
     """Final delivery into one store, with the answer that its quota grace wants."""
+    return deliver_many(stores, grace, [step], content, message_id)[0]
+
+
+def deliver_many(
+    stores: Stores, grace: QuotaGrace, steps: Sequence[Local], content: Sequence[bytes], message_id: str
+) -> list[Outcome]:
+    """Final delivery of the same octets into several stores, each for itself: one file a volume, the rest links."""
     size = sum(map(len, content))
     crlf = size + sum(piece.count(b"\n") for piece in content)
-    try:
-        uid, _ = stores.deliver(step.holder, content, size, crlf, step.recipient)
-    except Refused as error:
-        return grace.full(step.holder.id, time.time()) if error.condition is Condition.MAILBOX_FULL else error
-    except Deferred as error:
-        return error
-    grace.has_room(step.holder.id)
-    maillog.delivered(id=message_id, recipient=step.recipient, account=step.holder.id, uid=uid)
-    return None
+    answers = stores.deliver_many([StoreTarget(step.holder, step.recipient) for step in steps], content, size, crlf)
+    outcomes: list[Outcome] = []
+    for step, answer in zip(steps, answers, strict=True):
+        account = step.holder.id
+        if isinstance(answer, MessageRow):
+            grace.has_room(account)
+            maillog.delivered(id=message_id, recipient=step.recipient, account=account, uid=answer.uid)
+            outcomes.append(None)
+        elif isinstance(answer, Refused) and answer.condition is Condition.MAILBOX_FULL:
+            outcomes.append(grace.full(account, time.time()))
+        else:
+            outcomes.append(answer)
+    return outcomes
 
 
 def _path(step: Step, envelope: Envelope) -> str:
@@ -107,15 +120,16 @@ class Acceptance:
         failed: dict[str, Deferred | Refused] = {}
         local = [step for step in steps.values() if isinstance(step, Local)]
         if len(local) == len(steps) and len(local) <= DIRECT_MAX:
-            contents: dict[str, list[bytes]] = {}
+            by_path: dict[str, list[Local]] = {}
             for step in local:
-                path = _path(step, envelope)
-                if path not in contents:
-                    contents[path] = [trace.return_path(path) + arrival.head, *arrival.pieces]
-                error = deliver(self._stores, self._grace, step, contents[path], arrival.id)
-                if error is not None:
-                    maillog.answered(recipient=step.recipient, client=arrival.client, error=error)
-                    failed[step.target] = error
+                by_path.setdefault(_path(step, envelope), []).append(step)
+            for path, some in by_path.items():
+                content = [trace.return_path(path) + arrival.head, *arrival.pieces]
+                errors = deliver_many(self._stores, self._grace, some, content, arrival.id)
+                for step, error in zip(some, errors, strict=True):
+                    if error is not None:
+                        maillog.answered(recipient=step.recipient, client=arrival.client, error=error)
+                        failed[step.target] = error
         else:
             self._inject(arrival, list(steps.values()))
             self._log(arrival)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
+from directory.model import Account, Condition, Deferred, Refused
 from gateway.mail.envelope import Envelope, EnvelopeRecipient
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
 from gateway.route.plan import Later, Local, Plan, Remote, Step
 from gateway.service.accept import Acceptance, Arrival
+from gateway.store.repository import MessageRow
+from gateway.store.stores import Target
 
 TROUBLE = Deferred(Condition.STORE_UNAVAILABLE)
 FULL = Refused(Condition.MAILBOX_FULL)
@@ -29,15 +31,19 @@ class Stores:
         self.repository = self
         self.used = 0
 
-    def deliver(
-        self, holder: MailboxHolder, pieces: Iterable[bytes], size: int, crlf: int, recipient: str
-    ) -> tuple[int, int]:
-        if holder.id in self.problems:
-            raise self.problems[holder.id]
+    def deliver_many(
+        self, targets: Sequence[Target], pieces: Iterable[bytes], size: int, crlf: int
+    ) -> list[MessageRow | Deferred | Refused]:
         content = b"".join(pieces)
         assert (size, crlf) == (len(content), len(content.replace(b"\n", b"\r\n")))
-        self.delivered.append((holder.id, content))
-        return len(self.delivered), 1
+        outcomes: list[MessageRow | Deferred | Refused] = []
+        for target in targets:
+            if target.holder.id in self.problems:
+                outcomes.append(self.problems[target.holder.id])
+                continue
+            self.delivered.append((target.holder.id, content))
+            outcomes.append(MessageRow(len(self.delivered), 1, "", "", size, crlf, 0.0, 0.0, "u", "n"))
+        return outcomes
 
     def account(self, account: str) -> object:
         return SimpleNamespace(used_bytes=self.used, used_messages=0)

@@ -15,12 +15,12 @@ from gateway.observe import log
 @configuration_file
 def command(path: Path) -> None:
     """Serve mail."""
-    from gateway.service.master import Master, PortTaken
+    from gateway.service.master import AlreadyRuns, Master, PortTaken
 
     log.start("master")
     try:
-        master = Master(load(path))
-    except (ConfigurationError, PortTaken) as error:
+        master = Master(load(path), path)
+    except (ConfigurationError, PortTaken, AlreadyRuns) as error:
         click.echo(error, err=True)
         raise SystemExit(3) from None
     raise SystemExit(master.run())

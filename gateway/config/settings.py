@@ -13,7 +13,7 @@ from directory.settings import DirectorySettings
 from gateway.imap.settings import ImapSettings
 from gateway.queue.settings import QueueSettings
 from gateway.route.settings import RouteSettings
-from gateway.service.settings import LimitSettings
+from gateway.service.settings import LimitSettings, ProcessSettings
 from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
 
@@ -25,7 +25,7 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One listening socket."""
 
     port: Port
-    #: IPv4 or IPv6 address; 0.0.0.0 and :: are all of the host
+    #: IPv4 or IPv6 address; 0.0.0.0 is every IPv4 address of the host, :: every IPv6 address
     address: str = "127.0.0.1"
     #: none, starttls (the client may upgrade) or implicit (TLS from the first octet)
     tls: Literal["none", "starttls", "implicit"] = "starttls"
@@ -71,3 +71,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     limits: LimitSettings = LimitSettings()
+    processes: ProcessSettings = ProcessSettings()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -25,6 +24,8 @@ from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe.log import fields
 from gateway.service.agent_protocol import MAX_LINE, Answer, Request
+from gateway.service.pulse import Pulse
+from gateway.service.single import only_one
 
 _log = logging.getLogger("gatepost.agent")
 
@@ -86,11 +87,10 @@ class Agent:
         self._tracker.stop()
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, pulse: Pulse) -> None:
     """The process's life. Holds state/agent.lock, so an orphan and a new agent never write together."""
     state = Path(settings.state_dir)
-    lock = os.open(state / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    only_one(state / "agent.lock")
     agent = Agent(settings)
     tracking = threading.Thread(target=agent.track, name="tracker", daemon=True)
 
@@ -106,6 +106,8 @@ def run(settings: Settings) -> None:
         control = ControlServer({"accept-deletions": lambda args: agent.writer.accept_deletions()})
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
+        pulse.start(stop.set)
+        pulse.ready()
         await stop.wait()
         agent.stop()
         server.close()

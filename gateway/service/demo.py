@@ -28,7 +28,7 @@ from directory.embedded import EmbeddedDirectory, SlapdFailed, SlapdMissing
 from gateway.config.load import load
 from gateway.observe import log
 from gateway.service.demo_certificate import make_certificates
-from gateway.service.master import Master, PortTaken
+from gateway.service.master import AlreadyRuns, Master, PortTaken
 from gateway.store.markers import prepare_volume
 
 HOST = "127.0.0.1"
@@ -158,8 +158,8 @@ class Demo:
         )
         try:
             try:
-                master = Master(load(self.config_path))
-            except PortTaken as problem:
+                master = Master(load(self.config_path), self.config_path)
+            except (PortTaken, AlreadyRuns) as problem:
                 raise DemoProblem(str(problem), 3) from None
             self.pid_path.write_text(f"{os.getpid()}\n")
 

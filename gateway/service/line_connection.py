@@ -19,6 +19,7 @@ from gateway.ask import Dialogue
 from gateway.observe import maillog
 from gateway.service.deadlines import NEVER, Deadlines
 from gateway.service.driver import Executor, Full, Problem, advance, answered
+from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
 from gateway.service.tls import TlsLayer, version_of
 
@@ -79,6 +80,7 @@ class LineConnection(asyncio.Protocol):
         "_out_size",
         "_paused",
         "_running",
+        "_sessions",
         "_stalled",
         "_task",
         "_transport",
@@ -88,8 +90,9 @@ class LineConnection(asyncio.Protocol):
         "slot",
     )
 
-    def __init__(self, make: Make, deadlines: Deadlines, limits: LimitSettings) -> None:
+    def __init__(self, make: Make, deadlines: Deadlines, limits: LimitSettings, sessions: Sessions) -> None:
         self._make = make
+        self._sessions = sessions
         self._deadlines = deadlines
         self._limits = limits
         self.deadline = NEVER
@@ -109,6 +112,7 @@ class LineConnection(asyncio.Protocol):
         self._login_until = asyncio.get_running_loop().time() + self._limits.login_timeout
         self._core, self._executor = self._make(str(peer[0]), version_of(transport), self.wake)
         self._transport.write(self._core.greeting())
+        self._sessions.opened(self)
         self._rest()
 
     def data_received(self, data: bytes) -> None:
@@ -138,6 +142,7 @@ class LineConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._go)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._sessions.closed(self)
         self._deadlines.disarm(self)
         self._dialogue = None
         if self._task is not None:
@@ -151,7 +156,9 @@ class LineConnection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Nothing to do until the client says something."""
-        if self._core.logged_in:
+        if self._sessions.retiring:
+            self._wait(0.0)
+        elif self._core.logged_in:
             self._wait(self._core.patience)
         else:
             self._deadlines.arm(self, self._login_until)
@@ -162,6 +169,11 @@ class LineConnection(asyncio.Protocol):
         elif not self._running:
             self._dialogue = self._core.expired()
             self._go()
+
+    def retire(self) -> None:
+        """End as soon as what runs has ended: the process stops."""
+        if not self._running and not self._paused:
+            self.expired()
 
     def wake(self) -> None:
         """Let the core say what it has to say (`core.woken`): now, or as soon as what runs has ended."""

@@ -8,10 +8,8 @@ A crash between a delivery and its record in queue.db repeats that delivery once
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import logging
-import os
 import signal
 import socket
 import time
@@ -32,6 +30,8 @@ from gateway.queue.wake import bell
 from gateway.route.plan import Later, Local, RemoteLmtp, Step
 from gateway.route.router import Router
 from gateway.service.network import dial, host_and_port
+from gateway.service.pulse import Pulse
+from gateway.service.single import only_one
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
@@ -59,6 +59,8 @@ class QueueRunner:
         self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
         self._known = state.messages()
         self._damaged: set[str] = set()
+        #: what is attempted now is finished, nothing else is begun
+        self.stopping = False
 
     def look(self) -> None:
         """Make rows for files that came in; drop rows whose file is gone."""
@@ -81,6 +83,8 @@ class QueueRunner:
 
         async def one(message: str) -> None:
             async with gate:
+                if self.stopping:
+                    return
                 try:
                     await self.attempt(message)
                 except Exception:
@@ -88,7 +92,7 @@ class QueueRunner:
                     maillog.bug(where=f"queue {message}")
                     self._postpone(message, Deferred(Condition.BUG))
 
-        while batch := self._state.due(self._clock(), 200):
+        while not self.stopping and (batch := self._state.due(self._clock(), 200)):
             await asyncio.gather(*(one(message) for message in batch))
         following = self._state.next_due(self._clock())
         return None if following is None else max(0.05, following - self._clock())
@@ -233,14 +237,13 @@ def _couriers(settings: Settings) -> Couriers:
     return courier
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, pulse: Pulse) -> None:
     """The process's life. Holds `queue.lock`, so that no second runner works on the same queue."""
     from gateway.service.accept import deliver
     from gateway.service.worker import make_host
 
     state_dir = Path(settings.state_dir)
-    lock = os.open(state_dir / "queue.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    only_one(state_dir / "queue.lock")
 
     async def main() -> None:
         loop, stop, rung = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
@@ -258,12 +261,16 @@ def run(settings: Settings) -> None:
             _couriers(settings),
             settings.queue,
         )
+        pulse.start(stop.set)
+        pulse.ready()
         stopped = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             rung.clear()
             worked = asyncio.ensure_future(runner.work())
             await asyncio.wait((worked, stopped), return_when=asyncio.FIRST_COMPLETED)
             if not worked.done():
+                runner.stopping = True
+                await asyncio.wait((worked,), timeout=settings.processes.stop_timeout)
                 worked.cancel()
                 break
             pause = min(worked.result() or LOOK_SECONDS, LOOK_SECONDS)

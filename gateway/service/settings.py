@@ -1,14 +1,33 @@
-"""Limits of connections of every protocol (configuration section `limits`). Times in seconds."""
+"""Limits of connections of every protocol (section `limits`) and of the processes (section `processes`)."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from directory.model.units import Seconds
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `limits`."""
 
     #: IMAP and POP3: from the connection to the login, all together
-    login_timeout: float = 60.0
+    login_timeout: Seconds = 60.0
     #: a client that does not read what it asked for is cut after this
-    write_timeout: float = 60.0
+    write_timeout: Seconds = 60.0
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the master watches and replaces its processes (configuration section `processes`)."""
+
+    #: how often a process shows that it lives; one that misses three is replaced
+    heartbeat: Annotated[float, msgspec.Meta(ge=0.1, le=300, extra={"unit": "seconds"})] = 5.0
+    #: how long a process may take from its start until it serves
+    start_timeout: Seconds = 60.0
+    #: after a reload: how long sessions may go on under the old configuration
+    drain_timeout: Seconds = 300.0
+    #: at a stop: how long the work in hand may take
+    stop_timeout: Seconds = 10.0
+    #: a process that ends at once is started again after a pause that doubles up to this
+    restart_max: Seconds = 30.0

@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP
 
 from gateway.observe import maillog
 from gateway.service.driver import Executor, run_dialogue
+from gateway.service.sessions import Sessions
 from gateway.service.tls import TlsLayer, version_of
 from gateway.smtp import reply
 from gateway.smtp.session import Client, Session
@@ -32,6 +33,7 @@ class SmtpEngine(SMTP):
         make_session: Callable[[Client], Session],
         make_executor: Callable[[Session], Executor],
         timeout: float,
+        sessions: Sessions,
         prepared: dict[str, Any] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -47,6 +49,8 @@ class SmtpEngine(SMTP):
             )
         self._make_session = make_session
         self._make_executor = make_executor
+        self._sessions = sessions
+        self._reading = False
         self._out: list[bytes] = []
 
     @classmethod
@@ -55,10 +59,19 @@ class SmtpEngine(SMTP):
         make_session: Callable[[Client], Session],
         make_executor: Callable[[Session], Executor],
         timeout: float,
+        sessions: Sessions,
     ) -> Callable[[], SmtpEngine]:
         """A factory of connections for one listener; call it inside the event loop."""
-        prepared = dict(cls(make_session, make_executor, timeout).__dict__)
-        return lambda: cls(make_session, make_executor, timeout, prepared)
+        prepared = dict(cls(make_session, make_executor, timeout, sessions).__dict__)
+        return lambda: cls(make_session, make_executor, timeout, sessions, prepared)
+
+    def retire(self) -> None:
+        """End as soon as no message is under way: the process stops."""
+        if self._reading and not self._core.receiving:
+            self._core.closing = True
+            self._out.append(reply.SHUTTING_DOWN)
+            self.flush()
+            self._reader.feed_eof()
 
     def write(self, data: bytes) -> bool:
         self._out.append(data)
@@ -87,9 +100,15 @@ class SmtpEngine(SMTP):
         )
         executor = self._make_executor(session)
         self._writer.write(session.greeting())
+        self._sessions.opened(self)
         try:
             while not session.closing:
+                if self._sessions.retiring and not session.receiving:
+                    self._out.append(reply.SHUTTING_DOWN)
+                    break
+                self._reading = True
                 data = await self._reader.read(READ)
+                self._reading = False
                 if not data:
                     break
                 self._reset_timeout()
@@ -105,6 +124,7 @@ class SmtpEngine(SMTP):
             self._out.append(reply.BUG)
             self.flush()
         finally:
+            self._sessions.closed(self)
             self.flush()
             executor.close()
             if self.transport is not None:

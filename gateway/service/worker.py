@@ -34,8 +34,11 @@ from gateway.service.driver import Executor
 from gateway.service.host import Host
 from gateway.service.imap_executor import ImapExecutor
 from gateway.service.line_connection import Core, LineConnection
+from gateway.service.pulse import Pulse
+from gateway.service.sessions import first_of
 from gateway.service.smtp_engine import SmtpEngine
 from gateway.service.smtp_executor import SmtpExecutor
+from gateway.service.sockets import Sockets
 from gateway.service.tls import Certificates, TlsLayer
 from gateway.smtp.commands import VERBS
 from gateway.smtp.session import Client
@@ -50,8 +53,6 @@ DEAD_PEER_SECONDS = 300
 SMTP_ROLES = {"mx": Role.MX, "submission": Role.SUBMISSION, "submissions": Role.SUBMISSION, "lmtp": Role.LMTP}
 _log = logging.getLogger("gatepost.worker")
 assert COMMANDS and VERBS  # the tables are filled by their packages' import, before fork
-
-Sockets = list[tuple[str, Listener, socket.socket]]
 
 
 def _open_replica(path: Path) -> ReplicaReader:
@@ -157,7 +158,7 @@ async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
                 )
 
             factory = SmtpEngine.prepare(
-                smtp_session, lambda session: SmtpExecutor(session, host), settings.smtp.command_timeout
+                smtp_session, lambda session: SmtpExecutor(session, host), settings.smtp.command_timeout, host.sessions
             )
             servers.append(await loop.create_server(_secured(factory, listener, certificates, "smtp"), sock=sock))
         elif service in ("imap", "imaps"):
@@ -168,26 +169,32 @@ async def _listen(host: Host, sockets: Sockets) -> list[asyncio.Server]:
                 session = ImapSession(settings.imap, settings.hostname, address, tls, plaintext_auth=plaintext)
                 return session, ImapExecutor(session, host)
 
-            make = functools.partial(LineConnection, imap, deadlines, settings.limits)
+            make = functools.partial(LineConnection, imap, deadlines, settings.limits, host.sessions)
             servers.append(await loop.create_server(_secured(make, listener, certificates, "imap"), sock=sock))
     return servers
 
 
-def run(settings: Settings, number: int, sockets: Sockets) -> None:
-    """The process's life."""
+def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None:
+    """The process's life: serve until told to stop, or to drain because a successor serves the same sockets."""
 
     async def main() -> None:
-        stop = asyncio.Event()
+        stop, drain = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stop.set)
         host = make_host(settings, number)
         servers = await _listen(host, sockets)
+        pulse.start(stop.set, drain.set, lambda: len(host.sessions))
+        pulse.ready()
         _log.info("%s", fields(event="serving", listeners=len(servers)))
-        (Path(settings.run_dir) / f"worker-{number}.ready").touch()
-        await stop.wait()
+        await first_of(stop, drain)
         for server in servers:
             server.close()
+        if not stop.is_set():
+            _log.info("%s", fields(event="draining", sessions=len(host.sessions)))
+            await host.sessions.ended(settings.processes.drain_timeout, stop)
+        host.sessions.retire()
+        await host.sessions.ended(settings.processes.stop_timeout)
         host.pool.shutdown(wait=True)
         host.stores.repository.close()
 

@@ -13,6 +13,7 @@ import uvloop
 from gateway.ask import Ask, Dialogue
 from gateway.service.deadlines import Deadlines
 from gateway.service.line_connection import LineConnection
+from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
 
 PIECE = 64 * 1024
@@ -103,7 +104,7 @@ async def connected(
 ) -> AsyncIterator[tuple[Served, asyncio.StreamReader, asyncio.StreamWriter]]:
     served, deadlines = Served(), Deadlines()
     server = await asyncio.get_running_loop().create_server(
-        lambda: LineConnection(served.make, deadlines, limits), "127.0.0.1", 0
+        lambda: LineConnection(served.make, deadlines, limits, Sessions()), "127.0.0.1", 0
     )
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # what the system keeps for a client is not the subject

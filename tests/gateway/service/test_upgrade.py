@@ -12,6 +12,7 @@ from gateway.ask import Ask, Dialogue
 from gateway.service.deadlines import Deadlines
 from gateway.service.driver import UPGRADE
 from gateway.service.line_connection import LineConnection
+from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
 from gateway.service.tls import Certificates, TlsLayer
 
@@ -75,7 +76,9 @@ def test_starttls_then_commands_inside_and_what_came_in_the_clear_is_dropped(tmp
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(
             lambda: TlsLayer(
-                LineConnection(lambda address, tls, wake: (Lines(), Executes()), Deadlines(), LimitSettings()),
+                LineConnection(
+                    lambda address, tls, wake: (Lines(), Executes()), Deadlines(), LimitSettings(), Sessions()
+                ),
                 upgrade=lambda: certificates.context("imap"),
             ),
             "127.0.0.1",

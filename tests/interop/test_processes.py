@@ -1,0 +1,209 @@
+"""The life of the processes: reload under load, a broken configuration, a process that hangs, a master that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import os
+import signal
+import smtplib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import RunningDemo
+
+from gateway.service.overview import Processes, read
+
+pytestmark = pytest.mark.xdist_group("processes")
+RELOADS = 5
+CLIENTS = 6
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    running = RunningDemo(tmp_path_factory.mktemp("processes"))
+    yield running
+    running.stop()
+
+
+def shown(demo: RunningDemo) -> Processes:
+    found = read(demo.folder / "run")
+    assert found is not None
+    return found
+
+
+def until(true: Callable[[], bool], seconds: float = 30.0) -> float:
+    """Wait; the seconds it took."""
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < seconds, "waited too long"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def change(demo: RunningDemo, **sections: object) -> None:
+    path = demo.folder / "gatepost.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | sections))
+
+
+def reload(demo: RunningDemo) -> Processes:
+    before = shown(demo).reloads
+    os.kill(demo.facts["pids"]["master"], signal.SIGHUP)
+    until(lambda: shown(demo).reloads > before)
+    return shown(demo)
+
+
+def pid_of(demo: RunningDemo, name: str) -> int:
+    return next(each.pid for each in shown(demo).children if each.name == name and each.ready and not each.passing)
+
+
+def test_a_reload_under_load_resets_no_connection(company: RunningDemo) -> None:
+    done, problems, stop = [0, 0], [], threading.Event()
+
+    def smtp() -> None:
+        with smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20) as client:
+            client.sendmail("me@elsewhere.example", ["jane@example.com"], b"Subject: load\r\n\r\nx\r\n")
+        done[0] += 1
+
+    def imap() -> None:
+        client = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
+        client.login("jane", "jane-demo-password")
+        client.select("INBOX", readonly=True)
+        client.logout()
+        done[1] += 1
+
+    def hammer(one: Callable[[], None]) -> None:
+        while not stop.is_set():
+            try:
+                one()
+            except (OSError, smtplib.SMTPException, imaplib.IMAP4.error) as error:
+                problems.append(repr(error))
+
+    threads = [threading.Thread(target=hammer, args=(one,)) for one in (smtp, imap) for _ in range(CLIENTS // 2)]
+    for thread in threads:
+        thread.start()
+    first = pid_of(company, "worker-0")
+    for _ in range(RELOADS):
+        assert reload(company).reload_problem == ""
+        time.sleep(0.1)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    print(f"\n{RELOADS} reloads, {done[0]} messages and {done[1]} IMAP sessions, {len(problems)} lost")
+    assert problems == []
+    assert min(done) > RELOADS
+    assert pid_of(company, "worker-0") != first
+
+
+def test_a_reload_takes_new_values_and_sockets_and_leaves_old_sessions_alone(company: RunningDemo) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    listen = yaml.safe_load((company.folder / "gatepost.yaml").read_text())["listen"]
+    old = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
+    old.login("jane", "jane-demo-password")
+    more = {**listen, "mx": [*listen["mx"], {"port": port, "tls": "none"}]}
+    change(company, hostname="renamed.example", workers=3, listen=more, processes={"drain_timeout": "2s"})
+    assert reload(company).reload_problem == ""
+    assert {each.name for each in shown(company).children} >= {"worker-0", "worker-1", "worker-2"}
+    for number in (company.port("mx"), port):
+        with smtplib.SMTP("127.0.0.1", number, timeout=20) as client:
+            assert client.ehlo()[1].startswith(b"renamed.example")
+    assert old.noop()[0] == "OK"
+    change(company, hostname="localhost", workers=2, listen=listen)
+    assert reload(company).reload_problem == ""
+    until(lambda: len([each for each in shown(company).children if not each.passing]) == 4)
+    for _ in range(20):  # the third worker's sockets are served by the others
+        with smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20) as client:
+            assert client.noop()[0] == 250
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 5)
+    with contextlib.suppress(OSError):
+        old.shutdown()
+
+
+def test_sessions_of_the_old_configuration_end_at_the_drain_limit(company: RunningDemo) -> None:
+    change(company, processes={"drain_timeout": "1s", "heartbeat": "500ms"})
+    reload(company)
+    client = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
+    mail = smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20)
+    until(lambda: sum(each.sessions for each in shown(company).children if not each.passing) >= 2)
+    reload(company)
+    assert client.noop()[0] == "OK"
+    assert mail.noop()[0] == 250
+    took = until(lambda: not any(each.passing for each in shown(company).children))
+    print(f"\nold processes gone {took:.1f} s after the reload, limit 1 s")
+    assert client.readline().startswith(b"* BYE")
+    assert mail.getreply()[0] == 421
+    client.shutdown()
+    mail.close()
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"workers": 0}, "workers: '0' is not a whole number from 1 to 64"),
+        ({"state_dir": "/somewhere/else"}, "state_dir changes only with a restart"),
+        ({"listen": {"mx": [{"port": 1, "address": "192.0.2.1"}]}}, "mx: 192.0.2.1:1: "),
+    ],
+)
+def test_a_broken_configuration_changes_nothing(company: RunningDemo, broken: dict[str, object], said: str) -> None:
+    path = company.folder / "gatepost.yaml"
+    good, pid = path.read_text(), pid_of(company, "worker-0")
+    try:
+        change(company, **broken)
+        assert said in reload(company).reload_problem
+        assert said in (company.folder / "demo.log").read_text()
+    finally:
+        path.write_text(good)
+    assert pid_of(company, "worker-0") == pid
+    with smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20) as client:
+        assert client.noop()[0] == 250
+
+
+def test_a_worker_that_hangs_is_replaced(company: RunningDemo) -> None:
+    change(company, processes={"heartbeat": "200ms"})
+    reload(company)
+    until(lambda: len(shown(company).children) == 4)
+    for name in ("worker-1", "agent", "queue"):
+        pid = pid_of(company, name)
+        os.kill(pid, signal.SIGSTOP)
+        took = until(
+            lambda pid=pid, name=name: any(  # type: ignore[misc]
+                each.name == name and each.ready and each.pid != pid for each in shown(company).children
+            )
+        )
+        print(f"\n{name} replaced {took:.2f} s after it stopped; three heartbeats are 0.60 s")
+        until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+    assert "child-hangs child=worker-1" in (company.folder / "demo.log").read_text()
+    client = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
+    client.login("jane", "jane-demo-password")
+    client.logout()
+
+
+def test_the_master_has_no_thread_loop_or_database(company: RunningDemo) -> None:
+    process = Path(f"/proc/{shown(company).master}")
+    assert len(list((process / "task").iterdir())) == 1
+    files = [os.readlink(each) for each in (process / "fd").iterdir() if each.exists() or each.is_symlink()]
+    for name in ("eventpoll", ".db", ".mdb", "io_uring"):
+        assert not [each for each in files if name in each]
+    assert ".mdb" not in (process / "maps").read_text()
+    state = str(company.folder / "state")
+    assert not [each for each in files if each.startswith(state)]
+
+
+def test_children_of_a_killed_master_end(tmp_path: Path) -> None:
+    demo = RunningDemo(tmp_path)
+    pids = [each.pid for each in shown(demo).children]
+    os.kill(demo.facts["pids"]["master"], signal.SIGKILL)
+    took = until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    print(f"\nall processes gone {took:.2f} s after the master was killed")
+    assert read(tmp_path / "run") is None
+    for name in ("slapd", "sink"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(demo.facts["pids"][name], signal.SIGTERM)

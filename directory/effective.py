@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from directory.model import Account, Domain, Entry, MailboxHolder, Recipient
-from directory.model.units import Seconds, Size
+from directory.model import Domain, Entry, MailboxHolder
 
 #: fields that an entry of the class inherits from the domain of its primary address
 _INHERITED = (
@@ -28,31 +27,31 @@ _INHERITED = (
 class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What holds where neither the entry nor its domain says anything."""
 
-    quota: Size = 0
-    quota_soft: Size = 0
+    quota: int = 0
+    quota_soft: int = 0
     quota_messages: int = 0
-    quota_grace: Seconds = 7 * 86400
+    quota_grace: int = 7 * 86400
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")
 
 
-def effective(entry: Entry, domain: Domain | None, defaults: Defaults) -> Entry:
-    """`entry` with its open fields filled. Returns the same object when nothing was open."""
-    if not isinstance(entry, Recipient):
-        return entry
-    changes: dict[str, Any] = {}
+def inherited(cls: type[Entry], domain: Domain | None, defaults: Defaults) -> dict[str, Any]:
+    """What an entry of the class gets where its own values say nothing."""
+    fields = {field.name for field in dataclasses.fields(cls)}
+    found: dict[str, Any] = {}
     for name in _INHERITED:
-        if not hasattr(entry, name) or getattr(entry, name) not in (None, ()):
+        if name not in fields:
             continue
         value = getattr(domain, name, None) if domain is not None else None
         if value in (None, ()):
             value = getattr(defaults, name, None)
         if value not in (None, ()):
-            changes[name] = value
-    if (
-        domain is not None
-        and isinstance(entry, MailboxHolder | Account)
-        and entry.status == "active"
-        and domain.status != "active"
-    ):
-        changes["status"] = domain.status
-    return dataclasses.replace(entry, **changes) if changes else entry
+            found[name] = value
+    return found
+
+
+def limit_status(cls: type[Entry], values: dict[str, Any], domain: Domain | None) -> None:
+    """The store of an active entry is not more active than its domain."""
+    if domain is None or domain.status == "active" or not issubclass(cls, MailboxHolder):
+        return
+    if values.get("status", "active") == "active":
+        values["status"] = domain.status

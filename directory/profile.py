@@ -28,8 +28,6 @@ VERSION = 2  #: raise it when the same profile gives other index keys than befor
 #: (canonical DN of an entry, raw entry, nested) -> canonical DNs of the groups that hold it
 GroupsOf = Callable[[str, RawEntry, bool], Collection[str]]
 
-_KEY_FIELDS = frozenset({"name", "aliases", "members", "unique_members"})
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -127,25 +125,30 @@ class Profile:
         return _canonical_addresses(kind.address(raw, now)) or _canonical_addresses(kind.address_template(raw))
 
     def build(self, raw: RawEntry, *, now: float = 0.0, groups_of: GroupsOf | None = None) -> Entry | None:
-        """The model object of `raw`: its own values, then what rules set (the first that sets a field).
+        """The model object of `raw` with what it says itself and what rules set; None when the profile does
+        not care for it."""
+        found = self.values(raw, now=now, groups_of=groups_of)
+        return found[0](id=raw.id, dn=canonical_dn(raw.dn), **found[1]) if found is not None else None
 
-        `groups_of` answers `when_member_of`; without it such rules do not apply.
+    def values(
+        self, raw: RawEntry, *, now: float, groups_of: GroupsOf | None
+    ) -> tuple[type[Entry], dict[str, Any]] | None:
+        """Class and fields of `raw`: its own values, then what rules set (the first that sets a field).
+
+        `groups_of` answers `when_member_of`; without it such rules do not apply. Open fields are absent.
         """
         kind = self._kind(raw)
         if kind is None:
             return None
-        dn = canonical_dn(raw.dn)
-        values: dict[str, Any] = {}
-        for name, read, multi in kind.fields:
-            found = read(raw, now)
-            if found:
-                values[name] = tuple(found) if multi else found[0]
+        values = kind.values(raw, now)
         if "status" in values:
             values["status"] = _status(values["status"])
-        for rule in kind.rules:
-            if _applies(rule, raw, dn, groups_of):
-                for name, value in rule.values.items():
-                    values.setdefault(name, value)
+        if kind.rules:
+            dn = canonical_dn(raw.dn)
+            for rule in kind.rules:
+                if _applies(rule, raw, dn, groups_of):
+                    for name, value in rule.values.items():
+                        values.setdefault(name, value)
         if kind.cls is Domain:
             try:
                 values["name"] = canonical_domain(values.get("name") or "")
@@ -159,16 +162,16 @@ class Profile:
             logins = kind.login(raw, now)
             if logins:
                 values["logins"] = tuple(dict.fromkeys(logins))
-        return kind.cls(id=raw.id, dn=dn, **values)
+        return kind.cls, values
 
     def keys(self, raw: RawEntry) -> Keys:
         """The index keys of `raw`; none when the profile does not care for it."""
         kind = self._kind(raw)
         if kind is None:
             return Keys()
-        values = {name: read(raw, 0.0) for name, read, _ in kind.fields if name in _KEY_FIELDS}
+        values = kind.values(raw, 0.0)
         if kind.cls is Domain:
-            name = _canonical_domains(values.get("name", ())[:1])
+            name = _canonical_domains((values.get("name", ""),))
             return Keys(domains=(*name, *_canonical_domains(values.get("aliases", ()))) if name else (), kind=kind.name)
         logins = tuple({text.strip().casefold(): None for text in kind.login(raw, 0.0)})
         members = tuple({dn: None for name in ("members", "unique_members") for dn in values.get(name, ())})

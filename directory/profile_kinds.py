@@ -23,7 +23,7 @@ from directory.model import (
 )
 from directory.model.attribute import ADDRESS, DN, NAME, TEXT, Facts, is_multi
 from directory.model.entries import Group
-from directory.profile_source import Target, Values, choice, is_timed, literal, template
+from directory.profile_source import Target, Values, choice, decoded, is_timed, literal, plain_decoder, template
 from directory.profile_text import Place, nearest
 from directory.raw import RawEntry, canonical_dn
 
@@ -62,6 +62,15 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Plain:
+    """A field whose values stand in one attribute."""
+
+    field: str
+    decode: Callable[[str], Any] | None
+    multi: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One compiled section."""
 
@@ -69,7 +78,9 @@ class Kind:
     cls: type[Entry]
     matches: Predicate
     bases: tuple[str, ...]
-    #: (field, values, has several)
+    #: attribute -> fields that are filled from it as it stands
+    plain: Mapping[str, tuple[Plain, ...]]
+    #: all other fields: (field, values, has several)
     fields: tuple[tuple[str, Values, bool], ...]
     login: Values
     address: Values
@@ -78,10 +89,20 @@ class Kind:
     rules: tuple[Rule, ...]
     is_timed: bool
 
-    @property
-    def asks_groups(self) -> bool:
-        """True when a rule needs to know the groups of an entry."""
-        return any(rule.member_of for rule in self.rules)
+    def values(self, raw: RawEntry, now: float) -> dict[str, Any]:
+        """What the entry itself says, by field; nothing for a field that it leaves open."""
+        found: dict[str, Any] = {}
+        plain = self.plain
+        for name in raw.attributes:
+            for field in plain.get(name, ()):
+                texts = decoded(raw.texts(name), field.decode)
+                if texts:
+                    found[field.field] = tuple(texts) if field.multi else texts[0]
+        for name, read, multi in self.fields:
+            values = read(raw, now)
+            if values:
+                found[name] = tuple(values) if multi else values[0]
+        return found
 
 
 def _nothing(raw: RawEntry, now: float = 0.0) -> Sequence[Any]:
@@ -119,12 +140,14 @@ def compile_kind(place: Place, name: str, section: Any, *, own_schema: bool, bas
     if cls is Domain and not own_schema and "name" not in (section.get("map") or {}):
         raise place.fail("map.name is missing: the attribute that holds the domain's name")
     address = section.get("address", [])
+    plain, fields = _fields(place, name, section, facts, own_schema=own_schema, base=base)
     return Kind(
         name,
         cls,
         place.at("filter").filter(section["filter"]),
         _bases(place.at("base"), section.get("base"), base),
-        _fields(place, name, section, facts, own_schema=own_schema, base=base),
+        plain,
+        fields,
         choice(place.at("login"), section.get("login", []), _LOGINS, union=True),
         choice(place.at("address"), address, _ADDRESSES, union=True) if address else _nothing,
         template(place.at("address_template"), section["address_template"])
@@ -149,11 +172,20 @@ def _fields(
     *,
     own_schema: bool,
     base: str,
-) -> tuple[tuple[str, Values, bool], ...]:
+) -> tuple[Mapping[str, tuple[Plain, ...]], tuple[tuple[str, Values, bool], ...]]:
     members = _members(place.at("members"), name, section.get("members"), facts, base)
     mapped = place.at("map").mapping(section.get("map") or {})
     settable = [field for field in facts if field not in _OWN_KEY]
+    plain: dict[str, tuple[Plain, ...]] = {}
     found = []
+
+    def take(where: Place, field: str, spec: Any, target: Target) -> None:
+        if isinstance(spec, str):
+            name = where.attribute(spec)
+            plain[name] = (*plain.get(name, ()), Plain(field, plain_decoder(target.syntax), target.multi))
+        else:
+            found.append((field, choice(where, spec, target, union=target.multi), target.multi))
+
     for field in mapped:
         where = place.at("map", field)
         if field in _OWN_KEY:
@@ -166,16 +198,14 @@ def _fields(
         if field in members:
             found.append((field, members[field], True))
         elif field in mapped:
-            found.append(
-                (field, choice(place.at("map", field), mapped[field], target, union=target.multi), target.multi)
-            )
+            take(place.at("map", field), field, mapped[field], target)
         elif field == "primary_address" and "primary" in section:
-            found.append((field, choice(place.at("primary"), section["primary"], target), False))
+            take(place.at("primary"), field, section["primary"], target)
         elif field in ("addresses", "logins") or ("members" in section and field in _MEMBER_FIELDS):
             continue
         elif own_schema or fact.number is None:
-            found.append((field, choice(place, fact.ldap_name, target), target.multi))
-    return tuple(found)
+            take(place, field, fact.ldap_name, target)
+    return plain, tuple(found)
 
 
 def _members(

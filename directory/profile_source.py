@@ -134,7 +134,8 @@ def _decoder(syntax: Syntax, unit: int, *, as_filetime: bool, lenient: bool) -> 
     return canonical_dn if syntax is DN else None
 
 
-def _decoded(texts: Sequence[str], decode: Callable[[str], Any] | None) -> Sequence[Any]:
+def decoded(texts: Sequence[str], decode: Callable[[str], Any] | None) -> Sequence[Any]:
+    """The values of those texts that can be decoded."""
     if decode is None:
         return texts
     found = []
@@ -194,11 +195,16 @@ def is_timed(spec: Any) -> bool:
     return isinstance(spec, dict) and ("filetime_past" in spec or "generalized_past" in spec)
 
 
+def plain_decoder(syntax: Syntax) -> Callable[[str], Any] | None:
+    """Text to value where a source is a mere attribute; None where the text is the value."""
+    return _decoder(syntax, 1, as_filetime=False, lenient=False)
+
+
 def _attribute(name: str, syntax: Syntax) -> Values:
-    decode = _decoder(syntax, 1, as_filetime=False, lenient=False)
+    decode = plain_decoder(syntax)
     if decode is None:
         return lambda raw, now: raw.texts(name)
-    return lambda raw, now: _decoded(raw.texts(name), decode)
+    return lambda raw, now: decoded(raw.texts(name), decode)
 
 
 def _constant(place: Place, spec: dict[str, Any], target: Target) -> Values:
@@ -376,7 +382,7 @@ def _finish(place: Place, spec: dict[str, Any], target: Target) -> Finish:
         lenient=place.at("bool").flag(spec.get("bool", False)),
     )
     if "values" not in spec:
-        return lambda texts, now: _decoded(texts, decode)
+        return lambda texts, now: decoded(texts, decode)
     return _word_map(place.at("values"), spec["values"], target, decode)
 
 
@@ -395,7 +401,7 @@ def _word_map(place: Place, spec: Any, target: Target, decode: Callable[[str], A
             elif has_rest:
                 found.append(rest)
             else:
-                found.extend(_decoded((text,), decode))
+                found.extend(decoded((text,), decode))
         return found
 
     return values
@@ -421,7 +427,7 @@ def _test(place: Place, spec: dict[str, Any], key: str, target: Target) -> Finis
         if not check.flag(spec[key]):
             raise check.fail("true is the only value")
         read = filetime if key == "filetime_past" else generalized_time
-        return lambda texts, now: yes if any(moment <= now for moment in _decoded(texts, read)) else ()
+        return lambda texts, now: yes if any(moment <= now for moment in decoded(texts, read)) else ()
     wanted = frozenset(word.casefold() for word in check.strings(spec[key]))
     no: Sequence[Any] = (False,) if target.syntax is BOOLEAN and "then" not in spec else ()
     has = key == "has_any_of"

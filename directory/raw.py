@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import msgspec
@@ -42,10 +43,17 @@ class RawEntry(msgspec.Struct, frozen=True, array_like=True):
         return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
 
 
+#: nothing in it that needs more than a split
+_PLAIN_DN = re.compile(r"[A-Za-z0-9 .-]+=[^,=+\"\\<>;#]+(?:,[A-Za-z0-9 .-]+=[^,=+\"\\<>;#]+)*\Z")
+
+
 @lru_cache(maxsize=65536)
 def canonical_dn(dn: str) -> str:
     """The DN in lower case without optional spaces and escapes that differ (RFC 4514): equal names
     give equal text. A text that is no DN is only lower-cased."""
+    if _PLAIN_DN.match(dn):
+        pairs = (part.partition("=") for part in dn.lower().split(","))
+        return ",".join([f"{name.strip()}={value.strip()}" for name, _, value in pairs])
     try:
         parts = parse_dn(dn, escape=False, strip=True)
     except (LDAPInvalidDnError, IndexError, ValueError):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from directory.port import Freshness
 from directory.raw import RawEntry
-from directory.replica_environment import Environment, decode_entry, index_key
+from directory.replica_environment import Environment, State, decode_entry, index_key
 from directory.replica_writer import ReplicaWriter
 
 __all__ = ["ReplicaReader", "ReplicaWriter"]
@@ -26,7 +26,7 @@ class ReplicaReader:
 
     def __init__(self, environment: Environment) -> None:
         self._db = environment
-        self._seen = (-1, -1)
+        self._seen = (-1, State())
 
     @classmethod
     def open(cls, path: Path) -> ReplicaReader:
@@ -37,15 +37,17 @@ class ReplicaReader:
         """Changes when an entry changes, not with each proof of freshness."""
         # not env.info()["last_txnid"]: it shows a commit a moment before new transactions do, and what was
         # read in that moment would be remembered under the new generation
+        return self._state().generation
+
+    def _state(self) -> State:
         with self._db.env.begin() as txn:
-            number = int(txn.id())
+            number = txn.id()
             if number != self._seen[0]:
-                self._seen = (number, self._db.state(txn).generation)
+                self._seen = (number, self._db.state(txn))
             return self._seen[1]
 
     def freshness(self) -> Freshness:
-        with self._db.env.begin() as txn:
-            state = self._db.state(txn)
+        state = self._state()
         return Freshness(state.complete, state.fresh_at, state.braked, state.trouble)
 
     def get(self, entry_id: str) -> RawEntry | None:

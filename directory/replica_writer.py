@@ -377,7 +377,7 @@ class ReplicaWriter:
             touched = self._comparing or set()
             losses: _Losses = []
             unknown: set[str] = set()
-            changed = 0
+            changed, held_before = 0, txn.stat(self._db.held)["entries"]
             for key, value in txn.cursor(db=self._db.seen):
                 entry_id = bytes(key).decode()
                 if entry_id in touched:
@@ -416,7 +416,8 @@ class ReplicaWriter:
                 else:
                     txn.delete(b"cookie", db=self._db.meta)
             txn.drop(self._db.seen, delete=False)
-            self._finish(txn, counts, changed=bool(changed or losses))
+            holding = txn.stat(self._db.held)["entries"] != held_before
+            self._finish(txn, counts, changed=bool(changed or losses or holding))
             self._comparing = None
         return Outcome(changed, 0 if held else len(losses), len(losses) if held else 0, frozenset(unknown))
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
-from directory.effective import Defaults, effective
+from directory.effective import Defaults, inherited, limit_status
 from directory.filter import compile_filter
 from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
 from directory.port import Freshness
@@ -57,17 +57,28 @@ class View:
         self._generation = -1
         self._built: dict[str, Entry | None] = {}
         self._owners: dict[str, tuple[Recipient, ...]] = {}
+        self._logins: dict[str, tuple[Account | ServiceAccount, ...]] = {}
+        self._names: dict[str, Entry | None] = {}
+        self._held: dict[str, bool] = {}
         self._domains: dict[str, Domain | None] = {}
+        self._inherited: dict[tuple[type[Entry], str], dict[str, Any]] = {}
+        self._remembered = (
+            self._built, self._owners, self._logins, self._names, self._held, self._domains, self._inherited,
+        )  # fmt: skip
 
     def _check(self) -> None:
         generation = self._source.generation()
-        timed = self._profile.is_timed and self._now() >= self._forget_at
-        if generation != self._generation or len(self._built) > MAX_REMEMBERED or timed:
+        if generation != self._generation or (self._profile.is_timed and self._now() >= self._forget_at):
             self._generation = generation
             self._forget_at = self._now() + TIMED_SECONDS
-            self._built.clear()
-            self._owners.clear()
-            self._domains.clear()
+            for memory in self._remembered:
+                memory.clear()
+
+    @staticmethod
+    def _room(memory: dict[Any, Any]) -> None:
+        """Addresses and names that strangers ask for must not fill the memory."""
+        if len(memory) >= MAX_REMEMBERED:
+            memory.clear()
 
     def freshness(self) -> Freshness:
         return self._source.freshness()
@@ -83,6 +94,7 @@ class View:
                 found = built
                 break
         found = found or self._profile.static_domains.get(name)
+        self._room(self._domains)
         self._domains[name] = found
         return found
 
@@ -122,12 +134,26 @@ class View:
         if entry_id in self._built:
             return self._built[entry_id]
         raw = self._source.get(entry_id)
-        built = self._build(raw) if raw is not None else None
-        if isinstance(built, Recipient) and built.addresses:
-            primary = built.primary or built.addresses[0]
-            built = effective(built, self._domain(primary.rpartition("@")[2].lower()), self._defaults)
+        found = self._profile.values(raw, now=self._now(), groups_of=self._raw_groups) if raw is not None else None
+        built = None
+        if raw is not None and found is not None:
+            cls, values = found
+            if "addresses" in values:
+                primary = values.get("primary_address") or values.get("mail") or values["addresses"][0]
+                name = primary.rpartition("@")[2].lower()
+                domain = self._domain(name)
+                values = self._inherits(cls, name, domain) | values
+                limit_status(cls, values, domain)
+            built = cls(id=raw.id, dn=canonical_dn(raw.dn), **values)
+        self._room(self._built)
         self._built[entry_id] = built
         return built
+
+    def _inherits(self, cls: type[Entry], name: str, domain: Domain | None) -> dict[str, Any]:
+        key = (cls, name if domain is not None else "")
+        if key not in self._inherited:
+            self._inherited[key] = inherited(cls, domain, self._defaults)
+        return self._inherited[key]
 
     def owners(self, address: str) -> tuple[Recipient, ...]:
         self._check()
@@ -135,13 +161,19 @@ class View:
         if known is None:
             found = (self._entry(entry_id) for entry_id in self._source.ids("address", address))
             known = tuple(entry for entry in found if isinstance(entry, Recipient))
+            self._room(self._owners)
             self._owners[address] = known
         return known
 
     def by_login(self, login: str) -> tuple[Account | ServiceAccount, ...]:
         self._check()
-        found = (self._entry(entry_id) for entry_id in self._source.ids("login", login.strip().casefold()))
-        return tuple(entry for entry in found if isinstance(entry, Account | ServiceAccount))
+        known = self._logins.get(login)
+        if known is None:
+            found = (self._entry(entry_id) for entry_id in self._source.ids("login", login.strip().casefold()))
+            known = tuple(entry for entry in found if isinstance(entry, Account | ServiceAccount))
+            self._room(self._logins)
+            self._logins[login] = known
+        return known
 
     def by_id(self, entry_id: str) -> Entry | None:
         self._check()
@@ -149,9 +181,15 @@ class View:
 
     def by_dn(self, dn: str) -> Entry | None:
         self._check()
+        if dn in self._names:
+            return self._names[dn]
+        found = None
         for entry_id in self._source.ids("dn", canonical_dn(dn)):
-            return self._entry(entry_id)
-        return None
+            found = self._entry(entry_id)
+            break
+        self._room(self._names)
+        self._names[dn] = found
+        return found
 
     def groups_of(self, dn: str) -> tuple[str, ...]:
         self._check()
@@ -170,7 +208,12 @@ class View:
                     yield entry
 
     def is_held(self, entry_id: str) -> bool:
-        return self._source.held(entry_id)
+        self._check()
+        known = self._held.get(entry_id)
+        if known is None:
+            self._room(self._held)
+            known = self._held[entry_id] = self._source.held(entry_id)
+        return known
 
     def change_mark(self, entry_id: str) -> str:
         self._check()

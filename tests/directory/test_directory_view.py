@@ -1,0 +1,83 @@
+"""What a view remembers is forgotten when it changes, and strangers' questions do not fill its memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from directory import view as module
+from directory.effective import Defaults
+from directory.memory import MemorySource
+from directory.model import Account
+from directory.profile import Profile
+from directory.raw import RawEntry
+from directory.replica_writer import ReplicaWriter
+from directory.tracker.port import Change
+from directory.view import View
+
+NATIVE = Profile.load("native")
+
+
+def person(quota: str | None = None) -> RawEntry:
+    values = {"objectclass": [b"gatepostAccount"], "uid": [b"jane"], "gatepostaddress": [b"jane@example.com"]}
+    if quota is not None:
+        values["gatepostquota"] = [quota.encode()]
+    return RawEntry("x:1", "uid=jane,o=x", values)
+
+
+def domain(**more: str) -> RawEntry:
+    values = {"objectclass": [b"gatepostDomain"], "gatepostdomainname": [b"example.com"]}
+    return RawEntry("x:d", "cn=d,o=x", values | {f"gatepost{name}": [text.encode()] for name, text in more.items()})
+
+
+def jane(view: View) -> Account:
+    (found,) = view.owners("jane@example.com")
+    assert isinstance(found, Account)
+    assert view.by_login("JANE") == (found,) == (view.by_dn("UID=jane, o=x"),) and view.by_id("x:1") == found
+    return found
+
+
+def test_values_come_from_the_entry_then_the_domain_then_the_configuration() -> None:
+    source = MemorySource(NATIVE, (person(), domain()))
+    view = View(source, NATIVE, Defaults(quota=3, services=("imap",)))
+    assert (jane(view).quota, jane(view).services) == (3, ("imap",))
+    source.put(domain(quota="2", service="pop3", status="suspended"))
+    assert (jane(view).quota, jane(view).services, jane(view).status) == (2, ("pop3",), "suspended")
+    source.put(person(quota="1"))
+    assert jane(view).quota == 1
+    source.remove("x:1")
+    assert view.owners("jane@example.com") == view.by_login("jane") == () and view.by_dn("uid=jane,o=x") is None
+
+
+def test_a_change_by_the_agent_is_seen_at_once(tmp_path: Path) -> None:
+    writer = ReplicaWriter(tmp_path, NATIVE)
+    view = View(writer.reader(), NATIVE)
+    assert view.owners("jane@example.com") == ()
+    writer.begin_refresh()
+    writer.stage([domain(), person("5")])
+    writer.finish_refresh(None, by_presence=True)
+    assert jane(view).quota == 5 and not view.is_held("x:1")
+    writer.proven_fresh(7.0)
+    assert view.freshness().fresh_at == 7.0
+    writer.apply([Change("x:1", person("6"))])
+    assert jane(view).quota == 6
+    writer.apply([Change("x:d", None)])  # a domain with people in it does not go
+    assert jane(view).quota == 6 and view.is_held("x:d")
+    writer.begin_refresh()
+    writer.stage([domain(), person("6")])
+    writer.finish_refresh(None, by_presence=True)
+    assert not view.is_held("x:d")
+
+
+def test_unknown_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_REMEMBERED", 100)
+    view = View(MemorySource(NATIVE, (person(), domain())), NATIVE)
+    for number in range(1000):
+        view.owners(f"n{number}@example.com")
+        view.by_login(f"n{number}")
+        view.by_dn(f"uid=n{number}")
+        view.domain(f"n{number}.example")
+        view.is_held(f"n{number}")
+    assert max(map(len, view._remembered)) <= 100
+    assert jane(view).quota == 0

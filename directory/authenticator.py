@@ -1,127 +1,256 @@
-"""Proves who somebody is: a simple bind with the DN found in the replica. One a host, in the agent.
+"""Proves who somebody is. One a host, in the agent; the workers keep what succeeded for some minutes.
 
-An empty password is refused before the directory sees it (RFC 4513 5.1.2: it would be an
-unauthenticated bind, which succeeds). Failures of the infrastructure are Deferred, never "wrong".
+The chain: tokens of our own (`gps_`, `gpa_`) first, which never reach the directory; then what is known to
+be wrong; then a simple bind with the DN found in the replica. A wrong password reaches the directory once:
+it is remembered until the entry changes, so that no forgotten telephone locks its owner out. Guessers from
+places the account never logged in from spend a small budget of binds and then learn nothing. While the
+directory is down, verifiers of recent logins answer. Trouble of the infrastructure is Deferred, never "wrong".
 """
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
 
-import ldap3
-import msgspec
-from ldap3.core.exceptions import LDAPException
-
-from directory.connection import Servers
+from directory.authenticator_bind import BindPool, Verdict
+from directory.authenticator_grace import Grace
+from directory.authenticator_memory import (
+    FAILED_PER_ACCOUNT,
+    Failed,
+    Memory,
+    pair_hash,
+    read_key,
+    source_of,
+)
+from directory.authenticator_pace import Pace
+from directory.authenticator_settings import AuthSettings
+from directory.authenticator_tokens import SESSION, Tokens, is_token
+from directory.login_mark import LoginMark
+from directory.login_rules import inside, may_come, may_use, possible, the_one
 from directory.model import Account, Condition, Deferred, Refused, ServiceAccount
 from directory.port import Directory, Login
+from directory.state import State
 
-POOL = 4
-INVALID_CREDENTIALS, CONSTRAINT_VIOLATION = 49, 19
-
-
-def _inside(address: str, networks: tuple[str, ...]) -> bool:
-    """True when `address` lies in one of the networks; a value that is no network allows nothing."""
-    try:
-        client = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    for text in networks:
-        try:
-            if client in ipaddress.ip_network(text.strip(), strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
+REMEMBERED = 50_000  # successes
+LOCKED_SECONDS = 60.0  # a lock of the server may end without a change of the entry
+GRACE_CACHE_SECONDS = 60.0
+STRIPES = 64
 
 
-class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Configuration section `auth`."""
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A login that succeeded; until `until` (unix time) it holds without asking again, while the entry's
+    change mark stays what it was before the question. 0.0 = ask each time."""
 
-    plaintext: Literal["never", "loopback", "always"] = "never"
+    login: Login
+    until: float
 
 
-class BindAuthenticator:
-    """Checks passwords by simple bind on its own connections. Thread-safe; blocks."""
+@dataclass(frozen=True, slots=True)
+class _Success:
+    mark: str
+    until: float
+    method: str
 
-    def __init__(self, directory: Directory, servers: Servers, now: Callable[[], float] = time.time) -> None:
-        self._directory = directory
-        self._servers = servers
-        self._now = now
-        self._idle: list[ldap3.Connection] = []
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is remembered of an account's logins, for `doctor login`."""
+
+    failed: tuple[Failed, ...]
+    budget_spent: int
+    verifier_at: float | None
+    from_minute: int
+    from_day: int
+
+
+class Authenticator:
+    """Thread-safe; blocks while the directory is asked."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        binds: BindPool,
+        state: State,
+        key_file: Path,
+        settings: AuthSettings | None = None,
+        now: Callable[[], float] = time.time,
+        exempt_networks: tuple[str, ...] = (),
+    ) -> None:
+        self._directory, self._binds, self._now = directory, binds, now
+        self._settings = settings or AuthSettings()
+        self._key = read_key(key_file)
+        self._exempt = exempt_networks
+        self.memory = Memory(state)
+        self.tokens = Tokens(state)
+        self.pace = Pace(self._settings.failures_per_minute, self._settings.failures_per_day)
+        self.grace = Grace(self.memory, self._settings.grace, now)
+        self._look_up = threading.Lock()  # a View serves one thread at a time
+        self._stripes = tuple(threading.Lock() for _ in range(STRIPES))
         self._lock = threading.Lock()
-        self._slots = threading.Semaphore(POOL)
+        self._successes: OrderedDict[bytes, _Success] = OrderedDict()
+        self._locked: OrderedDict[str, float] = OrderedDict()
 
-    def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
-        """As `directory.port.Authenticator.authenticate`, synchronously."""
-        if not password or not login or "\0" in password or "\0" in login:
-            raise Refused(Condition.AUTHENTICATION_FAILED, "empty or impossible credentials")
-        found = self._directory.by_login(login)
-        if len(found) != 1:
-            freshness = self._directory.freshness()
-            if not found and not freshness.absence_is_final(self._now()):
-                raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "directory copy is not fresh")
-            raise Refused(Condition.AUTHENTICATION_FAILED, f"{len(found)} entries have this login")
-        account = found[0]
-        if self._directory.is_held(account.id):
-            raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{account.dn}: held by the deletion brake")
-        self.check(account, service, address)
-        if not self._bind(account.dn, password):
-            raise Refused(Condition.AUTHENTICATION_FAILED, f"{account.dn}: wrong password")
-        return Login(account.id, "bind")
+    # -- who comes in --------------------------------------------------------------------------------------
 
-    def check(self, account: Account | ServiceAccount, service: str, address: str) -> None:
-        """Raise Refused when the entry may not log in to `service` from `address` whatever its password."""
-        if account.status != "active" or (account.expires is not None and account.expires <= self._now()):
-            raise Refused(Condition.AUTHENTICATION_FAILED, f"{account.dn}: {account.status} or expired")
-        if account.allow_net and not _inside(address, account.allow_net):
-            raise Refused(Condition.AUTHENTICATION_FAILED, f"{account.dn}: {address} not in gatepostAllowNet")
-        if isinstance(account, ServiceAccount) and service != "submission":
-            raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account.dn}: a service account only sends")
-        if account.services is not None and service not in account.services:
-            raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account.dn}: {service} not in gatepostService")
-        if isinstance(account, Account) and account.must_change_password:
-            raise Refused(Condition.PASSWORD_MUST_CHANGE, account.dn)
+    def delay(self, address: str) -> float:
+        """Seconds a login from `address` has to wait first. Raises Deferred for one that is turned away for now."""
+        source = source_of(address)
+        if not source or inside(address, self._exempt):
+            return 0.0
+        now = self._now()
+        return self.pace.delay(source, now, known=lambda: self.memory.has_success(source, now))
 
-    def _bind(self, dn: str, password: str) -> bool:
-        if not self._slots.acquire(timeout=10):
-            raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "all bind connections are busy")
+    def prove(self, login: str, password: str, service: str, address: str) -> Proof:
+        """Check `password` of `login` for `service` (imap, pop3, submission, ...) from client `address`.
+
+        Raises Refused (AUTHENTICATION_FAILED, SERVICE_NOT_ALLOWED, PASSWORD_MUST_CHANGE) or Deferred
+        (AUTHENTICATION_UNAVAILABLE).
+        """
+        possible(login, password)
+        source = source_of(address)
         try:
-            for _ in range(POOL + 1):  # idle connections may all have died with the server: at last a new one
-                with self._lock:
-                    connection = self._idle.pop() if self._idle else None
-                reused = connection is not None
-                if connection is None:
-                    try:
-                        connection = self._servers.open(bind=False)
-                    except Deferred as error:
-                        raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, error.detail) from error
-                try:
-                    _, result, _, _ = connection.rebind(user=dn, password=password, authentication=ldap3.SIMPLE)
-                except (LDAPException, OSError) as error:
-                    self._drop(connection)
-                    if reused:
-                        continue
-                    raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"bind: {error}") from error
-                code = result["result"]
-                with self._lock:
-                    self._idle.append(connection)
-                if code == 0:
-                    return True
-                if code in (INVALID_CREDENTIALS, CONSTRAINT_VIOLATION):
-                    return False
-                raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"bind: {code} {result['description']}")
-            raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "bind connections keep breaking")
-        finally:
-            self._slots.release()
+            proof, entry = self._chain(login, password, service, address, source)
+        except Refused as error:
+            if error.condition is Condition.AUTHENTICATION_FAILED:
+                self.pace.failed(source, pair_hash(self._key, login.casefold(), password), self._now())
+            raise
+        may_use(entry, service)
+        return proof
 
-    @staticmethod
-    def _drop(connection: ldap3.Connection) -> None:
+    def _find(self, login: str) -> tuple[Account | ServiceAccount, LoginMark, str]:
+        with self._look_up:
+            entry = the_one(self._directory, login, self._now())
+            mark, version = self._directory.login_mark(entry.id), self._directory.change_mark(entry.id)
+        if mark is None:
+            raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{entry.dn} is just vanishing")
+        return entry, mark, version
+
+    def _chain(
+        self, login: str, password: str, service: str, address: str, source: str
+    ) -> tuple[Proof, Account | ServiceAccount]:
+        entry, mark, version = self._find(login)
+        may_come(entry, address, self._now())
+        if is_token(password):
+            token = self.tokens.check(password, entry.id, service, address, self._now())
+            self._note_success(entry.id, source)
+            return Proof(Login(entry.id, "token" if token.kind == SESSION else "app"), 0.0), entry
+        pair = pair_hash(self._key, entry.id, password)
+        known = self._success(pair, version)
+        if known is None:
+            with self._stripes[hash(entry.id) % STRIPES]:
+                known = self._success(pair, version)  # ten connections at once cost one bind
+                if known is None:
+                    known = self._ask(entry, mark, version, password, pair, source)
+        self._note_success(entry.id, source)
+        return Proof(Login(entry.id, known.method), known.until), entry
+
+    # -- a password of the directory -----------------------------------------------------------------------
+
+    def _ask(
+        self, entry: Account | ServiceAccount, mark: LoginMark, version: str, password: str, pair: bytes, source: str
+    ) -> _Success:
+        now, memory = self._now(), self.memory
+        if memory.is_wrong(entry.id, pair, mark, now):
+            raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: wrong password, remembered")
+        with self._lock:
+            if self._locked.get(entry.id, 0.0) > now:
+                raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: locked by the directory")
+        trusted = memory.is_trusted(entry.id, source, now)
+        if (
+            not trusted
+            and memory.spent(entry.id, now) >= self._settings.bind_budget
+            and not self.grace.vouches(entry.id, password, pair, mark)
+        ):
+            self.pace.failed(source, pair, now)
+            raise Deferred(
+                Condition.AUTHENTICATION_UNAVAILABLE,
+                f"{entry.dn}: too many wrong passwords from unknown places, this one was not tried",
+            )
         try:
-            connection.unbind()
-        except (LDAPException, OSError):
-            pass
+            answer = self._binds.bind(entry.dn, password)
+        except Deferred:
+            if not self.grace.vouches(entry.id, password, pair, mark):
+                raise
+            return self._remember(pair, _Success(version, self._now() + GRACE_CACHE_SECONDS, "grace"))
+        now = self._now()
+        if answer.verdict is Verdict.RIGHT:
+            self.grace.proven(entry.id, password, pair, mark, policy=answer.policy)
+            return self._remember(pair, _Success(version, now + self._settings.success_cache, "bind"))
+        if answer.verdict is Verdict.WRONG:
+            memory.failed(
+                entry.id,
+                pair,
+                mark,
+                policy=answer.policy,
+                trusted=trusted,
+                keep=max(FAILED_PER_ACCOUNT, self._settings.bind_budget),
+                now=now,
+            )
+            raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: wrong password ({answer.detail})")
+        if answer.verdict is Verdict.MUST_CHANGE:
+            raise Refused(Condition.PASSWORD_MUST_CHANGE, f"{entry.dn}: {answer.detail}")
+        if answer.verdict is Verdict.LOCKED:
+            with self._lock:
+                self._locked[entry.id] = now + LOCKED_SECONDS
+                if len(self._locked) > REMEMBERED:
+                    self._locked.popitem(last=False)
+        raise Refused(
+            Condition.AUTHENTICATION_FAILED, f"{entry.dn}: {answer.verdict.value} by the directory ({answer.detail})"
+        )
+
+    def _note_success(self, account: str, source: str) -> None:
+        try:
+            self.memory.succeeded(account, source, self._now())
+        except Deferred:
+            return  # the login itself is proven; a disk in trouble only makes the place unknown later
+
+    # -- what is remembered --------------------------------------------------------------------------------
+
+    def _success(self, pair: bytes, version: str) -> _Success | None:
+        with self._lock:
+            known = self._successes.get(pair)
+            if known is None or known.mark != version or known.until <= self._now():
+                return None
+            self._successes.move_to_end(pair)
+            return known
+
+    def _remember(self, pair: bytes, success: _Success) -> _Success:
+        with self._lock:
+            self._successes[pair] = success
+            self._successes.move_to_end(pair)
+            if len(self._successes) > REMEMBERED:
+                self._successes.popitem(last=False)
+        return success
+
+    def flush(self) -> None:
+        """Forget every success, failure, verifier and count: each login is asked of the directory again.
+
+        Places that accounts logged in from stay known, app passwords and sessions stay good.
+        """
+        with self._lock:
+            self._successes.clear()
+            self._locked.clear()
+        self.pace.forget()
+        self.grace.forget()
+        self.memory.forget()
+
+    def close(self) -> None:
+        """End the connections and the thread; state.db is the caller's."""
+        self._binds.close()
+        self.grace.close()
+
+    def history(self, account: str, address: str) -> History:
+        """What is remembered of an account, and of an address."""
+        now = self._now()
+        verifier = self.memory.verifier(account)
+        return History(
+            tuple(self.memory.remembered(account, now)),
+            self.memory.spent(account, now),
+            verifier.at if verifier is not None else None,
+            *self.pace.counts(source_of(address), now),
+        )

@@ -137,6 +137,7 @@ class Servers:
         wanted = [url] if url else self._order()
         limit = timeout if timeout is not None else self._settings.timeout.op
         for candidate in wanted:
+            connection = None
             try:
                 connection = ldap3.Connection(
                     self._server(candidate),
@@ -165,6 +166,8 @@ class Servers:
                         self._avoid[candidate] = self._clock() + AVOID_SECONDS
                         continue
             except (LDAPException, OSError) as error:
+                if connection is not None and isinstance(connection.socket, socket.socket):
+                    connection.socket.close()  # ldap3 keeps one that could not connect
                 reasons.append(f"{candidate}: {error}")
                 self._avoid[candidate] = self._clock() + AVOID_SECONDS
                 continue

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from directory.login_mark import LoginMark
 from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
 
 #: an unknown recipient in an own domain is final only while the copy is younger than this (seconds)
@@ -75,6 +76,11 @@ class Directory(Protocol):
 
     def change_mark(self, entry_id: str) -> str:
         """A text that differs after any change of the entry; "" when the entry is gone."""
+        ...
+
+    def login_mark(self, entry_id: str) -> LoginMark | None:
+        """Whether a password may have changed since: as `change_mark`, without what the server itself writes
+        at each login; None when the entry is gone."""
         ...
 
 

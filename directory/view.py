@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from directory.effective import Defaults, inherited, limit_status
 from directory.filter import compile_filter
+from directory.login_mark import LoginMark, login_mark, version_of
 from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
 from directory.port import Freshness
 from directory.profile import Profile
@@ -218,9 +219,9 @@ class View:
     def change_mark(self, entry_id: str) -> str:
         self._check()
         raw = self._source.get(entry_id)
-        if raw is None:
-            return ""
-        for name in ("entrycsn", "usnchanged", "modifytimestamp"):
-            if name in raw.attributes:
-                return raw.texts(name)[0]
-        return "0"
+        return version_of(raw) if raw is not None else ""
+
+    def login_mark(self, entry_id: str) -> LoginMark | None:
+        self._check()
+        raw = self._source.get(entry_id)
+        return login_mark(raw) if raw is not None else None

@@ -44,7 +44,11 @@ BATCH = 500
 COMMIT_SECONDS = 0.05
 REFRESH_SILENCE_SECONDS = 60.0
 
-_ATTRIBUTES = [ldap3.ALL_ATTRIBUTES, "entryCSN", "modifyTimestamp", "memberOf"]
+#: operational ones by name: versions, groups, and what tells the authenticator of password changes and failures
+_ATTRIBUTES = [
+    ldap3.ALL_ATTRIBUTES, "entryCSN", "modifyTimestamp", "memberOf",
+    "pwdChangedTime", "pwdFailureTime", "pwdUpdateTime", "passwordRetryCount", "nsAccountLock",
+]  # fmt: skip
 
 
 def _unavailable(detail: str) -> Deferred:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,17 +17,27 @@ def command() -> None:
     """The local copy of the directory."""
 
 
-@command.command(name="accept-deletions")
-@configuration_file
-def accept_deletions(path: Path) -> None:
-    """Agree to deletions that the deletion brake holds: the entries are gone for good."""
+def _ask(path: Path, verb: str) -> Any:
     try:
-        settings = load(path)
-        removed = call(Path(settings.run_dir) / "control.sock", "accept-deletions")
+        return call(Path(load(path).run_dir) / "control.sock", verb)
     except ConfigurationError as error:
         click.echo(error, err=True)
         raise SystemExit(3) from None
     except ControlError as error:
         click.echo(error, err=True)
         raise SystemExit(error.code) from None
-    click.echo(f"{removed} held entries removed")
+
+
+@command.command(name="accept-deletions")
+@configuration_file
+def accept_deletions(path: Path) -> None:
+    """Agree to deletions that the deletion brake holds: the entries are gone for good."""
+    click.echo(f"{_ask(path, 'accept-deletions')} held entries removed")
+
+
+@command.command(name="flush-logins")
+@configuration_file
+def flush_logins(path: Path) -> None:
+    """Forget remembered logins, wrong passwords and grace verifiers: each login is asked of the directory again."""
+    _ask(path, "flush-logins")
+    click.echo("remembered logins are forgotten")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from directory.authenticator import AuthSettings
+from directory.authenticator_settings import AuthSettings
 from directory.effective import Defaults
 from directory.model.units import Port
 from directory.settings import DirectorySettings

@@ -7,23 +7,23 @@ import logging
 import os
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
-
-from directory.authenticator import BindAuthenticator
+from directory.authenticator import Authenticator
+from directory.authenticator_bind import BindPool
+from directory.authenticator_tokens import LOOPBACK
 from directory.connection import Servers
 from directory.follow import Follower
-from directory.model import Condition, Deferred, Refused
 from directory.profile import Profile
 from directory.replica import ReplicaWriter
+from directory.state import State
 from directory.tracker.choose import tracker_for
 from directory.view import View
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe.log import fields
-from gateway.service.agent_protocol import MAX_LINE, Answer, Request
+from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_verbs import verbs
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 
@@ -40,9 +40,16 @@ class Agent:
         self._tracker = tracker_for(settings.directory, self._servers, profile)
         self.writer = ReplicaWriter(Path(settings.state_dir) / "replica", profile, scope=settings.directory.scope)
         view = View(self.writer.reader(), profile, settings.defaults)
-        self._authenticator = BindAuthenticator(view, self._servers)
-        self._auth_lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="auth")
+        self._state = State(Path(settings.state_dir) / "state.db")
+        authenticator = Authenticator(
+            view,
+            BindPool(self._servers),
+            self._state,
+            Path(settings.state_dir) / "auth.key",
+            settings.auth,
+            exempt_networks=LOOPBACK,
+        )
+        self.logins = LoginServer(authenticator)
         self._stopping = threading.Event()
 
     def track(self) -> None:
@@ -52,35 +59,6 @@ class Agent:
     @staticmethod
     def _report(level: int, event: str, *, exc_info: BaseException | None = None, **facts: object) -> None:
         _log.log(level, "%s", fields(event=event, **facts), exc_info=exc_info)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One worker's connection."""
-        loop = asyncio.get_running_loop()
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def answer(request: Request) -> None:
-            result = await loop.run_in_executor(self._pool, self._check, request)
-            writer.write(msgspec.json.encode(result) + b"\n")
-
-        try:
-            while line := await reader.readline():
-                task = loop.create_task(answer(msgspec.json.decode(line, type=Request)))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-        except asyncio.CancelledError:
-            pass  # the agent stops
-        finally:
-            writer.close()
-
-    def _check(self, request: Request) -> Answer:
-        try:
-            login = self._authenticator.authenticate(request.login, request.password, request.service, request.address)
-        except (Deferred, Refused) as error:
-            return Answer(request.id, condition=error.condition.name, detail=str(error))
-        except Exception:
-            _log.exception("%s", fields(event="bug", where="authenticator"))
-            return Answer(request.id, condition=Condition.AUTHENTICATION_UNAVAILABLE.name, detail="bug")
-        return Answer(request.id, account=login.account, method=login.method)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -99,11 +77,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        path = Path(settings.run_dir) / "agent.sock"
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(agent.serve, str(path), limit=MAX_LINE)
-        path.chmod(0o660)
-        control = ControlServer({"accept-deletions": lambda args: agent.writer.accept_deletions()})
+        server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
+        control = ControlServer(verbs(agent.writer, agent.logins))
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
         pulse.start(stop.set)

@@ -98,7 +98,7 @@ def make_host(settings: Settings, number: int) -> Host:
             can_relay=bool(settings.relay.smarthost),
         ),
         stores,
-        AgentClient(Path(settings.run_dir) / "agent.sock"),
+        AgentClient(Path(settings.run_dir) / "agent.sock", directory),
         ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="files"),
         queue,
         grace,

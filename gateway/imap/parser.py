@@ -53,6 +53,22 @@ class Parser:
         self._at += len(text)
         return True
 
+    def ahead(self, text: bytes) -> bool:
+        """True when `text` (compared without case) comes next; stays before it."""
+        return self._text[self._at : self._at + len(text)].upper() == text.upper()
+
+    def at_word(self, word: bytes) -> bool:
+        """True and past it when exactly `word` comes next, not only the beginning of a longer one."""
+        end = self._at + len(word)
+        if not self.ahead(word) or self._text[end : end + 1] not in (b"", b" ", b")", b"]"):
+            return False
+        self._at = end
+        return True
+
+    def at_digit(self) -> bool:
+        """True when a number comes next."""
+        return self._text[self._at : self._at + 1].isdigit()
+
     def expect(self, text: bytes) -> None:
         if not self.at(text):
             raise BadCommand(f"{text.decode()!r} expected")

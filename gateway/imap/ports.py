@@ -49,13 +49,6 @@ class Figures:
     uidvalidity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The stored octets of a message. Answer: bytes, None when it is gone."""
-
-    uid: int
-
-
 @dataclass(slots=True)
 class Opened:
     """A selected mailbox as the session sees it."""

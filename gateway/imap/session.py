@@ -8,6 +8,7 @@ from functools import lru_cache
 from directory.model import Condition, Deferred, Refused
 from directory.port import Login
 from gateway.ask import Ask, Dialogue
+from gateway.imap.fetch_body import Cut, Place
 from gateway.imap.framing import Command, Framing, TooLong, WantsLiteral
 from gateway.imap.names import BadName
 from gateway.imap.parser import BadCommand, Parser
@@ -53,6 +54,10 @@ class Session:
     errors: int = 0
     #: MODSEQ is told with every change of flags (RFC 7162 3.1)
     condstore: bool = False
+    #: of the command that runs
+    tag: bytes = b"*"
+    #: where the last partial FETCH ended
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         self.framing = Framing(self.settings)
@@ -159,12 +164,15 @@ class Session:
         parser = Parser(command.parts)
         tag, keeps_numbers = b"*", False
         try:
-            tag = parser.astring()
+            tag = self.tag = parser.astring()
             parser.space()
             facts = self._facts(parser)
             keeps_numbers = facts.keeps_numbers
             text = yield from facts.run(self, parser)
             answer = b" OK " + (text or f"{facts.name.decode()} completed").encode()
+        except Cut:
+            self.closing = True
+            return
         except BadCommand as error:
             self.errors += 1
             answer = b" BAD " + str(error).encode("ascii", "replace")

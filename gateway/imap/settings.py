@@ -14,6 +14,8 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_literal: Size = 131072
     max_command: Size = 1 << 20
     max_before_login: Size = 8192
+    #: stored octets of a message that are read and kept at once
+    piece: Size = 262_144
     max_errors_before_login: Count = 3
     max_errors: Count = 20
     idle_timeout: Seconds = 1800.0

@@ -2,20 +2,24 @@
 
 from gateway.mime.encoded import decode_header_text
 from gateway.mime.parsed import PARSER_VERSION, Parsed, Part
-from gateway.mime.scanner import envelope, scan
-from gateway.mime.section import field_values, find_part, section, selected_fields
+from gateway.mime.scanner import envelope, header_end, scan
+from gateway.mime.section import Section, What, field_values, find_part, locate, section_octets, selected_fields
 from gateway.mime.text import decoded_text
 
 __all__ = [
     "PARSER_VERSION",
     "Parsed",
     "Part",
+    "Section",
+    "What",
     "decode_header_text",
     "decoded_text",
     "envelope",
     "field_values",
     "find_part",
+    "header_end",
+    "locate",
     "scan",
-    "section",
+    "section_octets",
     "selected_fields",
 ]

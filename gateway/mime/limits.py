@@ -20,3 +20,5 @@ MAX_PARAMETERS = 100
 MAX_BOUNDARY = 998
 #: octets of a charset's name
 MAX_CHARSET = 40
+#: octets of one text part that a search looks at
+MAX_TEXT = 4 * 1024 * 1024

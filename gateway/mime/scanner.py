@@ -41,6 +41,11 @@ def envelope(head: bytes) -> bytes:
     return envelope_of(Fields(head, 0, _Scanner(head).header_end(0)))
 
 
+def header_end(head: bytes) -> int:
+    """Where the body begins; the length of `head` when it has no blank line."""
+    return _Scanner(head).header_end(0)
+
+
 class _Scanner:
     """The state of one pass. `line`, `after`, `level`, `closing` describe the delimiter found last."""
 

@@ -1,21 +1,40 @@
-"""BODY[section] of a message as CRLF octets (RFC 3501 6.4.5)."""
+"""BODY[section] of a message: which octets it names, and header fields chosen by name (RFC 3501 6.4.5)."""
 
 from __future__ import annotations
 
-import re
+import enum
+from dataclasses import dataclass
 
 from gateway.mime.fields import unfolded
 from gateway.mime.parsed import LEAF, MESSAGE, MULTIPART, Parsed, Part
 
-_SPEC = re.compile(
-    rb"(?P<path>[1-9]\d{0,8}(?:\.[1-9]\d{0,8})*)?(?(path)(?:\.(?=.))?)"
-    rb"(?:(?P<fields>HEADER\.FIELDS(?P<invert>\.NOT)?)\s*\((?P<names>[^()]*)\)|(?P<what>HEADER|TEXT|MIME))?\Z",
-    re.IGNORECASE | re.DOTALL,
-)
-_NAME = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
+
+class What(enum.Enum):
+    """What of a part a section names."""
+
+    ALL = ""
+    HEADER = "HEADER"
+    TEXT = "TEXT"
+    MIME = "MIME"
+    FIELDS = "HEADER.FIELDS"
 
 
-def find_part(parsed: Parsed, path: list[int]) -> Part | None:
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section. `names` (lower case) and `invert` belong to FIELDS: those fields, or all others."""
+
+    path: tuple[int, ...] = ()
+    what: What = What.ALL
+    names: frozenset[bytes] = frozenset()
+    invert: bool = False
+
+    @property
+    def in_header(self) -> bool:
+        """True when the message's own header is enough to answer it."""
+        return not self.path and self.what in (What.HEADER, What.FIELDS)
+
+
+def find_part(parsed: Parsed, path: tuple[int, ...]) -> Part | None:
     """The part with this number; the message itself for an empty path."""
     entity, part = parsed.root, None
     for number in path:
@@ -34,48 +53,43 @@ def find_part(parsed: Parsed, path: list[int]) -> Part | None:
     return part or entity
 
 
-def section(stored: bytes, parsed: Parsed, spec: bytes) -> bytes | None:
-    """The octets of BODY[spec]; None (NIL) when the message has no such part. ValueError: no section at all."""
-    span_or_text = _locate(stored, parsed, spec)
-    if span_or_text is None:
+def locate(parsed: Parsed, section: Section) -> tuple[int, int] | None:
+    """Where the section's octets stand in the stored message, None (NIL) when it has no such part.
+
+    For FIELDS it is the header they are chosen from. ALL of an empty path is not looked up here: it is
+    the whole message.
+    """
+    part = find_part(parsed, section.path)
+    if part is None:
         return None
-    if isinstance(span_or_text, bytes):
-        return span_or_text
-    start, end = span_or_text
-    return stored[start:end].replace(b"\n", b"\r\n")
-
-
-def _locate(stored: bytes, parsed: Parsed, spec: bytes) -> tuple[int, int] | bytes | None:
-    if not spec:
-        return 0, len(stored)
-    match = _SPEC.match(spec)
-    if match is None:
-        raise ValueError("not a section")
-    what = (match["what"] or b"").upper()
-    if match["path"] is None:
-        if what == b"MIME":
-            raise ValueError("MIME needs a part number")
-        holder: Part | None = parsed.root
-    else:
-        part = find_part(parsed, [int(number) for number in match["path"].split(b".")])
-        if part is None:
+    if section.what is What.MIME:
+        return part.start, part.body
+    if section.what is What.ALL:
+        return part.body, part.end
+    holder = part
+    if section.path:
+        if part.kind != MESSAGE:
             return None
-        if what == b"MIME":
-            return part.start, part.body
-        if not what and match["fields"] is None:
-            return part.body, part.end
-        holder = part.children[0] if part.kind == MESSAGE else None
-    if holder is None:
-        return None
-    if what == b"TEXT":
+        holder = part.children[0]
+    if section.what is What.TEXT:
         return holder.body, holder.end
-    if what == b"HEADER":
-        return holder.start, holder.body
-    names = {(quoted or bare).lower() for quoted, bare in _NAME.findall(match["names"])}
-    return selected_fields(stored[holder.start : holder.body], names, invert=match["invert"] is not None)
+    return holder.start, holder.body
 
 
-def selected_fields(header: bytes, names: set[bytes], *, invert: bool = False) -> bytes:
+def section_octets(stored: bytes, parsed: Parsed, section: Section) -> bytes | None:
+    """The octets of BODY[section] with CRLF line ends; None (NIL) when the message has no such part."""
+    if section == Section():
+        return stored.replace(b"\n", b"\r\n")
+    span = locate(parsed, section)
+    if span is None:
+        return None
+    octets = stored[span[0] : span[1]]
+    if section.what is What.FIELDS:
+        return selected_fields(octets, section.names, invert=section.invert)
+    return octets.replace(b"\n", b"\r\n")
+
+
+def selected_fields(header: bytes, names: frozenset[bytes], *, invert: bool = False) -> bytes:
     """The fields whose lower-case name is in `names` (not in, with `invert`), and the blank line, CRLF."""
     kept: list[bytes] = []
     keep = False
@@ -91,8 +105,7 @@ def selected_fields(header: bytes, names: set[bytes], *, invert: bool = False) -
     return b"\r\n".join(kept) if len(kept) > 1 else b"\r\n"
 
 
-def field_values(stored: bytes, parsed: Parsed, name: bytes) -> list[bytes]:
-    """The unfolded values of every field `name` of the message's own header, for SEARCH HEADER."""
+def field_values(header: bytes, name: bytes) -> list[bytes]:
+    """The unfolded values of every field `name` of a header, for SEARCH HEADER."""
     wanted = name.strip().lower()
-    header = stored[parsed.root.start : parsed.root.body]
     return [value for known, value in unfolded(header) if known == wanted]

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gateway.mime.encoded import base64_octets, codec_of, decode_header_text, guessed_text
 from gateway.mime.fields import unfolded
+from gateway.mime.limits import MAX_HEADER, MAX_TEXT
 from gateway.mime.parsed import LEAF, Parsed, Part
 
+#: stored octets [start, end)
+Read = Callable[[int, int], bytes]
 
-def decoded_text(stored: bytes, parsed: Parsed, *, headers: bool = False) -> Iterator[str]:
+
+def decoded_text(read: Read, parsed: Parsed, *, headers: bool = False) -> Iterator[str]:
     """Each text part's text in order, and the headers of parts and messages inside.
 
-    With `headers` the message's own header comes first (SEARCH TEXT). Never raises.
+    With `headers` the message's own header comes first (SEARCH TEXT). Only what is text is read, of one
+    part at most MAX_TEXT octets. Raises what `read` raises.
     """
     if headers:
-        yield _header(stored, parsed.root)
-    yield from _text(stored, parsed.root)
+        yield _header(read, parsed.root)
+    yield from _text(read, parsed.root)
 
 
-def _header(stored: bytes, part: Part) -> str:
-    fields = unfolded(stored[part.start : part.body])
+def _header(read: Read, part: Part) -> str:
+    fields = unfolded(read(part.start, min(part.body, part.start + MAX_HEADER)))
     return "\n".join([f"{name.decode('latin-1')}: {decode_header_text(value)}" for name, value in fields])
 
 
-def _text(stored: bytes, part: Part) -> Iterator[str]:
+def _text(read: Read, part: Part) -> Iterator[str]:
     for child in part.children:
         if child.body > child.start:
-            yield _header(stored, child)
-        yield from _text(stored, child)
+            yield _header(read, child)
+        yield from _text(read, child)
     if part.kind == LEAF and part.type == b"text" and part.end > part.body:
-        yield _decoded(part, stored[part.body : part.end])
+        yield _decoded(part, read(part.body, min(part.end, part.body + MAX_TEXT)))
 
 
 def _decoded(part: Part, data: bytes) -> str:

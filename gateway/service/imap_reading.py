@@ -1,11 +1,11 @@
-"""Executes what an IMAP session asks in order to read: names, figures, bodies."""
+"""Executes what an IMAP session asks in order to read: names and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway.imap.ports import Body, Figures, ListMailboxes, Status
+from gateway.imap.ports import Figures, ListMailboxes, Status
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
@@ -35,18 +35,4 @@ async def _status(executor: ImapExecutor, request: Status) -> Figures | None:
     return await executor.in_pool(figures)
 
 
-async def _body(executor: ImapExecutor, request: Body) -> bytes | None:
-    holder, stores, mailbox = executor.holder(), executor.host.stores, executor.mailbox
-    assert mailbox is not None
-
-    def read() -> bytes | None:
-        row = stores.repository.message(holder.id, mailbox.id, request.uid)
-        try:
-            return stores.read(holder.id, mailbox, row) if row is not None else None
-        except FileNotFoundError:
-            return None
-
-    return await executor.in_pool(read)
-
-
-REQUESTS: dict[type, Callable[..., object]] = {ListMailboxes: _list, Status: _status, Body: _body}
+REQUESTS: dict[type, Callable[..., object]] = {ListMailboxes: _list, Status: _status}

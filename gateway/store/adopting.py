@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import time
+from io import FileIO
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder
@@ -228,20 +229,20 @@ class Adopting(Opening):
                 changed = self.repository.mailbox_by_id(account, row.id)
                 self.changed(account, row.id, changed.highestmodseq if changed else 0)
 
-    def read(self, account: str, mailbox: MailboxRow, message: MessageRow) -> bytes:
-        """The octets of a message with LF line ends. Raises Deferred; FileNotFoundError when it is gone."""
+    def open_file(self, account: str, mailbox: MailboxRow, message: MessageRow) -> FileIO:
+        """The file of a message, open for reading. Raises Deferred; FileNotFoundError when it is gone."""
         folder = self._folder(self._maildir(account), mailbox)
-        content: list[bytes] = []
+        files: list[FileIO] = []
         with trouble(folder):
-            if Finder(folder).do(message, lambda path: content.append(_read(path))):
-                return content[0]
+            if Finder(folder).do(message, lambda path: files.append(FileIO(path, "rb"))):
+                return files[0]
         raise FileNotFoundError(message.name)
 
-
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        content = file.readall()
-    return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
+    def read(self, account: str, mailbox: MailboxRow, message: MessageRow) -> bytes:
+        """The octets of a message with LF line ends. Raises Deferred; FileNotFoundError when it is gone."""
+        with self.open_file(account, mailbox, message) as file, trouble(message.name):
+            content = file.readall()
+        return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
 
 
 def _changed_at(folder: str) -> int:

@@ -11,6 +11,7 @@ from gateway.imap.commands import (  # noqa: F401
     logout,
     namespace,
     noop,
+    search,
     select,
     status,
     store,

@@ -1,116 +1,157 @@
-"""FETCH and UID FETCH of UID, FLAGS, INTERNALDATE, size, header, text and the whole body (RFC 3501 6.4.5)."""
+"""FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8; RFC 7162 3.1.4).
 
+Messages that vanish while the command runs are left out and make the answer NO [EXPUNGEISSUED]
+(RFC 5530 3); the others are answered.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from operator import itemgetter
+from typing import Any
 
 from gateway.ask import Ask, Dialogue
-from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.ports import Body
+from gateway.imap.content import Content, Octets, Pause, ReadContents
+from gateway.imap.fetch_body import body_at_once, stream_body
+from gateway.imap.fetch_items import Body, Item, Plain, Structure, parse_items
+from gateway.imap.parser import Parser
 from gateway.imap.registry import SELECTED, command
-from gateway.imap.session import Session
+from gateway.imap.session import No, Session
+from gateway.imap.view import Message, View
 
-#: items with a body, by the name they are answered under: what of the message they hold
-WHOLE, HEADER, TEXT = "whole", "header", "text"
-_PLAIN = (b"UID", b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
-_BODIES = {
-    b"RFC822": WHOLE,
-    b"RFC822.HEADER": HEADER,
-    b"RFC822.TEXT": TEXT,
-    b"BODY[]": WHOLE,
-    b"BODY[HEADER]": HEADER,
-    b"BODY[TEXT]": TEXT,
+_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+BATCH = 64  # messages of which content is asked for at once
+VIEW_BATCH = 512  # messages answered from the view at once
+_SHOWN = {
+    Plain.UID: (b"UID %d", "uid"),
+    Plain.FLAGS: (b"FLAGS (%b)", "flags"),
+    Plain.SIZE: (b"RFC822.SIZE %d", "size"),
+    Plain.MODSEQ: (b"MODSEQ (%d)", "modseq"),
+    Plain.INTERNALDATE: (b"INTERNALDATE %b", "internaldate"),
 }
-#: as asked for: the name in the answer; longest first, since the shorter ones begin them
-_NAMES = {name: name for name in (*_PLAIN, *_BODIES)} | {
-    name.replace(b"BODY[", b"BODY.PEEK["): name for name in _BODIES if name.startswith(b"BODY[")
-}
-_ASKED = sorted(_NAMES, key=len, reverse=True)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-MAX_ITEMS = 64
-Item: TypeAlias = tuple[bytes, tuple[int, int] | None]
-
-
-def _item(arguments: Parser) -> Item:
-    name = next((_NAMES[known] for known in _ASKED if arguments.at(known)), None)
-    if name is None:
-        raise BadCommand("unknown FETCH item")
-    if not name.startswith(b"BODY[") or not arguments.at(b"<"):
-        return name, None
-    start = arguments.number()
-    arguments.expect(b".")
-    length = arguments.number()
-    arguments.expect(b">")
-    if not length:
-        raise BadCommand("a part of no octets")
-    return name, (start, length)
-
-
-def _items(arguments: Parser) -> list[Item]:
-    several = arguments.at(b"(")
-    items = [_item(arguments)]
-    while several and arguments.at(b" "):
-        items.append(_item(arguments))
-        if len(items) > MAX_ITEMS:
-            raise BadCommand("too many FETCH items")
-    if several:
-        arguments.expect(b")")
-    arguments.end()
-    return items
+#: the values of a message for a template
+Pick = Callable[[Message], Any]
 
 
 def internaldate(seconds: float) -> bytes:
     """A date-time in UTC (RFC 3501 9)."""
     date = datetime.fromtimestamp(int(seconds), UTC)
-    return f'"{date.day:2d}-{_MONTHS[date.month - 1]}-{date:%Y %H:%M:%S} +0000"'.encode()
+    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (
+        date.day, _MONTHS[date.month - 1], date.year, date.hour, date.minute, date.second,
+    )  # fmt: skip
 
 
-def _body(name: bytes, span: tuple[int, int] | None, body: bytes) -> bytes:
-    """`body` has CRLF line ends. The header ends behind its empty line (RFC 3501 6.4.5)."""
-    part = _BODIES[name]
-    if part != WHOLE:
-        end = 2 if body.startswith(b"\r\n") else body.find(b"\r\n\r\n") + 4
-        if end < 4 and not body.startswith(b"\r\n"):
-            end = len(body)
-        body = body[:end] if part == HEADER else body[end:]
-    if span is not None:
-        start, length = span
-        name, body = name + b"<%d>" % start, body[start : start + length]
-    return name + b" {%d}\r\n" % len(body) + body
+def _template(items: Sequence[Plain]) -> tuple[bytes, Pick]:
+    """`FETCH (` and these items, and how their values are picked, the message number first."""
+    text = b"* %d FETCH (" + b" ".join([_SHOWN[item][0] for item in items])
+    if not items:
+        return text, itemgetter(slice(0, 1))
+    pick = itemgetter(0, *[Message._fields.index(_SHOWN[item][1]) for item in items])
+    if Plain.INTERNALDATE not in items:
+        return text, pick
+    return text, lambda message: pick(message._replace(internaldate=internaldate(message.internaldate)))
 
 
-def _fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
-    arguments.space()
-    ranges = arguments.sequence_set()
-    arguments.space()
-    items = _items(arguments)
-    if by_uid and (b"UID", None) not in items:
-        items.insert(0, (b"UID", None))
-    reads = any(name in _BODIES for name, _ in items)
-    assert session.selected is not None
-    view = session.selected.view
-    for message in view.messages(view.numbers(ranges, by_uid=by_uid)):
-        body = b""
-        if reads:
-            stored = yield Ask(Body(message.uid))
-            if stored is None:
-                continue  # expunged meanwhile
-            body = stored.replace(b"\n", b"\r\n")
-        parts: list[bytes] = []
-        for item, span in items:
-            if item in _BODIES:
-                parts.append(_body(item, span, body))
-            elif item == b"UID":
-                parts.append(b"UID %d" % message.uid)
-            elif item == b"FLAGS":
-                parts.append(b"FLAGS (" + message.flags + b")")
-            elif item == b"INTERNALDATE":
-                parts.append(b"INTERNALDATE " + internaldate(message.internaldate))
-            else:
-                parts.append(b"RFC822.SIZE %d" % message.size)
-        yield b"* %d FETCH (" % message.number + b" ".join(parts) + b")\r\n"
-    return ""
+def _batches(messages: Iterator[Message], octets: int) -> Iterator[list[Message]]:
+    """Portions of at most BATCH messages and, unless it is one message, `octets` octets."""
+    batch: list[Message] = []
+    room = octets
+    for message in messages:
+        if batch and (len(batch) >= BATCH or (octets and message.size > room)):
+            yield batch
+            batch, room = [], octets
+        batch.append(message)
+        room -= message.size
+    if batch:
+        yield batch
+
+
+def _structure(item: Structure, content: Content) -> bytes:
+    parsed = content.parsed
+    assert parsed is not None
+    if item is Structure.ENVELOPE:
+        return b"ENVELOPE " + parsed.envelope
+    if item is Structure.BODYSTRUCTURE:
+        return b"BODYSTRUCTURE " + parsed.bodystructure
+    return b"BODY " + parsed.body
+
+
+class _Fetch:
+    """One command: the items that the view answers stand first in each answer, then the others in their order."""
+
+    def __init__(self, session: Session, view: View, items: list[Item]) -> None:
+        self._session = session
+        self._view = view
+        self._plain = [item for item in items if isinstance(item, Plain)]
+        self._rest = [item for item in items if not isinstance(item, Plain)]
+        bodies = [item for item in self._rest if isinstance(item, Body)]
+        self._octets = max((item.octets for item in bodies), default=Octets.NONE)
+        self._parsed = any(isinstance(item, Structure) or item.section.path for item in self._rest)
+        self._text, self._pick = _template(self._plain)
+        self._gone = 0
+
+    def run(self, numbers: Sequence[int]) -> Dialogue:
+        """Answer for these messages. True when all were there."""
+        if not self._rest:
+            yield from self._from_view(numbers)
+            return True
+        limit = self._session.settings.piece if self._octets is Octets.ALL else 0
+        for batch in _batches(self._view.messages(numbers), limit):
+            uids = tuple([message.uid for message in batch])
+            contents = yield Ask(ReadContents(uids, self._octets, self._parsed))
+            for message in batch:
+                content = contents.pop(message.uid, None)
+                if content is None:
+                    self._gone += 1
+                else:
+                    yield from self._answer(message, content)
+            self._told(uids)
+        return not self._gone
+
+    def _told(self, uids: Iterable[int]) -> None:
+        if Plain.FLAGS in self._plain and self._view.is_pending:
+            self._view.tell(uids)
+
+    def _from_view(self, numbers: Sequence[int]) -> Dialogue:
+        text, pick, view = self._text + b")\r\n", self._pick, self._view
+        for start in range(0, len(numbers), VIEW_BATCH):
+            if start:
+                yield Ask(Pause())
+            part = numbers[start : start + VIEW_BATCH]
+            yield b"".join([text % pick(message) for message in view.messages(part)])
+            self._told(view.uids(part))
+
+    def _answer(self, message: Message, content: Content) -> Dialogue:
+        said = [self._text % self._pick(message)]
+        between = bool(self._plain)
+        for item in self._rest:
+            if between:
+                said.append(b" ")
+            between = True
+            value = _structure(item, content) if isinstance(item, Structure) else body_at_once(item, content)
+            if value is not None:
+                said.append(value)
+                continue
+            assert isinstance(item, Body)
+            yield b"".join(said)
+            said.clear()
+            session = self._session
+            session.place = yield from stream_body(item, content, message.uid, session.place, session.settings.piece)
+        said.append(b")\r\n")
+        yield b"".join(said)
 
 
 @command("FETCH", states=SELECTED, by_uid=True, keeps_numbers=True)
 def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
-    return (yield from _fetch(session, arguments, by_uid=by_uid))
+    arguments.space()
+    ranges = arguments.sequence_set()
+    arguments.space()
+    items = parse_items(arguments)
+    arguments.end()
+    if by_uid and Plain.UID not in items:
+        items.insert(0, Plain.UID)
+    assert session.selected is not None
+    view = session.selected.view
+    numbers = view.numbers(ranges, by_uid=by_uid)
+    if not (yield from _Fetch(session, view, items).run(numbers)):
+        raise No("[EXPUNGEISSUED] some of the messages are gone")
+    return ""

@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 from directory.port import Login
 from gateway.ask import Ask
 from gateway.imap import commands, names
-from gateway.imap.commands.fetch import _body
-from gateway.imap.ports import Authenticate, Body, Expunge, Figures, ListMailboxes, Opened, OpenMailbox, Refresh, Status
+from gateway.imap.content import Content, ReadContents, SearchContents
+from gateway.imap.fetch_body import body_at_once
+from gateway.imap.fetch_items import Body, parse_items
+from gateway.imap.parser import Parser
+from gateway.imap.ports import Authenticate, Expunge, Figures, ListMailboxes, Opened, OpenMailbox, Refresh, Status
 from gateway.imap.registry import CAPABILITIES
+from gateway.imap.search_subject import Subject
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
 from gateway.imap.view import Contents, Row, View
+from gateway.mime import scan
 
 MAILBOXES = {"INBOX": 1, "Work/Ärzte": 2, "Work": 3}
+STORED = b"Subject: x\n\nline\nmore\n"
 LOGIN = b"1 LOGIN jane secret\r\n"
 assert commands.COMMANDS
 
@@ -35,8 +41,13 @@ def answer(request: object) -> object:
         return Opened(request.name, request.read_only, View(contents)) if request.name in MAILBOXES else None
     if isinstance(request, Refresh | Expunge):
         return True
-    if isinstance(request, Body):
-        return b"Subject: x\n\nline\nmore\n" if request.uid == 7 else None
+    if isinstance(request, ReadContents):
+        return {7: Content(len(STORED), STORED, scan(STORED))} if 7 in request.uids else {}
+    if isinstance(request, SearchContents):
+        subject = Subject(
+            Content(len(STORED), STORED, scan(STORED)), lambda s, e: STORED[s:e], has_header=True, has_body=True
+        )
+        return {message.uid: request.test(message, subject) for message in request.messages if message.uid == 7}
     raise AssertionError(request)
 
 
@@ -129,7 +140,7 @@ def test_any_octets_get_an_answer_the_same_however_split(octets: bytes, at: int)
         (b"UID FETCH 1:6,9:20 FLAGS", b"selected\r\n3 OK "),
         (b"FETCH 3 FLAGS", b"3 BAD there is no message of that number"),
         (b"UID NOOP", b"3 BAD unknown command"),
-        (b"FETCH 2 BODY[]", b"2 OK [READ-WRITE] selected\r\n3 OK FETCH completed\r\n"),
+        (b"FETCH 2 BODY[]", b"2 OK [READ-WRITE] selected\r\n3 NO [EXPUNGEISSUED] "),
         (b"FETCH 1 BODY[]<0.0>", b"3 BAD "),
         (b"FETCH 1 BODY[", b"3 BAD "),
         (b"FETCH 1 (UID", b"3 BAD "),
@@ -139,8 +150,16 @@ def test_fetch(said: bytes, answered: bytes) -> None:
     assert answered in talk(LOGIN + b"2 SELECT INBOX\r\n3 " + said + b"\r\n")
 
 
-def test_a_message_without_body_or_header() -> None:
-    assert _body(b"BODY[HEADER]", None, b"A: b\r\n") == b"BODY[HEADER] {6}\r\nA: b\r\n"
-    assert _body(b"BODY[TEXT]", None, b"A: b\r\n") == b"BODY[TEXT] {0}\r\n"
-    assert _body(b"BODY[HEADER]", None, b"\r\nx") == b"BODY[HEADER] {2}\r\n\r\n"
-    assert _body(b"BODY[TEXT]", None, b"\r\nx") == b"BODY[TEXT] {1}\r\nx"
+@pytest.mark.parametrize(
+    ("item", "stored", "expected"),
+    [
+        (b"BODY[HEADER]", b"A: b\n", b"BODY[HEADER] {6}\r\nA: b\r\n"),
+        (b"BODY[TEXT]", b"A: b\n", b"BODY[TEXT] {0}\r\n"),
+        (b"BODY[HEADER]", b"\nx", b"BODY[HEADER] {2}\r\n\r\n"),
+        (b"BODY[TEXT]", b"\nx", b"BODY[TEXT] {1}\r\nx"),
+    ],
+)
+def test_a_message_without_body_or_header(item: bytes, stored: bytes, expected: bytes) -> None:
+    (body,) = parse_items(Parser((item,)))
+    assert isinstance(body, Body)
+    assert body_at_once(body, Content(len(stored), stored, scan(stored))) == expected

@@ -1,0 +1,164 @@
+"""SEARCH and UID SEARCH (RFC 3501 6.4.4, 6.4.8), ESEARCH (RFC 4731), WITHIN (RFC 5032), MODSEQ (RFC 7162 3.1.5).
+
+What the view knows decides first; of the messages that are left open envelopes are looked at, then
+headers, then texts, a portion at a time.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gateway.ask import Ask, Dialogue
+from gateway.imap.content import Clock, Octets, Pause, SearchContents
+from gateway.imap.parser import BadCommand, Parser
+from gateway.imap.registry import SELECTED, announce, command
+from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
+from gateway.imap.session import No, Session
+from gateway.imap.view import Message, View
+
+BATCH = 128  # messages of which content is looked at in one go
+VIEW_BATCH = 4096  # messages the view decides before others have their turn
+_RETURN = (b"MIN", b"MAX", b"ALL", b"COUNT")
+
+announce("ESEARCH")
+announce("WITHIN")
+
+
+class Found(NamedTuple):
+    """A message that matches."""
+
+    number: int
+    uid: int
+    modseq: int
+
+
+def _return_options(arguments: Parser) -> frozenset[bytes] | None:
+    """What RETURN asks for, None without it (RFC 4731 3.1)."""
+    if not arguments.at(b"RETURN ("):
+        return None
+    options: set[bytes] = set()
+    while not arguments.at(b")"):
+        if options:
+            arguments.space()
+        option = arguments.atom().upper()
+        if option not in _RETURN:
+            raise BadCommand("unknown search result option")
+        options.add(option)
+    arguments.space()
+    return frozenset(options or (b"ALL",))
+
+
+def _codec(arguments: Parser) -> str | None:
+    if not arguments.at(b"CHARSET "):
+        return None
+    codec = codec_of_charset(arguments.astring())
+    arguments.space()
+    return codec
+
+
+def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool]]:
+    """How content is read, less of it first: (octets, parsed)."""
+    if needs.envelope:
+        yield Octets.NONE, True
+    if needs.header:
+        yield Octets.HEADER, needs.envelope
+    if needs.body:
+        yield Octets.ALL, True
+
+
+def _by_view(view: View, test: Test) -> Dialogue:
+    """Messages that match and messages that are not decided."""
+    found: list[Message] = []
+    undecided: list[Message] = []
+    for start in range(1, view.count + 1, VIEW_BATCH):
+        if start > 1:
+            yield Ask(Pause())
+        for message in view.messages(range(start, min(start + VIEW_BATCH, view.count + 1))):
+            answer = test(message, None)
+            if answer:
+                found.append(message)
+            elif answer is None:
+                undecided.append(message)
+    return found, undecided
+
+
+def _search(session: Session, view: View, keys: Keys, test: Test) -> Dialogue:
+    """The messages that match, by number. Those that vanish meanwhile do not."""
+    if keys.needs.clock:
+        keys.now = yield Ask(Clock())
+    found, undecided = yield from _by_view(view, test)
+    for octets, parsed in _tiers(keys.needs):
+        left: list[Message] = []
+        for start in range(0, len(undecided), BATCH):
+            batch = tuple(undecided[start : start + BATCH])
+            answers = yield Ask(SearchContents(batch, octets, parsed, test))
+            for message in batch:
+                answer = answers.get(message.uid, False)
+                if answer:
+                    found.append(message)
+                elif answer is None:
+                    left.append(message)
+        undecided = left
+    found.sort()
+    return [Found(message.number, message.uid, message.modseq) for message in found]
+
+
+def sequence_set(numbers: Sequence[int]) -> bytes:
+    """Ascending numbers as a sequence set."""
+    ranges: list[bytes] = []
+    at = 0
+    while at < len(numbers):
+        first = last = numbers[at]
+        at += 1
+        while at < len(numbers) and numbers[at] == last + 1:
+            last += 1
+            at += 1
+        ranges.append(b"%d" % first if first == last else b"%d:%d" % (first, last))
+    return b",".join(ranges)
+
+
+def _extended(tag: bytes, options: frozenset[bytes], found: list[Found], keys: list[int], *, by_uid: bool) -> bytes:
+    """Which of the results to name, and how (RFC 4731 3.1)."""
+    said = [b'* ESEARCH (TAG "%b")' % tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"')]
+    if by_uid:
+        said.append(b"UID")
+    if keys and b"MIN" in options:
+        said.append(b"MIN %d" % keys[0])
+    if keys and b"MAX" in options:
+        said.append(b"MAX %d" % keys[-1])
+    if keys and b"ALL" in options:
+        said.append(b"ALL " + sequence_set(keys))
+    if b"COUNT" in options:
+        said.append(b"COUNT %d" % len(keys))
+    return b" ".join(said)
+
+
+def _modseq(options: frozenset[bytes] | None, found: list[Found]) -> int:
+    """The MODSEQ of the answer: of the messages that are named in it (RFC 7162 3.1.5, RFC 4731 3.2)."""
+    if options is not None and b"ALL" not in options and b"COUNT" not in options:
+        named = [*found[:1]] * (b"MIN" in options) + [*found[-1:]] * (b"MAX" in options)
+        return max((each.modseq for each in named), default=0)
+    return max((each.modseq for each in found), default=0)
+
+
+@command("SEARCH", states=SELECTED, by_uid=True, keeps_numbers=True)
+def search(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
+    assert session.selected is not None
+    view = session.selected.view
+    arguments.space()
+    options = _return_options(arguments)
+    try:
+        codec = _codec(arguments)
+    except BadCharset:
+        raise No("[BADCHARSET (US-ASCII UTF-8)] this charset is not known") from None
+    keys = Keys(arguments, view, codec or "utf-8")
+    test = keys.read()
+    found = yield from _search(session, view, keys, test)
+    modseq = _modseq(options, found) if keys.needs.modseq and found else 0
+    shown = [each.uid if by_uid else each.number for each in found]
+    if options is None:
+        said = b" ".join([b"* SEARCH", *[b"%d" % each for each in shown]])
+        yield said + (b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
+    else:
+        said = _extended(session.tag, options, found, shown, by_uid=by_uid)
+        yield said + (b" MODSEQ %d\r\n" % modseq if modseq else b"\r\n")
+    return ""

@@ -1,0 +1,320 @@
+"""The keys of SEARCH (RFC 3501 6.4.4; MODSEQ of RFC 7162 3.1.5; OLDER and YOUNGER of RFC 5032).
+
+A key becomes a test: a function of a message and, when it is there, its content. Without the content it
+needs a test answers None, "not known yet", so that what the view answers decides as much as it can before
+any file is read, and envelopes before bodies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
+
+from gateway.imap.flags import has_flag
+from gateway.imap.parser import BadCommand, Parser, Ranges
+from gateway.imap.search_subject import Subject, days, folded
+from gateway.imap.view import Message, View
+from gateway.mime.encoded import codec_of
+
+Test: TypeAlias = Callable[[Message, "Subject | None"], "bool | None"]
+MAX_NESTING = 50
+MAX_KEYS = 1000
+MAX_NEEDLE = 4096  # octets of a text that is looked for
+_DATE = re.compile(rb"(\d{1,2})-([A-Za-z]{3})-(\d{4})\Z")
+_MONTHS = {name: number for number, name in enumerate(b"JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
+_DAY = 86400
+
+
+class BadCharset(ValueError):
+    """The charset is not known: answered NO [BADCHARSET] (RFC 3501 6.4.4)."""
+
+
+@dataclass(slots=True)
+class Needs:
+    """What the keys of one search look at besides the view."""
+
+    envelope: bool = False
+    header: bool = False
+    body: bool = False
+    modseq: bool = False
+    clock: bool = False
+
+
+@dataclass(slots=True)
+class Keys:
+    """Reads search keys. `now` is unix time, to be set before a test runs when `needs.clock` says so."""
+
+    arguments: Parser
+    view: View
+    codec: str = "utf-8"  # holds US-ASCII, the default of RFC 3501, and is that of RFC 9051
+    now: float = 0.0
+    needs: Needs = field(default_factory=Needs)
+    _count: int = 0
+
+    def read(self) -> Test:
+        """All keys up to the end of the command. Raises BadCommand."""
+        test = self._several(0)
+        self.arguments.end()
+        return test
+
+    def _several(self, depth: int) -> Test:
+        tests = [self._key(depth)]
+        while self.arguments.at(b" "):
+            tests.append(self._key(depth))
+        return tests[0] if len(tests) == 1 else _all_of(tests)
+
+    def _key(self, depth: int) -> Test:
+        self._count += 1
+        if depth > MAX_NESTING or self._count > MAX_KEYS:
+            raise BadCommand("the search is too large")
+        arguments = self.arguments
+        if arguments.at(b"("):
+            test = self._several(depth + 1)
+            arguments.expect(b")")
+            return test
+        if arguments.at_digit() or arguments.ahead(b"*"):
+            return self._numbers(arguments.sequence_set(), by_uid=False)
+        name = arguments.atom().upper()
+        if name in _SIMPLE:
+            return _SIMPLE[name]
+        if name == b"NOT":
+            arguments.space()
+            return _negated(self._key(depth + 1))
+        if name == b"OR":
+            arguments.space()
+            first = self._key(depth + 1)
+            arguments.space()
+            return _any_of(first, self._key(depth + 1))
+        reader = _READERS.get(name)
+        if reader is None:
+            raise BadCommand("unknown search key")
+        arguments.space()
+        return reader(self, name)
+
+    # one kind of key each
+
+    def _numbers(self, ranges: Ranges, *, by_uid: bool) -> Test:
+        view = self.view
+        if not by_uid:  # numbers beyond the last message find nothing; the set as a whole is no error
+            count = view.count
+            clipped = []
+            for first, last in ranges:
+                low, high = sorted((first or count, last or count))
+                if count and low <= count:
+                    clipped.append((low, min(high, count)))
+            ranges = tuple(clipped)
+        spans = view.spans(ranges, by_uid=by_uid) if ranges else []
+        if len(spans) == 1:
+            span = spans[0]
+            return lambda message, _: message.number in span
+        wanted = frozenset(number for span in spans for number in span)
+        return lambda message, _: message.number in wanted
+
+    def _uids(self, _: bytes) -> Test:
+        return self._numbers(self.arguments.sequence_set(), by_uid=True)
+
+    def _flag(self, name: bytes) -> Test:
+        wanted = self.arguments.atom()
+        return _flagged(wanted, present=name == b"KEYWORD")
+
+    def _size(self, name: bytes) -> Test:
+        limit = self.arguments.number()
+        if name == b"LARGER":
+            return lambda message, _: message.size > limit
+        return lambda message, _: message.size < limit
+
+    def _modseq(self, _: bytes) -> Test:
+        arguments = self.arguments
+        if arguments.ahead(b'"'):
+            arguments.string()  # all entries have one MODSEQ here, so which is meant makes no difference
+            arguments.space()
+            if arguments.atom().upper() not in (b"PRIV", b"SHARED", b"ALL"):
+                raise BadCommand("unknown entry type")
+            arguments.space()
+        since = arguments.modseq()
+        self.needs.modseq = True
+        return lambda message, _: message.modseq >= since
+
+    def _interval(self, name: bytes) -> Test:
+        seconds = self.arguments.number()
+        if not seconds:
+            raise BadCommand("an interval of no seconds")
+        self.needs.clock = True
+        if name == b"OLDER":
+            return lambda message, _: message.internaldate <= self.now - seconds
+        return lambda message, _: message.internaldate >= self.now - seconds
+
+    def _day(self, name: bytes) -> Test:
+        wanted = self._date()
+        if name == b"BEFORE":
+            return lambda message, _: message.internaldate // _DAY < wanted
+        if name == b"ON":
+            return lambda message, _: message.internaldate // _DAY == wanted
+        return lambda message, _: message.internaldate // _DAY >= wanted
+
+    def _sent_day(self, name: bytes) -> Test:
+        wanted = self._date()
+        self.needs.envelope = True
+
+        def test(message: Message, subject: Subject | None) -> bool | None:
+            day = subject.sent_day() if subject is not None else None
+            if day is None:
+                return None
+            if day < 0:
+                day = int(message.internaldate // _DAY)
+            if name == b"SENTBEFORE":
+                return day < wanted
+            return day == wanted if name == b"SENTON" else day >= wanted
+
+        return test
+
+    def _date(self) -> int:
+        match = _DATE.match(self.arguments.astring())
+        if match is None or match[2].upper() not in _MONTHS or not 1 <= int(match[1]) <= 31:
+            raise BadCommand("a date is day-month-year")
+        return days(int(match[3]), _MONTHS[match[2].upper()], int(match[1]))
+
+    def _needle(self) -> str:
+        octets = self.arguments.astring()
+        if len(octets) > MAX_NEEDLE:
+            raise BadCommand("the text to look for is too long")
+        try:
+            return folded(octets.decode(self.codec))
+        except UnicodeDecodeError:
+            raise BadCommand("the text is not in the given charset") from None
+
+    def _envelope(self, name: bytes) -> Test:
+        return self._envelope_field(_ENVELOPE[name], self._needle())
+
+    def _envelope_field(self, name: str, wanted: str) -> Test:
+        self.needs.envelope = True
+
+        def test(_: Message, subject: Subject | None) -> bool | None:
+            text = subject.envelope_text(name) if subject is not None else None
+            return None if text is None else wanted in text
+
+        return test
+
+    def _header(self, _: bytes) -> Test:
+        name = self.arguments.astring()
+        self.arguments.space()
+        wanted = self._needle()
+        known = _SAME_AS_ENVELOPE.get(name.lower())
+        if known is not None and wanted:
+            return self._envelope_field(known, wanted)
+        self.needs.header = True
+
+        def test(_: Message, subject: Subject | None) -> bool | None:
+            if subject is None or not subject.has_header:
+                return None
+            return any(wanted in text for text in subject.header_texts(name))
+
+        return test
+
+    def _body(self, name: bytes) -> Test:
+        wanted = self._needle()
+        self.needs.body = True
+        with_header = name == b"TEXT"
+
+        def test(_: Message, subject: Subject | None) -> bool | None:
+            if subject is None or not subject.has_body:
+                return None
+            return (with_header and subject.header_contains(wanted)) or subject.body_contains(wanted)
+
+        return test
+
+
+def codec_of_charset(charset: bytes) -> str:
+    """The codec of a CHARSET argument. Raises BadCharset."""
+    codec = codec_of(charset)
+    if codec is None:
+        raise BadCharset
+    return codec
+
+
+_has_flag = lru_cache(65536)(has_flag)  # messages share their flags' text
+
+
+def _flagged(flag: bytes, *, present: bool) -> Test:
+    return lambda message, _: _has_flag(message.flags, flag) is present
+
+
+def _all_of(tests: list[Test]) -> Test:
+    def test(message: Message, subject: Subject | None) -> bool | None:
+        answer: bool | None = True
+        for each in tests:
+            found = each(message, subject)
+            if found is False:
+                return False
+            if found is None:
+                answer = None
+        return answer
+
+    return test
+
+
+def _any_of(first: Test, second: Test) -> Test:
+    def test(message: Message, subject: Subject | None) -> bool | None:
+        found = first(message, subject)
+        if found:
+            return True
+        other = second(message, subject)
+        if other:
+            return True
+        return None if found is None or other is None else False
+
+    return test
+
+
+def _negated(inner: Test) -> Test:
+    def test(message: Message, subject: Subject | None) -> bool | None:
+        found = inner(message, subject)
+        return None if found is None else not found
+
+    return test
+
+
+def _pairs(flags: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Test]:
+    tests: dict[bytes, Test] = {}
+    for name, flag in flags:
+        tests[name] = _flagged(flag, present=True)
+        tests[b"UN" + name] = _flagged(flag, present=False)
+    return tests
+
+
+_NEVER: Test = lambda _, __: False  # noqa: E731
+_ALWAYS: Test = lambda _, __: True  # noqa: E731
+#: \Recent is never set, so nothing is RECENT or NEW and everything is OLD
+_SIMPLE: dict[bytes, Test] = {
+    b"ALL": _ALWAYS,
+    b"RECENT": _NEVER,
+    b"NEW": _NEVER,
+    b"OLD": _ALWAYS,
+    **_pairs(
+        [
+            (b"ANSWERED", b"\\Answered"),
+            (b"DELETED", b"\\Deleted"),
+            (b"DRAFT", b"\\Draft"),
+            (b"FLAGGED", b"\\Flagged"),
+            (b"SEEN", b"\\Seen"),
+        ]
+    ),
+}
+_ENVELOPE = {b"BCC": "bcc", b"CC": "cc", b"FROM": "author", b"SUBJECT": "subject", b"TO": "to"}
+#: fields that have one value, of which the envelope holds all; an empty text asks whether the field is there
+_SAME_AS_ENVELOPE = {b"subject": "subject", b"message-id": "message_id", b"in-reply-to": "in_reply_to"}
+_READERS: dict[bytes, Callable[[Keys, bytes], Test]] = {
+    b"UID": Keys._uids,
+    **dict.fromkeys((b"KEYWORD", b"UNKEYWORD"), Keys._flag),
+    **dict.fromkeys((b"LARGER", b"SMALLER"), Keys._size),
+    **dict.fromkeys((b"BEFORE", b"ON", b"SINCE"), Keys._day),
+    **dict.fromkeys((b"SENTBEFORE", b"SENTON", b"SENTSINCE"), Keys._sent_day),
+    **dict.fromkeys((b"OLDER", b"YOUNGER"), Keys._interval),
+    **dict.fromkeys(_ENVELOPE, Keys._envelope),
+    **dict.fromkeys((b"BODY", b"TEXT"), Keys._body),
+    b"HEADER": Keys._header,
+    b"MODSEQ": Keys._modseq,
+}

@@ -1,0 +1,98 @@
+"""What SEARCH looks into: one message's envelope, header and text, each worked out once and when needed.
+
+Texts are compared as people read them: encoded words, transfer encodings and charsets undone, case and
+compatibility forms folded (RFC 5255 4.6 i;unicode-casemap in effect).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+
+from gateway.imap.content import Content
+from gateway.mime import decode_header_text, decoded_text, field_values, header_end
+from gateway.mime.envelope_fields import EnvelopeFields, envelope_fields
+
+_MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_DATE = re.compile(rb"(?:[A-Za-z]{3}\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{2,4})")
+
+
+def folded(text: str) -> str:
+    """`text` as it is compared."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+@lru_cache(4096)
+def days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01; out of range values count on."""
+    year -= month <= 2
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+class Subject:
+    """One message. `read(start, end)` gives stored octets; it may raise Deferred."""
+
+    __slots__ = ("_content", "_fields", "_read", "_texts", "has_body", "has_header")
+
+    def __init__(
+        self, content: Content, read: Callable[[int, int], bytes], *, has_header: bool, has_body: bool
+    ) -> None:
+        self._content = content
+        self._read = read
+        self._fields: EnvelopeFields | None = None
+        self._texts: dict[str, str] = {}
+        self.has_header = has_header
+        self.has_body = has_body
+
+    @property
+    def _envelope(self) -> EnvelopeFields | None:
+        if self._fields is None and self._content.parsed is not None:
+            self._fields = envelope_fields(self._content.parsed.envelope)
+        return self._fields
+
+    def envelope_text(self, name: str) -> str | None:
+        """A field of the envelope, folded; "" for a missing one, None when there is no envelope here."""
+        text = self._texts.get(name)
+        if text is None:
+            envelope = self._envelope
+            if envelope is None:
+                return None
+            text = self._texts[name] = folded(decode_header_text(getattr(envelope, name) or b""))
+        return text
+
+    def sent_day(self) -> int | None:
+        """The day in the Date field as written there; -1 when it has none, None when there is no envelope here."""
+        envelope = self._envelope
+        if envelope is None:
+            return None
+        match = _DATE.match((envelope.date or b"").strip())
+        if match is None or match[2].lower() not in _MONTHS:
+            return -1
+        year = int(match[3])
+        if len(match[3]) < 4:  # RFC 5322 4.3
+            year += 2000 if year < 50 and len(match[3]) == 2 else 1900
+        return days(year, _MONTHS[match[2].lower()], int(match[1]))
+
+    def header_texts(self, name: bytes) -> list[str]:
+        """Every field of that name, folded."""
+        head = self._content.data
+        return [folded(decode_header_text(value)) for value in field_values(head[: header_end(head)], name)]
+
+    def body_contains(self, wanted: str) -> bool:
+        """True when the text of some part, or a header inside the message, contains folded `wanted`."""
+        parsed = self._content.parsed
+        assert parsed is not None
+        return any(wanted in folded(text) for text in decoded_text(self._read, parsed))
+
+    def header_contains(self, wanted: str) -> bool:
+        """True when the message's own header contains folded `wanted`."""
+        parsed = self._content.parsed
+        assert parsed is not None
+        return wanted in folded(next(decoded_text(self._read, parsed, headers=True)))

@@ -1,0 +1,116 @@
+"""IMAP over a real store: the session core, its executor, SQLite and files, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from directory.model import Account
+from directory.port import Login
+from gateway.imap.commands import COMMANDS
+from gateway.imap.session import Session
+from gateway.imap.settings import ImapSettings
+from gateway.service.driver import run_dialogue
+from gateway.service.host import Host
+from gateway.service.imap_executor import ImapExecutor
+from gateway.service.imap_selecting import OpenMailboxes
+from gateway.store import markers
+from gateway.store.settings import StoreSettings, Volume
+from gateway.store.sqlite import SqliteRepository
+from gateway.store.stores import Stores
+
+JANE = Account(id="t:jane", dn="uid=jane,dc=example", addresses=("jane@example.com",), logins=("jane",), quota=10 << 20)
+assert COMMANDS
+
+
+class _Authenticator:
+    async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
+        return Login(f"t:{login}", "test")
+
+
+class _Out:
+    """Where a dialogue writes."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> bool:
+        self.data += data
+        return False
+
+    def flush(self) -> None:
+        pass
+
+    def upgrade(self) -> None:
+        raise AssertionError("no TLS here")
+
+
+class Bench:
+    """A host with one store a person; `holders` are the directory's entries."""
+
+    def __init__(self, folder: Path, settings: ImapSettings | None = None) -> None:
+        self.folder = folder
+        self.settings = settings or ImapSettings()
+        volume = folder / "mail"
+        volume.mkdir()
+        markers.prepare_volume(volume)
+        self.repository = SqliteRepository(folder / "index")
+        self.stores = Stores(StoreSettings(volumes={"main": Volume(str(volume))}), self.repository)
+        self.holders: dict[str, Any] = {JANE.id: JANE}
+        self.pool = ThreadPoolExecutor(2)
+        host = SimpleNamespace(
+            settings=SimpleNamespace(imap=self.settings),
+            stores=self.stores,
+            authenticator=_Authenticator(),
+            directory=SimpleNamespace(by_id=self.holders.get),
+            open_mailboxes=OpenMailboxes(),
+            in_pool=self._in_pool,
+        )
+        self.host = cast(Host, host)
+
+    async def _in_pool(self, work: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+    def append(self, *stored: bytes, mailbox: str = "INBOX", flags: str = "", date: float | None = None) -> None:
+        for each in stored:
+            self.stores.append(JANE, mailbox, [each], flags, internaldate=date)
+
+    def client(self, *said: bytes) -> Client:
+        """A logged-in client that has said these commands."""
+        client = Client(self)
+        client.say(b"LOGIN jane x")
+        for command in said:
+            client.say(command)
+        return client
+
+    def files(self) -> list[Path]:
+        """The files of all messages in INBOX, by UID."""
+        folder = Path(self.stores.open(JANE).path, "cur")
+        return sorted(folder.iterdir(), key=lambda path: int(path.name.partition("U=")[2].partition(":")[0]))
+
+    def close(self) -> None:
+        self.pool.shutdown()
+        self.repository.close()
+
+
+class Client:
+    """One session. Each command gets the tag `a`."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.session = Session(bench.settings, "mail.example", "192.0.2.1", tls="TLSv1.3")
+        self.executor = ImapExecutor(self.session, bench.host)
+
+    def say(self, command: bytes) -> bytes:
+        """Everything the server answers."""
+        out = _Out()
+
+        async def run() -> None:
+            self.session.receive(b"a " + command + b"\r\n")
+            while not self.session.closing and (dialogue := self.session.next_dialogue()) is not None:
+                await run_dialogue(dialogue, self.executor, out)
+
+        asyncio.run(run())
+        return bytes(out.data)

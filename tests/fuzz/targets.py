@@ -17,15 +17,20 @@ from directory.raw import RawEntry
 from gateway.ask import Ask, Dialogue
 from gateway.imap import names
 from gateway.imap.commands import COMMANDS as IMAP_COMMANDS
+from gateway.imap.content import Clock, ReadContents, SearchContents
+from gateway.imap.content import Content as ImapContent
 from gateway.imap.ports import Authenticate as ImapAuthenticate
+from gateway.imap.ports import Opened, OpenMailbox, Refresh
+from gateway.imap.search_subject import Subject
 from gateway.imap.session import Session as ImapSession
 from gateway.imap.settings import ImapSettings
+from gateway.imap.view import Contents, Row, View
 from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.header import HeaderProblem, scan
 from gateway.mime.encoded import decode_header_text
 from gateway.mime.parsed import Parsed
 from gateway.mime.scanner import scan as scan_mime
-from gateway.mime.section import section
+from gateway.mime.section import Section, What, section_octets
 from gateway.mime.text import decoded_text
 from gateway.pop3.commands import COMMANDS as POP3_COMMANDS
 from gateway.pop3.ports import Content, Maildrop, Message
@@ -70,6 +75,20 @@ def _smtp(request: object) -> object:
 def _imap(request: object) -> object:
     if isinstance(request, ImapAuthenticate):
         return Login("id:1", "bind")
+    if isinstance(request, OpenMailbox):
+        contents = Contents(request.name, 77)
+        contents.apply((Row(7, 3, b"", 44, 86400.5), Row(8, 4, b"\\Seen work", 6, 0.0)), (), uidnext=9, modseq=5)
+        return Opened(request.name, request.read_only, View(contents))
+    if isinstance(request, ReadContents):
+        return {uid: ImapContent(len(STORED), STORED, scan_mime(STORED)) for uid in request.uids if uid == 7}
+    if isinstance(request, SearchContents):
+        content = ImapContent(len(STORED), STORED, scan_mime(STORED))
+        subject = Subject(content, lambda start, end: STORED[start:end], has_header=True, has_body=True)
+        return {message.uid: request.test(message, subject) for message in request.messages}
+    if isinstance(request, Refresh):
+        return True
+    if isinstance(request, Clock):
+        return 1e9
     raise Deferred(Condition.STORE_UNAVAILABLE)
 
 
@@ -169,10 +188,12 @@ def mime(data: bytes) -> None:
     parsed = scan_mime(stored)
     again = Parsed.decode(parsed.encode())
     assert again == parsed
-    for spec in (b"", b"HEADER", b"TEXT", b"1", b"1.MIME", b"2.1", b"HEADER.FIELDS (SUBJECT)"):
-        found = section(stored, parsed, spec)
-        assert found is None or len(found) <= 2 * len(stored) + 2
-    assert sum(len(text) for text in decoded_text(stored, parsed, headers=True)) <= 8 * len(stored) + 1000
+    for path in ((), (1,), (2, 1)):
+        for what in What:
+            found = section_octets(stored, parsed, Section(path, what, frozenset({b"subject"})))
+            assert found is None or len(found) <= 2 * len(stored) + 2
+    texts = decoded_text(lambda start, end: stored[start:end], parsed, headers=True)
+    assert sum(map(len, texts)) <= 8 * len(stored) + 1000
 
 
 def header(data: bytes) -> None:

@@ -38,6 +38,7 @@ class Condition(Enum):
     ADDRESS_AMBIGUOUS = (451, "4.3.5", "address temporarily ambiguous")
     ACCOUNT_SUSPENDED = (451, "4.2.1", "mailbox temporarily disabled")
     MAILBOX_FULL_FOR_NOW = (452, "4.2.2", "mailbox full, try again later")
+    MAILDROP_IN_USE = (451, "4.2.0", "maildrop is in use by another session")
     STORE_UNAVAILABLE = (451, "4.3.0", "mail store temporarily unavailable, try again later")
     QUEUE_UNAVAILABLE = (451, "4.3.0", "queue temporarily unavailable, try again later")
     ACCOUNT_ELSEWHERE = (451, "4.3.0", "mailbox is on another host, try again later")

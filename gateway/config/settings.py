@@ -11,6 +11,7 @@ from directory.effective import Defaults
 from directory.model.units import Port
 from directory.settings import DirectorySettings
 from gateway.imap.settings import ImapSettings
+from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
 from gateway.route.settings import RouteSettings
 from gateway.service.settings import LimitSettings, ProcessSettings
@@ -18,7 +19,7 @@ from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
 
 #: what a listener can serve
-Service = Literal["mx", "submission", "submissions", "lmtp", "imap", "imaps"]
+Service = Literal["mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"]
 
 
 class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,5 +71,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: QueueSettings = QueueSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
+    pop3: Pop3Settings = Pop3Settings()
     limits: LimitSettings = LimitSettings()
     processes: ProcessSettings = ProcessSettings()

@@ -1,1 +1,1 @@
-"""POP3: framing, states, one file a command; without input or output (no listener drives it yet)."""
+"""POP3: framing, states, one file a command; without input or output."""

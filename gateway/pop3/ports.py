@@ -1,8 +1,8 @@
-"""What the POP3 core asks of its driver, and what it gets back."""
+"""What the POP3 core asks of its driver, and what it gets back. The driver raises Refused and Deferred."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +23,39 @@ class Maildrop:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Prove a login, lock and open the maildrop. Answer: Maildrop; raises Refused, Deferred, InUse."""
+    """Prove a login, lock and open the maildrop. Answer: Maildrop; Deferred(MAILDROP_IN_USE) when another has it."""
 
     name: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Change to TLS; the answer comes when the handshake is done."""
+    """Everything yielded so far goes out in the clear, what comes after it is TLS. Answer: None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The stored octets (LF line ends) of a message. Answer: bytes, None when its file is gone."""
+    """Begin to read a message. Answer: its first Piece, None when it is gone."""
 
     uid: int
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """Read on in the message begun last. Answer: the next Piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Stored octets (LF line ends)."""
+
+    octets: bytes
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
-    """Remove these messages and give the lock back (RFC 1939 6)."""
+    """Remove these messages (RFC 1939 6). Raises Deferred when none or not all could be removed."""
 
     uids: tuple[int, ...]
-
-
-class InUse(Exception):
-    """Another session holds the maildrop."""

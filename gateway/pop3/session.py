@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask, Dialogue
-from gateway.pop3.ports import InUse, Login, Maildrop, Message
+from gateway.pop3.ports import Login, Maildrop, Message
 from gateway.pop3.registry import COMMANDS, Wrong
 from gateway.pop3.settings import Pop3Settings
 
@@ -102,11 +102,9 @@ class Session:
                 raise Wrong("not in this state")
             yield from facts.run(self, argument)
             return
-        except InUse:
-            yield b"-ERR [IN-USE] maildrop is in use by another session\r\n"
-            return
         except Deferred as error:
-            yield f"-ERR [SYS/TEMP] {error.text}\r\n".encode()
+            code = "IN-USE" if error.condition is Condition.MAILDROP_IN_USE else "SYS/TEMP"
+            yield f"-ERR [{code}] {error.text}\r\n".encode()
             return
         except Refused as error:
             code = "[AUTH] " if error.condition in _FINAL_LOGIN else ""
@@ -149,13 +147,3 @@ class Session:
         if message.uid in self.deleted:
             raise Wrong("message is deleted")
         return number, message
-
-
-def stuffed(stored: bytes) -> bytes:
-    """A multi-line reply's text from stored octets: CRLF, dots doubled, closing line (RFC 1939 3)."""
-    text = stored.replace(b"\n", b"\r\n")
-    if b"\n." in text:
-        text = text.replace(b"\n.", b"\n..")
-    if text.startswith(b"."):
-        text = b"." + text
-    return text + (b".\r\n" if not text or text.endswith(b"\r\n") else b"\r\n.\r\n")

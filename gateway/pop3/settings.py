@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from directory.model.units import Count, Seconds, Size
+
+Lease = Annotated[float, msgspec.Meta(ge=1, le=3600, extra={"unit": "seconds"})]
 
 
 class Pop3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -14,4 +18,7 @@ class Pop3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_auth_line: Size = 12288
     max_errors_before_login: Count = 3
     max_errors: Count = 20
+    #: silence that ends a session (RFC 1939 3: at least ten minutes)
     idle_timeout: Seconds = 600.0
+    #: a maildrop is locked for this long and again; so long the next session waits after a worker was killed
+    lock_lease: Lease = 30.0

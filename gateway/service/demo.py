@@ -41,10 +41,12 @@ PORTS = {
     "lmtp": 2424,
     "imap": 2143,
     "imaps": 2993,
+    "pop3": 2110,
+    "pop3s": 2995,
     "ldap": 3890,
     "sink": 2626,
 }
-TLS = {"submissions": "implicit", "imaps": "implicit", "lmtp": "none"}
+TLS = {"submissions": "implicit", "imaps": "implicit", "pop3s": "implicit", "lmtp": "none"}
 NOT_OURS = ("ldap", "sink")
 WELCOMED = ("jane@example.com", "wangwei@example.com", "jmueller@example.com")
 
@@ -263,6 +265,7 @@ class Demo:
             f"swaks --server {HOST}:{ports['mx']} --to {first['addresses'][0]} --from me@elsewhere.example",
             f"curl -s 'imap://{HOST}:{ports['imap']}/INBOX;UID=1' -u {login}",
             f"curl -s --cacert {folder}/tls/ca.pem 'imaps://localhost:{ports['imaps']}/INBOX;UID=1' -u {login}",
+            f"curl -s 'pop3://{HOST}:{ports['pop3']}/1' -u {login}",
             f"swaks --server {HOST}:{ports['submission']} -tls --auth-user {first['login']} "
             f"--auth-password {first['password']} --from {first['addresses'][0]} --to friend@elsewhere.example",
             f"openssl s_client -connect {HOST}:{ports['imaps']} -CAfile {folder}/tls/ca.pem -crlf -quiet",

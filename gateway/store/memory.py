@@ -89,6 +89,7 @@ class MemoryRepository:
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
         self._owners: dict[tuple[str, str], float] = {}
+        self._maildrop_locks: dict[str, tuple[str, float]] = {}
         self._lock = threading.RLock()
 
     def _box(self, account: str, mailbox: int) -> _Mailbox:
@@ -369,6 +370,19 @@ class MemoryRepository:
 
     def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None:
         self._box(account, mailbox).parsed.update({(uid, version): blob for uid, blob in blobs.items()})
+
+    def lock_maildrop(self, account: str, owner: str, now: float, until: float) -> bool:
+        with self._lock:
+            held = self._maildrop_locks.get(account)
+            if held is not None and held[0] != owner and held[1] > now:
+                return False
+            self._maildrop_locks[account] = (owner, until)
+            return True
+
+    def unlock_maildrop(self, account: str, owner: str) -> None:
+        with self._lock:
+            if self._maildrop_locks.get(account, ("", 0.0))[0] == owner:
+                del self._maildrop_locks[account]
 
     def close(self) -> None:
         self._accounts.clear()

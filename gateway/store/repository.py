@@ -285,6 +285,15 @@ class Repository(Protocol):
 
     def counts(self, account: str, mailbox: int) -> Counts: ...
 
+    # the exclusive lock on a POP3 maildrop
+    def lock_maildrop(self, account: str, owner: str, now: float, until: float) -> bool:
+        """Take or renew the lock up to `until` (unix time); False when another owner has it."""
+        ...
+
+    def unlock_maildrop(self, account: str, owner: str) -> None:
+        """Give the lock back; another owner's stays."""
+        ...
+
     # droppable cache of what the MIME scanner found
     def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
         """What was put for these messages by this version of the parser."""

@@ -7,7 +7,7 @@ from gateway.pop3.session import Session
 
 @command("CAPA", logged_in=None)
 def capa(session: Session, argument: bytes) -> Dialogue:
-    lines = ["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"]
+    lines = ["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER"]
     if session.maildrop is None and (session.tls or session.plaintext_auth):
         lines += ["USER", "SASL PLAIN LOGIN"]
     if session.maildrop is None and session.may_start_tls and not session.tls:

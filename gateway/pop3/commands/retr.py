@@ -1,23 +1,34 @@
-"""RETR and TOP (RFC 1939 5, 7)."""
+"""RETR and TOP (RFC 1939 5, 7). A message goes out in pieces; one that breaks off is never closed by a dot."""
 
+from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
-from gateway.pop3.ports import Content
+from gateway.pop3.multiline import Stuffing, Top
+from gateway.pop3.ports import Content, Message, More, Piece
 from gateway.pop3.registry import Wrong, command
-from gateway.pop3.session import Session, stuffed
+from gateway.pop3.session import Session
 
 
-def _content(session: Session, argument: bytes) -> Dialogue:
-    _, message = session.message(argument)
-    stored = yield Ask(Content(message.uid))
-    if stored is None:
+def _send(session: Session, message: Message, first_line: bytes, top: Top | None = None) -> Dialogue:
+    piece: Piece | None = yield Ask(Content(message.uid))
+    if piece is None:
         raise Wrong("[SYS/TEMP] message is gone")
-    return stored
+    stuffing = Stuffing()
+    closing, session.closing = session.closing, True  # should the rest fail, the client must not take it for whole
+    yield first_line + stuffing.text(piece.octets if top is None else top.cut(piece.octets))
+    while not piece.is_last and not (top is not None and top.is_done):
+        try:
+            piece = yield Ask(More())
+        except (Deferred, Refused):
+            return
+        yield stuffing.text(piece.octets if top is None else top.cut(piece.octets))
+    session.closing = closing
+    yield stuffing.end()
 
 
 @command("RETR", logged_in=True)
 def retr(session: Session, argument: bytes) -> Dialogue:
-    stored = yield from _content(session, argument)
-    yield b"+OK %d octets\r\n" % (len(stored) + stored.count(b"\n")) + stuffed(stored)
+    _, message = session.message(argument)
+    yield from _send(session, message, b"+OK %d octets\r\n" % message.size)
 
 
 @command("TOP", logged_in=True)
@@ -25,13 +36,5 @@ def top(session: Session, argument: bytes) -> Dialogue:
     number, _, lines = argument.partition(b" ")
     if not (lines.isdigit() and len(lines) <= 10):
         raise Wrong("number of lines expected")
-    stored = yield from _content(session, number)
-    blank = stored.find(b"\n\n")
-    end = len(stored) if blank < 0 else blank + 2
-    for _ in range(int(lines)):
-        following = stored.find(b"\n", end)
-        if following < 0:
-            end = len(stored)
-            break
-        end = following + 1
-    yield b"+OK\r\n" + stuffed(stored[:end])
+    _, message = session.message(number)
+    yield from _send(session, message, b"+OK\r\n", Top(int(lines)))

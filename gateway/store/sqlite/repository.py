@@ -13,6 +13,7 @@ from directory.model import Condition, Deferred
 from gateway.store.repository import MessageRow
 from gateway.store.sqlite.accounts import Accounts
 from gateway.store.sqlite.cache import Cache
+from gateway.store.sqlite.maildrop import MaildropLocks
 from gateway.store.sqlite.messages import Messages
 from gateway.store.sqlite.placing import Placing
 from gateway.store.sqlite.shard import Shard
@@ -31,7 +32,7 @@ def boot_id() -> str:
         return "unknown"
 
 
-class SqliteRepository(Accounts, Placing, Messages):
+class SqliteRepository(Accounts, Placing, Messages, MaildropLocks):
     """Implements `gateway.store.repository.Repository`. Opened after fork only; used by any thread."""
 
     def __init__(self, folder: Path, boot: str = "") -> None:

@@ -36,6 +36,9 @@ CREATE TABLE message (
 CREATE INDEX message_modseq ON message (account, mailbox, modseq);
 CREATE INDEX message_tombstone ON message (account, mailbox, uid, modseq) WHERE expunged_at IS NOT NULL;
 CREATE INDEX message_leftover ON message (account, mailbox) WHERE expunged_at IS NOT NULL AND name <> '';
+CREATE TABLE maildrop_lock (
+  account TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE seen (
   account TEXT NOT NULL, mailbox INTEGER NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,
   modseq INTEGER NOT NULL, PRIMARY KEY (account, mailbox, user, uid)

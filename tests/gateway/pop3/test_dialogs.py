@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask
 from gateway.pop3.commands import COMMANDS
-from gateway.pop3.ports import Content, InUse, Login, Maildrop, Message, StartTls, Update
+from gateway.pop3.ports import Content, Login, Maildrop, Message, More, Piece, StartTls, Update
 from gateway.pop3.session import Session
 from gateway.pop3.settings import Pop3Settings
 
@@ -20,8 +21,11 @@ STORED = {7: b"Subject: a\n\n.dot\nline 2\n", 9: b"Subject: b\n\nno end"}
 class Port:
     """Answers requests; `trouble` is raised instead at login."""
 
-    def __init__(self, trouble: Exception | None = None) -> None:
+    def __init__(self, trouble: Exception | None = None, step: int = 1_000_000, breaks_after: int = -1) -> None:
         self.trouble = trouble
+        self.step = step
+        self.breaks_after = breaks_after
+        self.rest = b""
         self.left = dict(STORED)
         self.tls = 0
 
@@ -33,13 +37,26 @@ class Port:
                 raise Refused(Condition.AUTHENTICATION_FAILED)
             return Maildrop(5, tuple(Message(u, len(s) + s.count(b"\n")) for u, s in self.left.items()))
         if isinstance(request, Content):
-            return self.left.get(request.uid)
+            found = self.left.get(request.uid)
+            if found is None:
+                return None
+            self.rest = found
+            return self.piece()
+        if isinstance(request, More):
+            if self.breaks_after == 0:
+                raise Deferred(Condition.STORE_UNAVAILABLE)
+            self.breaks_after -= 1
+            return self.piece()
         if isinstance(request, Update):
             for uid in request.uids:
                 del self.left[uid]
         if isinstance(request, StartTls):
             self.tls += 1
         return None
+
+    def piece(self) -> Piece:
+        octets, self.rest = self.rest[: self.step], self.rest[self.step :]
+        return Piece(octets, is_last=not self.rest)
 
 
 def talk(pieces: list[bytes], port: Port, *, plaintext: bool = True, may_start_tls: bool = False) -> bytes:
@@ -61,7 +78,7 @@ def talk(pieces: list[bytes], port: Port, *, plaintext: bool = True, may_start_t
                 if isinstance(step, Ask):
                     try:
                         answer = port.answer(step.request)
-                    except (Deferred, Refused, InUse) as problem:
+                    except (Deferred, Refused) as problem:
                         error = problem
                 else:
                     out += step
@@ -87,6 +104,27 @@ def test_whole_session() -> None:
     assert list(port.left) == [9]
 
 
+def test_a_message_is_the_same_in_whatever_pieces_it_is_read() -> None:
+    commands = LOGIN + b"RETR 1\r\nTOP 1 0\r\nTOP 1 1\r\nTOP 2 9\r\nRETR 2\r\nQUIT\r\n"
+    whole = talk([commands], Port())
+    for step in range(1, 30):
+        assert talk([commands], Port(step=step)) == whole
+
+
+def test_top_of_a_message_without_header_or_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STORED, 7, b"\nbody\nmore\n")
+    monkeypatch.setitem(STORED, 9, b"Subject: only")
+    said = talk([LOGIN + b"TOP 1 1\r\nTOP 2 1\r\n"], Port(step=2))
+    assert said == OPEN + b"+OK\r\n\r\nbody\r\n.\r\n+OK\r\nSubject: only\r\n.\r\n"
+
+
+def test_a_message_that_breaks_off_is_not_closed_by_a_dot_and_the_session_ends() -> None:
+    port = Port(step=5, breaks_after=2)
+    said = talk([LOGIN + b"RETR 1\r\nNOOP\r\n"], port)
+    assert said == OPEN + b"+OK 28 octets\r\nSubject: a\r\n\r\n..do"
+    assert port.left == STORED
+
+
 def test_nothing_is_removed_without_quit_or_after_rset() -> None:
     for end in (b"", b"RSET\r\nQUIT\r\n"):
         port = Port()
@@ -106,7 +144,7 @@ def test_auth() -> None:
 
 def test_trouble_is_told_apart() -> None:
     assert b"-ERR [AUTH] " in talk([b"USER jane\r\nPASS wrong\r\n"], Port())
-    assert b"-ERR [IN-USE] " in talk([LOGIN], Port(InUse()))
+    assert b"-ERR [IN-USE] " in talk([LOGIN], Port(Deferred(Condition.MAILDROP_IN_USE)))
     assert b"-ERR [SYS/TEMP] " in talk([LOGIN], Port(Deferred(Condition.STORE_UNAVAILABLE)))
 
 

@@ -1,0 +1,201 @@
+"""Executes what a POP3 session asks: the login, the maildrop's lock, its messages, their removal.
+
+The lock is a row with a lease in the index. It is renewed while the session lives and given back when the
+connection ends, however it ends; a worker that is killed leaves it until the lease is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from directory.model import Condition, Deferred, MailboxHolder, Refused
+from gateway.files.names import host_id
+from gateway.observe import maillog
+from gateway.pop3.ports import Content, Login, Maildrop, Message, More, Piece, StartTls, Update
+from gateway.pop3.session import Session
+from gateway.service.driver import UPGRADE, Upgrade
+from gateway.service.host import Host
+from gateway.store.repository import INBOX, MailboxRow, MessageRow
+from gateway.store.stores import LfPieces
+
+WHOLE = 256 * 1024  # octets; what is larger is read and sent in pieces
+RENEWALS = 3  # in the time of a lease
+_numbers = itertools.count(1)
+
+
+class Pop3Executor:
+    """One a session."""
+
+    __slots__ = (
+        "_closed",
+        "_holder",
+        "_host",
+        "_locked",
+        "_mailbox",
+        "_owner",
+        "_renewal",
+        "_rest",
+        "_rows",
+        "_session",
+    )
+
+    def __init__(self, session: Session, host: Host) -> None:
+        self._session = session
+        self._host = host
+        self._owner = ""
+        self._holder: MailboxHolder | None = None
+        self._mailbox: MailboxRow | None = None
+        self._rows: dict[int, MessageRow] = {}
+        self._rest: Iterator[bytes] | None = None
+        self._renewal: asyncio.TimerHandle | None = None
+        self._locked = self._closed = False
+
+    def execute(self, request: object) -> object:
+        return _EXECUTE[type(request)](self, request)
+
+    def close(self) -> None:
+        self._closed = True
+        self._rest = None
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+        if self._locked:
+            self._host.pool.submit(self._unlock)
+
+    def _start_tls(self, request: StartTls) -> Upgrade:
+        return UPGRADE
+
+    async def _login(self, request: Login) -> Maildrop:
+        client = self._session.address
+        try:
+            login = await self._host.authenticator.authenticate(request.name, request.password, "pop3", client)
+        except (Deferred, Refused) as error:
+            maillog.login(
+                login=request.name, client=client, service="pop3", outcome=error.condition.name.lower(), detail=error.detail
+            )  # fmt: skip
+            raise
+        entry = self._host.directory.by_id(login.account)
+        if not isinstance(entry, MailboxHolder):
+            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"{login.account} is gone")
+        try:
+            maildrop = await self._host.in_pool(partial(self._open, entry))
+        except Deferred as error:
+            maillog.login(
+                login=request.name, client=client, service="pop3", outcome=error.condition.name.lower(), detail=error.detail
+            )  # fmt: skip
+            raise
+        maillog.login(login=request.name, client=client, service="pop3", outcome="ok")
+        self._renew_later()
+        return maildrop
+
+    # the lock
+
+    def _lock(self) -> bool:
+        assert self._holder is not None
+        now = time.time()
+        until = now + self._session.settings.lock_lease
+        return self._host.stores.repository.lock_maildrop(self._holder.id, self._owner, now, until)
+
+    def _unlock(self) -> None:
+        assert self._holder is not None
+        try:
+            self._host.stores.repository.unlock_maildrop(self._holder.id, self._owner)
+        except Deferred:
+            pass  # the lease ends
+
+    def _renew_later(self) -> None:
+        if not self._closed:
+            self._renewal = asyncio.get_running_loop().call_later(
+                self._session.settings.lock_lease / RENEWALS, self._renew
+            )
+
+    def _renew(self) -> None:
+        asyncio.get_running_loop().run_in_executor(self._host.pool, self._try_renewal)
+        self._renew_later()
+
+    def _try_renewal(self) -> None:
+        try:
+            self._lock()
+        except Deferred:
+            pass  # tried again soon; whoever took it meanwhile is found at the update
+        if self._closed:
+            self._unlock()
+
+    # the maildrop
+
+    def _open(self, holder: MailboxHolder) -> Maildrop:
+        stores = self._host.stores
+        self._holder, self._owner = holder, f"{host_id()}:{os.getpid()}:{next(_numbers)}"
+        stores.open(holder)
+        if not self._lock():
+            raise Deferred(Condition.MAILDROP_IN_USE)
+        self._locked = True
+        try:
+            self._mailbox = stores.open_mailbox(holder, INBOX)
+            rows = stores.repository.messages(holder.id, self._mailbox.id)
+        except BaseException:
+            self._locked = False
+            self._unlock()
+            raise
+        finally:
+            if self._closed:  # the client has gone meanwhile; `close` may have been too early to see the lock
+                self._unlock()
+        self._rows = {row.uid: row for row in rows}
+        return Maildrop(self._mailbox.uidvalidity, tuple(Message(row.uid, row.crlf) for row in rows))
+
+    async def _content(self, request: Content) -> Piece | None:
+        self._rest = None
+        try:
+            return await self._host.in_pool(partial(self._begin, self._rows[request.uid]))
+        except FileNotFoundError:
+            return None
+
+    def _begin(self, row: MessageRow) -> Piece:
+        assert self._holder is not None
+        assert self._mailbox is not None
+        stores, account = self._host.stores, self._holder.id
+        if row.size > WHOLE:
+            pieces = iter(LfPieces(Path(stores.path_of(account, self._mailbox, row))))
+            try:
+                piece = Piece(next(pieces, b""), is_last=False)
+            except FileNotFoundError:
+                pass  # another program has renamed it: `read` finds it
+            else:
+                self._rest = pieces
+                return piece
+        return Piece(stores.read(account, self._mailbox, row), is_last=True)
+
+    async def _more(self, request: More) -> Piece:
+        rest = self._rest
+        assert rest is not None
+        try:
+            octets = await self._host.in_pool(lambda: next(rest, None))
+        except OSError as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"reading for POP3: {error}") from error
+        return Piece(octets or b"", is_last=octets is None)
+
+    async def _update(self, request: Update) -> None:
+        if request.uids:
+            await self._host.in_pool(partial(self._remove, request.uids))
+
+    def _remove(self, uids: tuple[int, ...]) -> None:
+        assert self._holder is not None
+        assert self._mailbox is not None
+        if not self._lock():
+            raise Deferred(Condition.MAILDROP_IN_USE, f"{self._holder.dn}: the lock was lost")
+        self._host.stores.expunge(self._holder, self._mailbox, uids)
+
+
+_EXECUTE: dict[type, Callable[..., object]] = {
+    Login: Pop3Executor._login,
+    StartTls: Pop3Executor._start_tls,
+    Content: Pop3Executor._content,
+    More: Pop3Executor._more,
+    Update: Pop3Executor._update,
+}

@@ -92,3 +92,59 @@ class Expunge:
     """Expunge what has \\Deleted in the selected mailbox, of `uids` or of all; its contents know of it afterwards."""
 
     uids: Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The answer to a request that cannot be done: a response code of RFC 5530 or 6154, and words for the client."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy or move messages of the selected mailbox. Answer: `Copied`, `Failure`; raises Refused, Deferred."""
+
+    uids: Sequence[int]
+    mailbox: str
+    is_move: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The UIDs here and there, of messages that were still there, by UID here."""
+
+    uidvalidity: int
+    uids: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMailbox:
+    """Make a mailbox; `special_use` is "" or one of RFC 6154. Answer: None, `Failure`."""
+
+    name: str
+    special_use: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMailbox:
+    """Answer: None, `Failure`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameMailbox:
+    """Answer: None, `Failure`."""
+
+    name: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Add a name to the subscriptions or take it off. Answer: None, `Failure`."""
+
+    name: str
+    on: bool

@@ -12,7 +12,7 @@ from gateway.imap.fetch_body import Cut, Place
 from gateway.imap.framing import Command, Framing, TooLong, WantsLiteral
 from gateway.imap.names import BadName
 from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.ports import Opened, Refresh
+from gateway.imap.ports import Failure, Opened, Refresh
 from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Phase, State
 from gateway.imap.settings import ImapSettings
 
@@ -124,6 +124,13 @@ class Session:
         if self.errors > (self.settings.max_errors if self.login else self.settings.max_errors_before_login):
             self.closing = True
             yield b"* BYE too many errors\r\n"
+
+    def ask(self, request: object) -> Dialogue:
+        """The answer to a request that may fail for a reason of the client's. Raises No."""
+        answer = yield Ask(request)
+        if isinstance(answer, Failure):
+            raise No(f"[{answer.code}] {answer.text}")
+        return answer
 
     def writable(self) -> Opened:
         """The selected mailbox. Raises No when it may only be read."""

@@ -274,10 +274,12 @@ class View:
                 at, now = moved, contents.columns
             yield Message(number, uid, now.modseqs[at], now.flags[at], now.sizes[at], now.dates[at])
 
-    def is_expunged(self, number: int) -> bool:
-        """True when the message is gone and the session has not been told."""
+    def still_there(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Those of the messages that are not expunged, whether the session knows or not."""
         columns = self.contents.columns
-        return columns is not self._columns and columns.index(self.uid(number)) < 0
+        if columns is self._columns:
+            return numbers
+        return [number for number in numbers if columns.index(self.uid(number)) >= 0]
 
     # what has to be told
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gateway.imap.ports import Stored, StoreFlags
+from directory.model import Condition, Deferred
+from gateway.imap.flags import DELETED
+from gateway.imap.ports import Copied, Copy, Expunge, Failure, Stored, StoreFlags
 from gateway.service.imap_selecting import catch_up, rows_of
-from gateway.store.repository import MessageRow
+from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
+from gateway.store.repository import MailboxRow, MessageRow
+from gateway.store.stores import Stores
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
@@ -30,9 +34,58 @@ async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored:
     alone = not modseqs or max(modseqs) - before == len(modseqs)
     if modseqs and alone and contents.modseq == before:
         contents.apply(rows_of(changed), (), uidnext=contents.uidnext, modseq=max(modseqs))
-    elif modseqs or failed:
+    elif modseqs or failed or contents.hinted > contents.modseq:
         await catch_up(executor, contents, account, mailbox.id)
     return Stored(failed, before, alone)
 
 
-REQUESTS: dict[type, Callable[..., object]] = {StoreFlags: _store_flags}
+def _row(stores: Stores, account: str, mailbox: int) -> MailboxRow:
+    """The mailbox as it is now: it may have been renamed. Raises Deferred when it is gone."""
+    row = stores.repository.mailbox_by_id(account, mailbox)
+    if row is None:
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
+    return row
+
+
+async def _expunge(executor: ImapExecutor, request: Expunge) -> None:
+    contents, mailbox = executor.selected()
+    holder, stores = executor.holder(), executor.host.stores
+    await catch_up(executor, contents, holder.id, mailbox.id)
+    uids = contents.flagged(DELETED)
+    if request.uids is not None:
+        wanted = set(request.uids)
+        uids = [uid for uid in uids if uid in wanted]
+    if uids:
+        await executor.in_pool(lambda: stores.expunge(holder, _row(stores, holder.id, mailbox.id), uids))
+        await catch_up(executor, contents, holder.id, mailbox.id)
+
+
+async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
+    contents, mailbox = executor.selected()
+    holder, stores = executor.holder(), executor.host.stores
+
+    def copy() -> Copied | Failure:
+        target = stores.repository.mailbox(holder.id, request.mailbox)
+        if target is None:
+            return Failure("TRYCREATE", "no such mailbox")
+        row = _row(stores, holder.id, mailbox.id)
+        try:
+            if request.is_move and target.id == row.id:
+                raise InvalidMailboxName("the messages are there already")
+            act = stores.move if request.is_move else stores.copy
+            pairs = act(holder, row, request.uids, request.mailbox)
+        except NoSuchMailbox:
+            return Failure("TRYCREATE", "no such mailbox")
+        except InvalidMailboxName as error:
+            return Failure("CANNOT", str(error))
+        return Copied(target.uidvalidity, [(source.uid, new.uid) for source, new in pairs])
+
+    try:
+        return await executor.in_pool(copy)
+    finally:
+        # also when a part of them was moved before it failed
+        if request.is_move or request.mailbox == mailbox.name:
+            await catch_up(executor, contents, holder.id, mailbox.id)
+
+
+REQUESTS: dict[type, Callable[..., object]] = {StoreFlags: _store_flags, Expunge: _expunge, Copy: _copy}

@@ -11,7 +11,7 @@ from gateway.imap.ports import Authenticate
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
 from gateway.observe import maillog
-from gateway.service import imap_changing, imap_contents, imap_reading, imap_selecting
+from gateway.service import imap_changing, imap_contents, imap_mailboxes, imap_reading, imap_selecting
 from gateway.service.host import Host
 from gateway.store.repository import MailboxRow
 
@@ -76,4 +76,5 @@ _EXECUTE: dict[type, Callable[..., object]] = {
     **imap_reading.REQUESTS,
     **imap_changing.REQUESTS,
     **imap_contents.REQUESTS,
+    **imap_mailboxes.REQUESTS,
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
-Key: TypeAlias = tuple[str, int, int]  # account, mailbox id, UIDVALIDITY
+Key: TypeAlias = tuple[str, int]  # account, mailbox id
 
 
 class OpenMailboxes:
@@ -30,15 +30,17 @@ class OpenMailboxes:
         self._open: WeakValueDictionary[Key, Contents] = WeakValueDictionary()
         self._kept: OrderedDict[Key, Contents] = OrderedDict()
 
-    def find(self, account: str, mailbox: int) -> list[Contents]:
-        """What is known of a mailbox."""
-        return [contents for key, contents in self._open.items() if key[:2] == (account, mailbox)]
+    def hint(self, account: str, mailbox: int, modseq: int) -> None:
+        """A mailbox has changed, somewhere: its sessions will look before they answer next."""
+        contents = self._open.get((account, mailbox))
+        if contents is not None:
+            contents.hinted = max(contents.hinted, modseq)
 
-    def contents(self, key: Key) -> Contents:
+    def contents(self, key: Key, uidvalidity: int) -> Contents:
         """The contents under this key, empty when they were not known. Those used last are kept."""
         contents = self._open.get(key)
-        if contents is None or contents.superseded:
-            contents = self._open[key] = Contents(key, key[2])
+        if contents is None or contents.superseded or contents.uidvalidity != uidvalidity:
+            contents = self._open[key] = Contents(key, uidvalidity)
         self._kept[key] = contents
         self._kept.move_to_end(key)
         return contents
@@ -110,7 +112,7 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
         row = await executor.in_pool(partial(stores.open_mailbox, holder, request.name))
     except (NoSuchMailbox, InvalidMailboxName):
         return None
-    contents = mailboxes.contents((holder.id, row.id, row.uidvalidity))
+    contents = mailboxes.contents((holder.id, row.id), row.uidvalidity)
     if contents.modseq < row.highestmodseq:
         if not await catch_up(executor, contents, holder.id, row.id):
             return None

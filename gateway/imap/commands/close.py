@@ -1,7 +1,8 @@
-"""CLOSE (RFC 9051 6.4.1) and UNSELECT (RFC 3691)."""
+"""CLOSE (RFC 9051 6.4.1), which expunges silently, and UNSELECT (RFC 3691)."""
 
-from gateway.ask import Dialogue
+from gateway.ask import Ask, Dialogue
 from gateway.imap.parser import Parser
+from gateway.imap.ports import Expunge
 from gateway.imap.registry import SELECTED, command
 from gateway.imap.session import Session
 
@@ -9,8 +10,10 @@ from gateway.imap.session import Session
 @command("CLOSE", states=SELECTED)
 def close(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
+    assert session.selected is not None
+    if not session.selected.read_only:
+        yield Ask(Expunge(None))
     session.selected = None
-    yield from ()
     return ""
 
 

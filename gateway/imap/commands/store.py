@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gateway.ask import Ask, Dialogue
 from gateway.imap.flags import read_flags
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Mode, StoreFlags
 from gateway.imap.registry import SELECTED, command
 from gateway.imap.session import Session
+from gateway.imap.sets import set_of
 from gateway.imap.view import Message
 
 _MODES: tuple[tuple[bytes, Mode], ...] = ((b"+FLAGS", "add"), (b"-FLAGS", "remove"), (b"FLAGS", "replace"))
@@ -21,17 +20,6 @@ def _mode(arguments: Parser) -> Mode:
         if arguments.at(word):
             return mode
     raise BadCommand("FLAGS, +FLAGS or -FLAGS expected")
-
-
-def set_of(numbers: Iterable[int]) -> str:
-    """Ascending numbers as a sequence set, runs shortened."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], number)
-        else:
-            runs.append((number, number))
-    return ",".join(str(low) if low == high else f"{low}:{high}" for low, high in runs)
 
 
 def _line(message: Message, *, by_uid: bool, flags: bool, modseq: bool) -> bytes:
@@ -67,9 +55,10 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     kept_out = set(stored.modified)
     # what others changed before is told, even where this change was to be silent
     view.tell(uid for uid in uids if not silent or (stored.alone and uid not in pending))
+    there = view.still_there(numbers)
     if not silent or session.condstore:
         lines = []
-        for message in view.messages(numbers):
+        for message in view.messages(there):
             if message.uid in kept_out:
                 continue
             if not silent or message.modseq > stored.before:
@@ -81,6 +70,6 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     if kept_out:
         failed = kept_out if by_uid else {view.number(uid) for uid in kept_out}
         return f"[MODIFIED {set_of(sorted(failed))}] some messages have changed"
-    if not by_uid and any(view.is_expunged(number) for number in numbers):
+    if not by_uid and len(there) < len(numbers):
         return "[EXPUNGEISSUED] some messages are expunged"
     return ""

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from two_sessions import Client, World
 
 from gateway.imap.commands import store
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture(params=["one worker", "two workers"])
-def pair(world: World, request: pytest.FixtureRequest) -> tuple[Client, Client]:
-    first = world.worker()
-    for _ in range(3):
-        first.deliver()
-    second = first if request.param == "one worker" else world.worker()
-    return first.session("SELECT INBOX"), second.session("SELECT INBOX")
 
 
 def test_a_second_session_sees_flags(pair: tuple[Client, Client]) -> None:

@@ -32,11 +32,12 @@ class World:
         (folder / "mail").mkdir()
         prepare_volume(folder / "mail")
         self.account = Account(id="t:1", dn="cn=jane", addresses=("jane@example.com",), quota=quota)
-        self.settings = ImapSettings()
+        self.imap = ImapSettings()
         self.workers: list[Worker] = []
 
     def worker(self) -> Worker:
         self.workers.append(Worker(self, len(self.workers)))
+        self.workers[-1].stores.mailboxes(self.account)  # the mailboxes everybody has
         return self.workers[-1]
 
     def close(self) -> None:
@@ -61,10 +62,11 @@ class Worker:
         self.authenticator = self
         self.settings = world
         self.state_dir = str(world.folder)
-        self.changes: list[tuple[str, int, int]] = []
 
     def on_change(self, account: str, mailbox: int, modseq: int) -> None:
-        self.changes.append((account, mailbox, modseq))
+        """Hints reach every worker."""
+        for worker in self.world.workers:
+            worker.open_mailboxes.hint(account, mailbox, modseq)
 
     def by_id(self, entry: str) -> Account | None:
         return self.world.account if entry == self.world.account.id else None
@@ -92,7 +94,7 @@ class Client:
     """One session. `say` sends a command and answers everything that came back, the tag as T."""
 
     def __init__(self, worker: Worker) -> None:
-        self.core = Session(worker.world.settings, "mail.example", "192.0.2.1", tls="TLSv1.3")
+        self.core = Session(worker.world.imap, "mail.example", "192.0.2.1", tls="TLSv1.3")
         self.executor = ImapExecutor(self.core, worker)  # type: ignore[arg-type]
         self._out = b""
 

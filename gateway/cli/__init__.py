@@ -11,7 +11,7 @@ import click
 from gateway import __version__
 
 #: verb -> module in this package; imported only when used
-VERBS = ("check", "demo", "directory", "schema", "serve", "status", "stop")
+VERBS = ("check", "demo", "describe", "directory", "ps", "reload", "schema", "serve", "status", "stop")
 
 
 class _Lazy(click.Group):
@@ -34,4 +34,6 @@ def group() -> None:
 
 def main() -> None:
     """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 configuration, 4 temporary, 5 not allowed, 70 bug."""
-    sys.exit(group(standalone_mode=True))
+    from gateway.cli.problems import run
+
+    sys.exit(run(group))

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from gateway.cli.options import configuration_file
-from gateway.config.load import ConfigurationError, load
-from gateway.control.client import ControlError, call
+from gateway.config.load import load
+from gateway.control.client import call
 
 
 @click.group(name="directory")
@@ -18,14 +18,7 @@ def command() -> None:
 
 
 def _ask(path: Path, verb: str) -> Any:
-    try:
-        return call(Path(load(path).run_dir) / "control.sock", verb)
-    except ConfigurationError as error:
-        click.echo(error, err=True)
-        raise SystemExit(3) from None
-    except ControlError as error:
-        click.echo(error, err=True)
-        raise SystemExit(error.code) from None
+    return call(Path(load(path).run_dir) / "control.sock", verb)
 
 
 @command.command(name="accept-deletions")

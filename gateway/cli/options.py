@@ -15,3 +15,6 @@ configuration_file = click.option(
     show_default=True,
     help="configuration file",
 )
+
+#: `--json`, given to the verb as `as_json`
+for_machines = click.option("--json", "as_json", is_flag=True, help="for machines")

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import configuration_file
-from gateway.config.load import ConfigurationError, load
+from gateway.cli.problems import CONFIGURATION
+from gateway.config.load import load_to_serve
 from gateway.observe import log
 
 
@@ -19,8 +20,8 @@ def command(path: Path) -> None:
 
     log.start("master")
     try:
-        master = Master(load(path), path)
-    except (ConfigurationError, PortTaken, AlreadyRuns) as error:
+        master = Master(load_to_serve(path), path)
+    except (PortTaken, AlreadyRuns) as error:
         click.echo(error, err=True)
-        raise SystemExit(3) from None
+        raise SystemExit(CONFIGURATION) from None
     raise SystemExit(master.run())

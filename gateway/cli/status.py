@@ -4,56 +4,114 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from directory.model import Deferred
 from directory.replica import ReplicaReader
-from gateway.cli.options import configuration_file
-from gateway.config.load import ConfigurationError, load
-from gateway.queue.state import counts
+from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.problems import NO
+from gateway.config.load import load
+from gateway.config.settings import Settings
+from gateway.queue.state import counts, held
+from gateway.service.overview import read
+
+SHOWN_HELD = 10
+
+
+def _service(settings: Settings) -> dict[str, Any]:
+    found = read(Path(settings.run_dir))
+    if found is None:
+        return {"ok": False, "running": False}
+    uids = set()
+    for pid in (found.master, *(each.pid for each in found.children)):
+        try:
+            uids.add(Path(f"/proc/{pid}").stat().st_uid)
+        except OSError:
+            continue
+    serving = [each for each in found.children if not each.passing]
+    missing = [each.name for each in serving if not each.ready]
+    return {
+        "ok": found.ready and not missing,
+        "running": True,
+        "processes": len(found.children),
+        "not_ready": missing,
+        "sessions": sum(each.sessions for each in found.children),
+        "one_uid": len(uids) == 1,
+        "reload_problem": found.reload_problem,
+    }
+
+
+def _directory(settings: Settings) -> dict[str, Any]:
+    try:
+        reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
+    except Deferred as error:
+        return {
+            "ok": False,
+            "complete": False,
+            "age_seconds": None,
+            "braked": "",
+            "trouble": error.detail,
+            "held_entries": 0,
+        }
+    try:
+        now, freshness = time.time(), reader.freshness()
+        return {
+            "ok": freshness.absence_is_final(now),
+            "complete": freshness.complete,
+            "age_seconds": round(now - freshness.fresh_at, 1) if freshness.fresh_at else None,
+            "braked": freshness.braked,
+            "trouble": freshness.trouble,
+            "held_entries": len(reader.held_ids()),
+        }
+    finally:
+        reader.close()
+
+
+def _queue(settings: Settings) -> dict[str, Any]:
+    path = Path(settings.state_dir) / "queue.db"
+    try:
+        return {"ok": True, **counts(path), "failures": held(path, SHOWN_HELD)}
+    except Deferred as error:
+        return {"ok": False, "trouble": error.detail}
+
+
+def facts(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What `gatepost status --json` prints."""
+    return {"service": _service(settings), "directory": _directory(settings), "queue": _queue(settings)}
+
+
+def _lines(found: dict[str, dict[str, Any]]) -> list[str]:
+    service, directory, queue = found["service"], found["directory"], found["queue"]
+    lines = []
+    if not service["running"]:
+        lines.append("service    NOT OK  not running")
+    else:
+        word = "ok" if service["ok"] else f"NOT OK  not ready: {', '.join(service['not_ready']) or 'starting'}"
+        lines.append(f"service    {word}  {service['processes']} processes, {service['sessions']} sessions")
+        if service["one_uid"]:
+            lines.append("           all processes run as one user; start as root with run_as to separate them")
+        if service["reload_problem"]:
+            lines.append(f"           the last reload was refused: {service['reload_problem']}")
+    age = "never complete" if directory["age_seconds"] is None else f"copy is {directory['age_seconds']:.0f} s old"
+    parts = [age, "" if directory["complete"] else "incomplete", directory["braked"], directory["trouble"]]
+    lines.append(f"directory  {'ok' if directory['ok'] else 'NOT OK'}  {', '.join(part for part in parts if part)}")
+    if "trouble" in queue:
+        lines.append(f"queue      NOT OK  {queue['trouble']}")
+    else:
+        lines.append(f"queue      ok  {queue['waiting']} new, {queue['deferred']} deferred, {queue['held']} held")
+        lines += [f"           held {each['message']}: {each['reply']}" for each in queue["failures"]]
+    return lines
 
 
 @click.command(name="status")
 @configuration_file
-@click.option("--json", "as_json", is_flag=True, help="for machines")
+@for_machines
 def command(path: Path, as_json: bool) -> None:
-    """Show the state of the directory copy; exit code 1 when something is wrong."""
-    try:
-        settings = load(path)
-    except ConfigurationError as error:
-        click.echo(error, err=True)
-        raise SystemExit(3) from None
-    try:
-        reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
-        freshness = reader.freshness()
-        reader.close()
-    except Deferred as error:
-        click.echo(f"directory: {error.detail}", err=True)
-        raise SystemExit(1) from None
-    age = time.time() - freshness.fresh_at
-    final = freshness.absence_is_final(time.time())
-    try:
-        queue = counts(Path(settings.state_dir) / "queue.db")
-    except Deferred as error:
-        click.echo(f"queue: {error.detail}", err=True)
-        raise SystemExit(1) from None
-    facts = {
-        "directory": {
-            "complete": freshness.complete,
-            "age_seconds": round(age, 1),
-            "braked": freshness.braked,
-            "ok": final,
-        },
-        "queue": queue,
-    }
-    if as_json:
-        click.echo(msgspec.json.encode(facts).decode())
-    else:
-        click.echo(
-            f"directory  {'ok' if final else 'NOT OK'}  copy is {age:.0f} s old"
-            f"{'' if freshness.complete else ', incomplete'}{', ' + freshness.braked if freshness.braked else ''}"
-        )
-        click.echo(f"queue      {queue['waiting']} new, {queue['deferred']} deferred, {queue['held']} held")
-    raise SystemExit(0 if final else 1)
+    """Show the state of service, directory copy and queue; exit code 1 when something is wrong."""
+    found = facts(load(path))
+    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_lines(found)))
+    if not all(section["ok"] for section in found.values()):
+        raise SystemExit(NO)

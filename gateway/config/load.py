@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.certificate import certificate_problems
 from gateway.config.meaning import meaning
-from gateway.config.reading import BAD, Problem, read_settings
+from gateway.config.reading import BAD, Problem, Reader, read_settings
 from gateway.config.settings import Settings
 
 MAX_FILE = 1 << 20  # octets
@@ -32,12 +33,21 @@ class ConfigurationError(Exception):
 
 def load(path: Path) -> Settings:
     """The configuration in `path`. Raises ConfigurationError."""
-    settings, _ = load_with_lines(path)
+    settings, _ = load_with_places(path)
     return settings
 
 
-def load_with_lines(path: Path) -> tuple[Settings, dict[str, int]]:
-    """The configuration and the line of each path in it. Raises ConfigurationError."""
+def load_to_serve(path: Path) -> Settings:
+    """The configuration, with certificate and key that can be used on this host. Raises ConfigurationError."""
+    settings, reader = load_with_places(path)
+    problems = [reader.problem(steps, message) for steps, message in certificate_problems(settings)]
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def load_with_places(path: Path) -> tuple[Settings, Reader]:
+    """The configuration, and the reader that knows the line of each value. Raises ConfigurationError."""
     try:
         octets = path.read_bytes()
         if len(octets) > MAX_FILE:
@@ -59,4 +69,4 @@ def load_with_lines(path: Path) -> tuple[Settings, dict[str, int]]:
                 reader.wrong(steps, message)
     if reader.problems:
         raise ConfigurationError(sorted(reader.problems, key=lambda problem: problem.line))
-    return settings, reader.lines
+    return settings, reader

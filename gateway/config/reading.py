@@ -16,6 +16,7 @@ from msgspec import inspect
 
 from directory.model import units
 
+MAX_VALUES = 100_000  # a few lines of aliases can stand for more than a machine holds
 MAX_NAMES = 14  # more allowed names than this are not all listed, only the nearest
 #: stands for a value that cannot be used; a problem says why
 BAD: Any = object()
@@ -30,9 +31,12 @@ class Problem:
     #: keys and list positions joined by dots; "" = the file as a whole
     path: str
     message: str
+    #: it works, but is hardly meant so
+    is_warning: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.path + ': ' if self.path else ''}{self.message}"
+        word = "warning: " if self.is_warning else ""
+        return f"{self.file}:{self.line}: {word}{self.path + ': ' if self.path else ''}{self.message}"
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -63,15 +67,20 @@ class Reader:
         self._file = file
         self.problems: list[Problem] = []
         self.lines: dict[str, int] = {}
+        self._values = 0
 
     def wrong(self, path: tuple[str, ...], message: str, line: int = 0) -> Any:
         """Note a problem of the value at `path`; returns BAD."""
+        self.problems.append(self.problem(path, message, line))
+        return BAD
+
+    def problem(self, path: tuple[str, ...], message: str, line: int = 0, *, is_warning: bool = False) -> Problem:
+        """A problem with its place: the line of the value, or of the nearest section around it."""
         steps = path
         while not line and steps:
             line = self.lines.get(".".join(steps), 0)
             steps = steps[:-1]
-        self.problems.append(Problem(self._file, line or 1, ".".join(path), message))
-        return BAD
+        return Problem(self._file, line or 1, ".".join(path), message, is_warning)
 
     def read(self, node: yaml.Node, kind: inspect.Type, path: tuple[str, ...] = ()) -> Any:
         """The value of `node` as builtin data that msgspec converts to `kind`, or BAD."""
@@ -161,6 +170,9 @@ class Reader:
 
     def _anything(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
         """What is checked elsewhere; keys stay as they are written."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise RecursionError
         if isinstance(node, yaml.MappingNode):
             pairs = self._pairs(node, path) or []
             data: Any = {key: self._anything(value, (*path, key)) for key, value in pairs}
@@ -265,4 +277,8 @@ def read_settings(text: str, file: str, settings: type[msgspec.Struct]) -> tuple
         node = yaml.MappingNode("tag:yaml.org,2002:map", [], yaml.Mark(file, 0, 0, 0, "", 0))
     kind = inspect.type_info(settings)
     assert isinstance(kind, inspect.StructType)
-    return reader.section(node, kind, ()) or {}, reader
+    try:
+        return reader.section(node, kind, ()) or {}, reader
+    except RecursionError:
+        reader.wrong((), "holds itself, or more than can be read", 1)
+        return {}, reader

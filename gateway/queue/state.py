@@ -128,3 +128,20 @@ def counts(path: Path) -> dict[str, int]:
     except sqlite3.Error as error:
         raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
     return found
+
+
+def held(path: Path, limit: int) -> list[dict[str, str]]:
+    """What failed for good and waits for a decision, the newest first: message and last reply. Raises Deferred."""
+    if not path.exists():
+        return []
+    try:
+        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2)
+        try:
+            rows = db.execute(
+                "SELECT message, reply FROM target WHERE state=? ORDER BY message DESC, number LIMIT ?", (HELD, limit)
+            ).fetchall()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
+    return [{"message": message, "reply": reply} for message, reply in rows]

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.config.load import ConfigurationError, load
+from gateway.config.load import ConfigurationError, load_to_serve
 from gateway.config.settings import Settings
 from gateway.observe.log import fields
 from gateway.service import agent, child, runner, systemd, worker
@@ -294,7 +294,7 @@ class Master:
         systemd.reloading()
         before = self._settings
         try:
-            settings = load(self._source)
+            settings = load_to_serve(self._source)
             for key in ("state_dir", "run_dir"):
                 if getattr(settings, key) != getattr(before, key):
                     raise Unusable(f"{key} changes only with a restart")

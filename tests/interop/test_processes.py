@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import json
 import os
 import signal
 import smtplib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import RunningDemo
+from conftest import GATEPOST, RunningDemo
 
 from gateway.service.overview import Processes, read
 
@@ -207,3 +209,41 @@ def test_children_of_a_killed_master_end(tmp_path: Path) -> None:
     for name in ("slapd", "sink"):
         with contextlib.suppress(ProcessLookupError):
             os.kill(demo.facts["pids"][name], signal.SIGTERM)
+
+
+def gatepost(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*GATEPOST, *words], capture_output=True, text=True, timeout=60)
+
+
+def test_the_verbs_of_a_running_service(company: RunningDemo) -> None:
+    config = ("--config", company.facts["config_file"])
+    assert gatepost("reload", *config).stdout == "reloaded\n"
+    rows = json.loads(gatepost("ps", "--json", *config).stdout)
+    assert {"master", "agent", "queue", "worker-0", "worker-1"} <= {row["name"] for row in rows}
+    assert all(row["rss_bytes"] > 1_000_000 and row["uid"] == os.getuid() for row in rows)
+    assert "worker-1" in gatepost("ps", *config).stdout
+    done = gatepost("status", *config)
+    assert done.returncode == 0, done.stdout
+    assert "all processes run as one user" in done.stdout
+    state = json.loads(gatepost("status", "--json", *config).stdout)
+    assert all(state[section]["ok"] for section in ("service", "directory", "queue"))
+    again = gatepost("serve", *config)
+    assert (again.returncode, "another gatepost runs here" in again.stderr) == (3, True)
+
+
+def test_reload_says_what_is_wrong(company: RunningDemo) -> None:
+    path = company.folder / "gatepost.yaml"
+    good = path.read_text()
+    try:
+        change(company, wokers=3)
+        done = gatepost("reload", "--config", str(path))
+        assert (done.returncode, "did you mean workers?" in done.stderr) == (3, True)
+        path.write_text(good)
+        change(company, listen={"mx": [{"port": 1, "address": "192.0.2.1"}]})
+        done = gatepost("reload", "--json", "--config", str(path))
+        assert done.returncode == 3
+        assert "192.0.2.1:1" in json.loads(done.stdout)["problem"]
+        assert "the last reload was refused: mx: 192.0.2.1:1" in gatepost("status", "--config", str(path)).stdout
+    finally:
+        path.write_text(good)
+    assert gatepost("reload", "--config", str(path)).returncode == 0

@@ -24,6 +24,10 @@ from gateway.store.stores import Stores
 from gateway.store.stores import Target as StoreTarget
 
 DIRECT_MAX = 1000
+#: a store used less than this is not asked again at RCPT for a while; delivery itself is exact
+ROOMY = 0.8
+ROOMY_SECONDS = 30.0
+MAX_ROOMY = 10_000
 
 Outcome = Deferred | Refused | None
 _FULL = (Condition.MAILBOX_FULL, Condition.MAILBOX_FULL_FOR_NOW)
@@ -90,6 +94,7 @@ class Acceptance:
 
     def __init__(self, stores: Stores, queue: QueueFolder, grace: QuotaGrace, bell: Path) -> None:
         self._stores, self._queue, self._grace, self._bell = stores, queue, grace, bell
+        self._roomy: dict[tuple[str, int | None, int | None], float] = {}
 
     def check_room(self, plan: Plan) -> None:
         """At RCPT: raise what a full mailbox answers, where the recipient is one mailbox."""
@@ -98,12 +103,23 @@ class Acceptance:
         holder: MailboxHolder = step.holder
         if not holder.quota and not holder.quota_messages:
             return
+        key = (holder.id, holder.quota, holder.quota_messages)
+        now = time.monotonic()
+        if self._roomy.get(key, 0.0) > now:
+            return
         row = self._stores.repository.account(holder.id)
-        if row is not None and (
-            (holder.quota and row.used_bytes >= holder.quota)
-            or (holder.quota_messages and row.used_messages >= holder.quota_messages)
-        ):
+        used = 0.0
+        if row is not None:
+            used = max(
+                row.used_bytes / holder.quota if holder.quota else 0.0,
+                row.used_messages / holder.quota_messages if holder.quota_messages else 0.0,
+            )
+        if used >= 1.0:
             raise self._grace.full(holder.id, time.time())
+        if used < ROOMY:
+            if len(self._roomy) >= MAX_ROOMY:
+                self._roomy.clear()
+            self._roomy[key] = now + ROOMY_SECONDS
 
     def take(self, arrival: Arrival) -> list[Outcome]:
         """Deliver or queue; for each recipient None or why not."""

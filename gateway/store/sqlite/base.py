@@ -54,12 +54,10 @@ class Base:
         return self._shards[shard_number(account, len(self._shards))]
 
     def _all(self, account: str, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
-        with self._shard(account).read() as db:
-            return db.execute(sql, parameters).fetchall()
+        return self._shard(account).all(sql, parameters)
 
     def _one(self, account: str, sql: str, parameters: tuple[Any, ...]) -> Any:
-        with self._shard(account).read() as db:
-            return db.execute(sql, parameters).fetchone()
+        return self._shard(account).one(sql, parameters)
 
     def _mailbox_row(self, account: str, where: str, value: object) -> MailboxRow | None:
         row = self._one(account, f"SELECT {MAILBOX} FROM mailbox WHERE account=? AND {where}=?", (account, value))

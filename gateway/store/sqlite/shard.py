@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from directory.model import Condition, Deferred
 from gateway.store.sqlite.schema import FORMAT, SHARD
@@ -55,10 +56,15 @@ class Shard:
         self.lock = threading.Lock()
         self.is_dirty = False  # committed without fsync since the last flush
         self.connection = open_database(path, SHARD, FORMAT)
+        # reads have a connection of their own: one that a loop waits for must not wait for a commit
+        self._reader = open_database(path, SHARD, FORMAT)
+        self._reader_lock = threading.Lock()
         self._boot = boot
         try:
+            self._reader.execute("PRAGMA query_only=1")
             self._begin()
         except BaseException:
+            self._reader.close()
             self.connection.close()
             raise
 
@@ -110,11 +116,21 @@ class Shard:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One read; statements of one call see one state only when they are one statement."""
-        with self.lock:
+        with self._reader_lock:
             try:
-                yield self.connection
+                yield self._reader
             except sqlite3.Error as error:
                 raise Deferred(Condition.STORE_UNAVAILABLE, f"index {self.path.name}: {error}") from error
+
+    def one(self, sql: str, parameters: tuple[Any, ...]) -> Any:
+        """The first row of a query, None without one."""
+        with self.read() as db:
+            return db.execute(sql, parameters).fetchone()
+
+    def all(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """All rows of a query."""
+        with self.read() as db:
+            return db.execute(sql, parameters).fetchall()
 
     def flush(self) -> None:
         """Put what was committed on disk. Raises OSError."""
@@ -132,6 +148,8 @@ class Shard:
 
     def close(self) -> None:
         """The last process to close marks the shard clean."""
+        with self._reader_lock:
+            self._reader.close()
         with self.lock:
             try:
                 with self.locked_transaction(full=True) as db:

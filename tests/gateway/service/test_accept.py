@@ -135,3 +135,13 @@ def test_lmtp_answers_for_each_recipient_and_queues_nothing(desk: Desk) -> None:
     desk.stores.problems = {"bob": TROUBLE, "cat": FULL}
     assert desk.take((local("ann"),), (local("bob"),), (local("cat"),), by_lmtp=True) == ["ok", "451", "452"]
     assert desk.queued() == []
+
+
+def test_a_roomy_mailbox_is_not_asked_for_each_message(desk: Desk) -> None:
+    plan = Plan((local("ann", quota=1000),))
+    desk.stores.used = 799
+    desk.acceptance.check_room(plan)
+    desk.stores.used = 1000
+    desk.acceptance.check_room(plan)
+    with pytest.raises(Deferred):
+        desk.acceptance.check_room(Plan((local("ann", quota=999),)))

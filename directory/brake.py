@@ -18,8 +18,8 @@ LAST_ONES = 3  #: so many entries or more may not all vanish, however small the 
 #: kind of a profile -> what the brake counts it as
 CATEGORY = {
     "account": "accounts",
-    "shared": "accounts",
-    "service": "accounts",
+    "shared": "shared mailboxes",
+    "service": "service accounts",
     "list": "lists",
     "alias": "lists",
     "group": "lists",

@@ -23,7 +23,8 @@ from directory.tracker.port import (
 
 RETRY_SECONDS = 1.0
 READER_CHECK_SECONDS = 60.0
-MAX_SUSPECTS = 1000
+#: while the brake holds entries, all ids are compared so often: an access rule that is mended sends no change
+HELD_COMPARE_SECONDS = 30.0
 
 
 class Report(Protocol):
@@ -40,24 +41,34 @@ class Follower:
         self._writer = writer
         self._report = report
         self._suspects: frozenset[str] = frozenset()
+        self._afresh = False
+
+    def resync(self) -> None:
+        """Read the whole directory again; callable from any thread."""
+        self._afresh = True
+        self._tracker.interrupt()
 
     def run(self, stop: threading.Event) -> None:
         """Follow until `stop` is set (and `tracker.stop` called); never raises."""
         checker = threading.Thread(target=self._check_readers, args=(stop,), name="reader-check", daemon=True)
         checker.start()
-        afresh, last_trouble = False, ""
+        last_trouble = ""
         while not stop.is_set():
-            cookie = None if afresh else self._writer.cookie()
-            afresh = False
+            cookie = None if self._afresh else self._writer.cookie()
+            self._afresh = False
             try:
                 for event in self._tracker.events(cookie):
                     if self._apply(event):
                         last_trouble = ""
                     if stop.is_set():
                         return
+                    if self._afresh:
+                        break
+                if self._afresh:
+                    continue
             except StaleCookie as stale:
                 self._report(20, "refresh", reason=str(stale))
-                afresh = True
+                self._afresh = True
                 if cookie is None:
                     stop.wait(RETRY_SECONDS)
                 continue
@@ -85,7 +96,8 @@ class Follower:
     def _apply(self, event: Event) -> bool:
         """True for a sign that following works. Raises StaleCookie when only a full refresh helps."""
         if isinstance(event, Changed):
-            self._writer.apply(event.changes, event.cookie)
+            if self._writer.apply(event.changes, event.cookie):
+                self._tracker.compare_within(HELD_COMPARE_SECONDS)
         elif isinstance(event, Fresh):
             self._writer.proven_fresh(event.at, event.cookie)
             if self._suspects:
@@ -101,6 +113,8 @@ class Follower:
         elif isinstance(event, RefreshDone):
             done = self._writer.finish_refresh(event.cookie, by_presence=event.by_presence, only_ids=event.only_ids)
             self._suspects = done.unknown
+            if done.held or done.braked:
+                self._tracker.compare_within(HELD_COMPARE_SECONDS)
             self._report(
                 30 if done.held else 20,
                 "compared" if event.only_ids else "refreshed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,7 +20,7 @@ import msgspec
 from directory import brake
 from directory.model import Condition, Deferred
 from directory.profile import Keys, Profile
-from directory.raw import RawEntry, canonical_dn, kept
+from directory.raw import RawEntry, canonical_dn, kept, parent_dn
 from directory.replica_environment import FORMAT, Environment, decode_entry, encode_entry, index_key
 from directory.tracker.port import Change
 
@@ -56,6 +56,8 @@ class Outcome:
     changed: int = 0
     removed: int = 0
     held: int = 0
+    #: the copy proves nothing now
+    braked: bool = False
     unknown: frozenset[str] = frozenset()
 
 
@@ -64,6 +66,13 @@ _decode_removed = msgspec.msgpack.Decoder(_Removed).decode
 _decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
 _encode_counts = msgspec.msgpack.Encoder().encode
 _Losses: TypeAlias = list[_Loss]
+
+
+def _note_move(moved: dict[str, str], before: RawEntry | None, after: RawEntry) -> None:
+    if before is not None and before.dn != after.dn:
+        old, new = canonical_dn(before.dn), canonical_dn(after.dn)
+        if old != new:
+            moved[old] = new
 
 
 class ReplicaWriter:
@@ -117,7 +126,7 @@ class ReplicaWriter:
             return txn.get(b"cookie")
 
     def counts(self) -> dict[str, int]:
-        """Entries by the brake's categories: accounts, lists, domains."""
+        """Entries by the brake's categories."""
         with self._db.env.begin(db=self._db.meta) as txn:
             return dict(self._counts(txn))
 
@@ -287,12 +296,13 @@ class ReplicaWriter:
 
     # -- live --------------------------------------------------------------------------------------------
 
-    def apply(self, changes: Iterable[Change], cookie: bytes | None = None) -> None:
-        """Live changes, in one transaction."""
+    def apply(self, changes: Iterable[Change], cookie: bytes | None = None) -> bool:
+        """Live changes, in one transaction. True when the brake held some back."""
         latest = {change.id: change for change in changes}
         with self._lock, self._begin() as txn:
             counts = self._counts(txn)
             losses: _Losses = []
+            moved: dict[str, str] = {}
             for change in latest.values():
                 if self._comparing is not None:
                     self._comparing.add(change.id)
@@ -303,13 +313,37 @@ class ReplicaWriter:
                 if before is not None and (loss := self._loss(before, after)) is not None:
                     losses.append(loss)
                 elif after is not None:
+                    _note_move(moved, before, after)
                     self._put(txn, counts, after)
                     txn.delete(after.id.encode(), db=self._db.held)
                     txn.delete(after.id.encode(), db=self._db.recent)
-            self._settle(txn, counts, losses)
+            self._move_below(txn, counts, moved, latest)
+            held = self._settle(txn, counts, losses)
             if cookie is not None:
                 txn.put(b"cookie", cookie, db=self._db.meta)
             self._finish(txn, counts, changed=True)
+        return held
+
+    def _move_below(
+        self, txn: lmdb.Transaction, counts: Counter[str], moved: dict[str, str], told: Container[str]
+    ) -> None:
+        """Servers tell of an entry that moved, not of those below it: they move along.
+
+        `moved`: canonical DN before -> after; `told`: ids that came with their own DN.
+        """
+        if not moved:
+            return
+        below = []
+        for key, value in txn.cursor(db=self._db.index["dn"]):
+            dn = above = bytes(key).decode("utf-8", "surrogateescape")
+            while (above := parent_dn(above)) and above not in moved:
+                pass
+            if above and bytes(value).decode() not in told:
+                below.append((bytes(value).decode(), dn.removesuffix(above) + moved[above]))
+        for entry_id, dn in below:
+            raw = self._get(txn, entry_id)
+            if raw is not None:
+                self._put(txn, counts, RawEntry(raw.id, dn, raw.attributes))
 
     def _settle(self, txn: lmdb.Transaction, counts: Counter[str], losses: _Losses) -> bool:
         """Let the losses go or hold them; while the brake is on, everything joins it. True = held."""
@@ -377,6 +411,8 @@ class ReplicaWriter:
             touched = self._comparing or set()
             losses: _Losses = []
             unknown: set[str] = set()
+            moved: dict[str, str] = {}
+            told: set[str] = set()
             changed, held_before = 0, txn.stat(self._db.held)["entries"]
             for key, value in txn.cursor(db=self._db.seen):
                 entry_id = bytes(key).decode()
@@ -394,9 +430,11 @@ class ReplicaWriter:
                 if before is not None and (loss := self._loss(before, after)) is not None:
                     losses.append(loss)
                 elif after is not None:
+                    _note_move(moved, before, after)
                     self._put(txn, counts, after)
                     txn.delete(after.id.encode(), db=self._db.held)
                     txn.delete(after.id.encode(), db=self._db.recent)
+                    told.add(after.id)
                     changed += 1
             if by_presence:
                 losses.extend(self._absent(txn, touched))
@@ -405,6 +443,7 @@ class ReplicaWriter:
                 for key in [bytes(key) for key, _ in txn.cursor(db=self._db.held)]:
                     if bytes(key).decode() not in unknown:
                         txn.delete(key, db=self._db.held)
+            self._move_below(txn, counts, moved, told)
             held = self._settle(txn, counts, losses)
             if not only_ids:
                 state = self._db.state(txn)
@@ -419,7 +458,8 @@ class ReplicaWriter:
             holding = txn.stat(self._db.held)["entries"] != held_before
             self._finish(txn, counts, changed=bool(changed or losses or holding))
             self._comparing = None
-        return Outcome(changed, 0 if held else len(losses), len(losses) if held else 0, frozenset(unknown))
+            braked = bool(self._db.state(txn).braked)
+        return Outcome(changed, 0 if held else len(losses), len(losses) if held else 0, braked, frozenset(unknown))
 
     def missing(self, ids: Iterable[str]) -> int:
         """How many of `ids` the copy has not, or only holds."""

@@ -59,8 +59,8 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     tls: Tls = Tls()
     timeout: Timeout = Timeout()
     page_size: Count = 500
-    #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp
-    track: Literal["auto", "syncrepl"] = "auto"
+    #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp (any server: polls modifyTimestamp)
+    track: Literal["auto", "syncrepl", "timestamp"] = "auto"
     #: seconds between comparisons of all ids, which find deletions that were missed
     compare_seconds: Seconds = 900.0
 

@@ -1,8 +1,10 @@
-"""Lists the ids of all visible entries, page by page: the safety net against missed deletions."""
+"""Reads entries page by page: all ids (the safety net against missed deletions), or whole entries."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import ldap3
 
@@ -12,6 +14,18 @@ from directory.raw import RawEntry
 from directory.settings import DirectorySettings
 
 PAGED = "1.2.840.113556.1.4.319"
+#: operational attributes by name: versions, groups, and what tells the authenticator of passwords and failures
+WANTED = [
+    ldap3.ALL_ATTRIBUTES, "entryCSN", "modifyTimestamp", "memberOf",
+    "pwdChangedTime", "pwdFailureTime", "pwdUpdateTime", "passwordRetryCount", "nsAccountLock",
+]  # fmt: skip
+#: Active Directory sends 1,500 values of an attribute and says so in its name
+_RANGE = re.compile(r"(.+);range=(\d+)-(\d+|\*)\Z", re.IGNORECASE)
+MAX_RANGES = 10_000
+
+
+class _Connection(Protocol):
+    def search(self, search_base: str, search_filter: str, search_scope: Any, /, *args: Any, **options: Any) -> Any: ...
 
 
 def pages(
@@ -64,10 +78,46 @@ def raw_entries(
     connection: ldap3.Connection, settings: DirectorySettings, filter_text: str, id_attribute: str
 ) -> Iterator[tuple[RawEntry, ...]]:
     """Whole entries that match."""
-    wanted = [ldap3.ALL_ATTRIBUTES, id_attribute, "modifyTimestamp", "memberOf"]
-    for page in pages(connection, settings, filter_text, wanted):
+    for page in pages(connection, settings, filter_text, [*WANTED, id_attribute]):
         yield tuple(
-            RawEntry(entry_id(settings.source, id_attribute, attributes[id_attribute.lower()][0]), dn, attributes)
+            RawEntry(
+                entry_id(settings.source, id_attribute, attributes[id_attribute.lower()][0]),
+                dn,
+                whole(connection, dn, attributes),
+            )
             for dn, attributes in page
             if attributes.get(id_attribute.lower())
         )
+
+
+def whole(connection: _Connection, dn: str, attributes: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
+    """`attributes` with all values of those that the server sent in part (`member;range=0-1499`). Raises Deferred."""
+    parts = {name: match for name in attributes if (match := _RANGE.match(name))}
+    if not parts:
+        return attributes
+    result = {name: values for name, values in attributes.items() if name not in parts}
+    for name, match in parts.items():
+        values, match_now = list(attributes[name]), match
+        for _ in range(MAX_RANGES):
+            if match_now[3] == "*":
+                break
+            wanted = f"{match[1]};range={int(match_now[3]) + 1}-*"
+            _, answer, response, _ = connection.search(
+                dn, "(objectClass=*)", ldap3.BASE, ldap3.DEREF_NEVER, attributes=[wanted]
+            )
+            found = [
+                (again, more)
+                for entry in response or ()
+                if entry["type"] == "searchResEntry"
+                for key, more in entry["raw_attributes"].items()
+                if more and (again := _RANGE.match(key)) and again[1].lower() == match[1].lower()
+            ]
+            if answer["result"] != 0 or not found:
+                raise Deferred(
+                    Condition.DIRECTORY_UNAVAILABLE,
+                    f"{dn}: the rest of {match[1]} cannot be read: {answer['description']}",
+                )
+            match_now = found[0][0]
+            values += map(bytes, found[0][1])
+        result[match[1]] = values
+    return result

@@ -71,6 +71,10 @@ class StaleCookie(Exception):
     """The cookie is too old for the server, or the copy differs: start again without a cookie."""
 
 
+class NotOffered(Exception):
+    """The server does not offer what this tracker needs; the message says what."""
+
+
 class Tracker(Protocol):
     """Follows one directory."""
 
@@ -80,4 +84,12 @@ class Tracker(Protocol):
 
     def stop(self) -> None:
         """Make `events` end soon; callable from any thread."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make the `events` under way end soon, to begin anew; callable from any thread."""
+        ...
+
+    def compare_within(self, seconds: float) -> None:
+        """Compare all ids within so many seconds: something is held that may have returned unseen."""
         ...

@@ -24,13 +24,14 @@ from directory.model import Condition, Deferred
 from directory.raw import RawEntry, canonical_dn, is_below
 from directory.settings import DirectorySettings
 from directory.tracker import sync_protocol as protocol
-from directory.tracker.listing import visible_ids
+from directory.tracker.listing import WANTED, visible_ids
 from directory.tracker.port import (
     Batch,
     Change,
     Changed,
     Event,
     Fresh,
+    NotOffered,
     RefreshBegun,
     RefreshDone,
     StaleCookie,
@@ -43,12 +44,8 @@ BACKLOG = 2_000  # answers waiting to be applied; the reader thread blocks beyon
 BATCH = 500
 COMMIT_SECONDS = 0.05
 REFRESH_SILENCE_SECONDS = 60.0
-
-#: operational ones by name: versions, groups, and what tells the authenticator of password changes and failures
-_ATTRIBUTES = [
-    ldap3.ALL_ATTRIBUTES, "entryCSN", "modifyTimestamp", "memberOf",
-    "pwdChangedTime", "pwdFailureTime", "pwdUpdateTime", "passwordRetryCount", "nsAccountLock",
-]  # fmt: skip
+LAG_SECONDS = 30.0  # so long may a server be behind this copy before it is believed
+UNAVAILABLE_CRITICAL_EXTENSION, UNWILLING_TO_PERFORM = 12, 53
 
 
 def _unavailable(detail: str) -> Deferred:
@@ -67,7 +64,7 @@ class _Stream:
             filter_text,
             ldap3.SUBTREE,
             ldap3.DEREF_NEVER,
-            attributes=_ATTRIBUTES,
+            attributes=WANTED,
             controls=[protocol.sync_request(protocol.REFRESH_AND_PERSIST, cookie)],
             changes_only=True,
             notifications=False,
@@ -115,16 +112,28 @@ class SyncreplTracker:
         self._filter = filter_text
         self._id_attribute = id_attribute
         self._now = now
-        self._stopped = threading.Event()
+        self._stopped = threading.Event()  # or interrupted
+        self._ended_for_good = False
+        self._compare_at = time.monotonic() + settings.compare_seconds
+        self._newer_since = 0.0
         self._suffix: str | None = None
 
     def stop(self) -> None:
+        self._ended_for_good = True
         self._stopped.set()
+
+    def interrupt(self) -> None:
+        self._stopped.set()
+
+    def compare_within(self, seconds: float) -> None:
+        self._compare_at = min(self._compare_at, time.monotonic() + seconds)
 
     def _id(self, text: str) -> str:
         return f"{self._settings.source}:{text}"
 
     def events(self, cookie: bytes | None) -> Iterator[Event]:
+        if not self._ended_for_good:
+            self._stopped.clear()
         stream: _Stream | None = None
         probe: ldap3.Connection | None = None
         try:
@@ -188,7 +197,8 @@ class SyncreplTracker:
 
     def _persist(self, stream: _Stream, probe: ldap3.Connection, cookie: bytes | None) -> Iterator[Event]:
         next_probe, last_commit, behind_since = time.monotonic(), 0.0, 0.0
-        next_compare = time.monotonic() + self._settings.compare_seconds
+        if self._compare_at == float("inf"):  # the last comparison was cut off
+            self._compare_at = time.monotonic() + PROBE_SECONDS
         compare: Iterator[tuple[str, ...]] | None = None
         pending: list[Change] = []
         while not self._stopped.is_set():
@@ -220,7 +230,8 @@ class SyncreplTracker:
                     raise _unavailable("the server has changes that its persistent search does not tell")
                 if self._servers.should_return(self._servers.url_of(stream.connection)):
                     return  # the preferred server is back: begin anew there, with the cookie
-            if compare is None and now >= next_compare:
+            if compare is None and now >= self._compare_at:
+                self._compare_at = float("inf")
                 yield RefreshBegun()
                 compare = self._listing()
             elif compare is not None:
@@ -228,8 +239,8 @@ class SyncreplTracker:
                 if page is not None:
                     yield Batch(present=page)
                 else:
+                    compare, self._compare_at = None, time.monotonic() + self._settings.compare_seconds
                     yield RefreshDone(None, by_presence=True, only_ids=True)
-                    compare, next_compare = None, time.monotonic() + self._settings.compare_seconds
                     next_probe = time.monotonic()
 
     def _listing(self) -> Iterator[tuple[str, ...]]:
@@ -259,6 +270,14 @@ class SyncreplTracker:
 
     def _ended(self, answer: dict[str, Any], cookie: bytes | None) -> None:
         code, base = answer["result"], self._settings.base
+        if code == UNAVAILABLE_CRITICAL_EXTENSION:
+            raise NotOffered("content synchronisation (load the syncprov overlay on this database)")
+        if code == UNWILLING_TO_PERFORM and cookie is not None:
+            # "consumer state is newer than provider": a replica that lags, or one restored from a backup
+            self._newer_since = self._newer_since or time.monotonic()
+            if time.monotonic() - self._newer_since > LAG_SECONDS:
+                self._newer_since = 0.0
+                raise StaleCookie(f"the server stays behind this copy: {answer['message']}")
         if code == protocol.E_SYNC_REFRESH_REQUIRED and cookie is not None:
             raise StaleCookie(f"server wants a full refresh: {answer['message']}")
         if code == 32:
@@ -273,9 +292,7 @@ class SyncreplTracker:
     def _state(answer: dict[str, Any]) -> protocol.EntryState:
         control = (answer.get("controls") or {}).get(protocol.SYNC_STATE)
         if control is None:
-            raise _unavailable(
-                "the server does not offer content synchronisation (load syncprov, or set directory.track: timestamp)"
-            )
+            raise NotOffered("content synchronisation (load the syncprov overlay on this database)")
         return protocol.entry_state(bytes(control["value"]))
 
     # -- proof -------------------------------------------------------------------------------------------

@@ -1,0 +1,187 @@
+"""Following a real slapd through everything that goes wrong: it dies, falls silent, hides entries, moves them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import ldap3
+import pytest
+from following import SUFFIX, Following, Slapd, company, eventually, person
+from silent import Relay
+
+from directory import follow
+from directory.settings import Timeout
+
+PEOPLE = tuple(f"u{n}" for n in range(30))
+
+
+@pytest.fixture
+def slapd(tmp_path: Path) -> Iterator[Slapd]:
+    running = Slapd(tmp_path / "ldap", company(*PEOPLE))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def following(slapd: Slapd, tmp_path: Path) -> Iterator[Following]:
+    running = Following(tmp_path / "copy", slapd.settings())
+    eventually(running.is_final)
+    yield running
+    running.stop()
+
+
+def add_alias(slapd: Slapd, name: str, address: str) -> None:
+    with slapd.admin() as admin:
+        change = {"gatepostAddress": [(ldap3.MODIFY_ADD, [address])]}
+        assert admin.modify(f"uid={name},ou=people,{SUFFIX}", change), admin.result
+
+
+def test_a_moved_branch_keeps_identities_and_has_its_new_names(slapd: Slapd, following: Following) -> None:
+    (before,) = following.view.owners("u7@example.com")
+    with slapd.admin() as admin:
+        assert admin.modify_dn(f"ou=people,{SUFFIX}", "ou=staff"), admin.result
+    eventually(lambda: following.view.by_dn(f"uid=u7,ou=staff,{SUFFIX}") is not None)
+    (after,) = following.view.owners("u7@example.com")
+    assert after.id == before.id and after.dn == f"uid=u7,ou=staff,{SUFFIX}"
+    assert following.view.by_dn(before.dn) is None
+
+
+def test_a_restarted_server_is_followed_again(slapd: Slapd, following: Following) -> None:
+    slapd.stop()
+    eventually(lambda: following.view.freshness().trouble)
+    assert following.has("u1@example.com")
+    slapd.restart()
+    add_alias(slapd, "u1", "one@example.com")
+    took = eventually(lambda: following.has("one@example.com"))
+    print(f"caught up {took:.1f} s after the change")
+    eventually(lambda: following.is_final() and not following.view.freshness().trouble)
+
+
+def test_a_stopped_server_shows_within_ten_seconds(slapd: Slapd, following: Following) -> None:
+    os.kill(slapd.process.pid, signal.SIGSTOP)
+    try:
+        took = eventually(lambda: following.view.freshness().trouble)
+        print(f"noticed after {took:.1f} s: {following.view.freshness().trouble}")
+        assert took < 12
+    finally:
+        os.kill(slapd.process.pid, signal.SIGCONT)
+    add_alias(slapd, "u2", "two@example.com")
+    eventually(lambda: following.has("two@example.com") and following.is_final())
+
+
+def test_a_connection_that_falls_silent_is_replaced(slapd: Slapd, tmp_path: Path) -> None:
+    with Relay(slapd.directory.port) as relay:
+        following = Following(tmp_path / "relayed", slapd.settings(f"ldap://127.0.0.1:{relay.port}"))
+        try:
+            eventually(following.is_final)
+            relay.silence()  # the sockets stay open, nothing comes through; new ones work
+            add_alias(slapd, "u3", "three@example.com")
+            took = eventually(lambda: following.has("three@example.com"), 30)
+            print(f"found {took:.1f} s after the connections fell silent")
+            assert took < 20
+        finally:
+            following.stop()
+
+
+def test_a_dead_server_is_replaced_by_the_next_and_comes_back(slapd: Slapd, tmp_path: Path) -> None:
+    other = Slapd(tmp_path / "other", company(*PEOPLE, "late"))
+    settings = slapd.settings(slapd.directory.uri, other.directory.uri, timeout=Timeout(connect=1.0, op=2.0))
+    password = slapd.directory.password_file("gateway").read_text().strip()
+    with other.admin() as admin:
+        admin.modify(f"cn=gateway,ou=services,{SUFFIX}", {"userPassword": [(ldap3.MODIFY_REPLACE, [password])]})
+    following = Following(tmp_path / "two", settings)
+    try:
+        eventually(following.is_final)
+        assert not following.has("late@example.com")
+        slapd.stop()
+        begin = time.monotonic()
+        # the other holds entries of its own ids: all of the first one's are gone there, so the brake holds them
+        eventually(lambda: following.has("late@example.com"), 30)
+        print(f"on the second server after {time.monotonic() - begin:.1f} s")
+        assert following.has("u1@example.com")
+    finally:
+        following.stop()
+        other.stop()
+
+
+def hide_people(slapd: Slapd, hidden: bool) -> None:
+    """Restart with an access rule that hides ou=people from everybody, or without it."""
+    slapd.stop()
+    (path,) = (slapd.directory.folder / "slapd.d" / "cn=config").glob("olcDatabase={1}mdb.ldif")
+    text = path.read_text()
+    rule = f'olcAccess: {{0}}to dn.subtree="ou=people,{SUFFIX}" by * none\n'
+    text = text.replace(rule, "") if not hidden else text.replace("olcAccess: {0}", rule + "olcAccess: {0}", 1)
+    path.write_text(text)
+    slapd.restart()
+
+
+def test_an_access_rule_that_hides_everybody_is_held_and_ends_by_itself(
+    slapd: Slapd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "HELD_COMPARE_SECONDS", 1.0)
+    following = Following(tmp_path / "hidden", slapd.settings(compare_seconds=5.0))
+    try:
+        eventually(following.is_final)
+        hide_people(slapd, hidden=True)
+        eventually(lambda: following.view.freshness().braked, 30)
+        print(following.view.freshness().braked)
+        (held,) = following.view.owners("u5@example.com")
+        assert following.view.is_held(held.id) and not following.is_final()
+        hide_people(slapd, hidden=False)
+        took = eventually(lambda: following.is_final() and not following.view.is_held(held.id), 30)
+        print(f"released {took:.1f} s after the rule was mended")
+    finally:
+        following.stop()
+
+
+def test_what_was_hidden_from_the_beginning_proves_nothing(slapd: Slapd, tmp_path: Path) -> None:
+    hide_people(slapd, hidden=True)
+    following = Following(tmp_path / "hidden", slapd.settings())
+    try:
+        eventually(lambda: "no accounts" in following.view.freshness().braked)
+        assert not following.is_final()
+    finally:
+        following.stop()
+
+
+@pytest.mark.parametrize("base", ["ou=elsewhere,o=gatepost", "o=other"])
+def test_a_wrong_base_proves_nothing_and_says_so(slapd: Slapd, tmp_path: Path, base: str) -> None:
+    following = Following(tmp_path / "wrong", slapd.settings(base=base))
+    try:
+        eventually(lambda: base in following.view.freshness().trouble)
+        assert not following.is_final() and not following.view.freshness().complete
+    finally:
+        following.stop()
+
+
+def test_an_emptied_directory_is_held(slapd: Slapd, following: Following) -> None:
+    with slapd.admin() as admin:
+        for name in PEOPLE:
+            assert admin.delete(f"uid={name},ou=people,{SUFFIX}")
+    eventually(lambda: following.view.freshness().braked)
+    assert all(following.has(f"{name}@example.com") for name in PEOPLE) and not following.is_final()
+    assert following.writer.accept_deletions() == len(PEOPLE)
+    assert not any(following.has(f"{name}@example.com") for name in PEOPLE)
+
+
+def test_a_resync_reads_everything_again(slapd: Slapd, following: Following) -> None:
+    refreshes = sum(event == "refreshed" for event, _ in following.reports)
+    following.follower.resync()
+    eventually(lambda: sum(event == "refreshed" for event, _ in following.reports) > refreshes)
+    eventually(following.is_final)
+    assert following.has("u29@example.com")
+    with slapd.admin() as admin:
+        assert admin.add(f"uid=new,ou=people,{SUFFIX}", attributes=entry_of("new"))
+    eventually(lambda: following.has("new@example.com"))
+
+
+def entry_of(name: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in person(name).splitlines()[1:]:
+        key, _, value = line.partition(": ")
+        found.setdefault(key, []).append(value)
+    return found

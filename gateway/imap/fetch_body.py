@@ -28,6 +28,8 @@ class Place:
     `octets` of the CRLF form of [start, end) end at the stored offset `at`; `half` is between CR and LF.
     """
 
+    #: the selected mailbox and the message in it
+    mailbox: object
     uid: int
     start: int
     end: int
@@ -74,7 +76,7 @@ def _span(section: Section, content: Content) -> tuple[int, int] | None:
     return header_end(content.data), content.size  # BODY[TEXT], the only other one without a path
 
 
-def stream_body(item: Body, content: Content, uid: int, place: Place | None, piece: int) -> Dialogue:
+def stream_body(item: Body, content: Content, mailbox: object, uid: int, place: Place | None, piece: int) -> Dialogue:
     """Say the item's name and value, `piece` stored octets at a time. Returns the Place for the next one.
 
     Raises Deferred before anything is said, Cut afterwards.
@@ -89,9 +91,9 @@ def stream_body(item: Body, content: Content, uid: int, place: Place | None, pie
         head = yield Ask(ReadSpan(source, start, min(end, start + piece)))
         yield _value(item, selected_fields(head, item.section.names, invert=item.section.invert))
         return None
-    if place is None or (place.uid, place.start, place.end) != (uid, start, end):
+    if place is None or place.mailbox is not mailbox or (place.uid, place.start, place.end) != (uid, start, end):
         lines = yield Ask(CountLines(source, start, end))
-        place = Place(uid, start, end, end - start + lines, 0, start, half=False)
+        place = Place(mailbox, uid, start, end, end - start + lines, 0, start, half=False)
     first, length = item.span or (0, place.total)
     length = max(0, min(length, place.total - first))
     at, half = yield from _go(source, place, min(first, place.total))
@@ -114,7 +116,7 @@ def stream_body(item: Body, content: Content, uid: int, place: Place | None, pie
                 at, half, rest = at + len(stored), False, rest - len(octets)
     except (Deferred, Refused):
         raise Cut from None
-    return Place(uid, start, end, place.total, min(first, place.total) + length, at, half)
+    return Place(mailbox, uid, start, end, place.total, min(first, place.total) + length, at, half)
 
 
 def _go(source: object, place: Place, octets: int) -> Dialogue:

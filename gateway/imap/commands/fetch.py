@@ -1,4 +1,4 @@
-"""FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8; RFC 7162 3.1.4).
+"""FETCH and UID FETCH (RFC 3501 6.4.5, 6.4.8), with MODSEQ and CHANGEDSINCE (RFC 7162 3.1.4).
 
 Messages that vanish while the command runs are left out and make the answer NO [EXPUNGEISSUED]
 (RFC 5530 3); the others are answered.
@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
+from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
 from gateway.imap.content import Content, Octets, Pause, ReadContents
 from gateway.imap.fetch_body import body_at_once, stream_body
-from gateway.imap.fetch_items import Body, Item, Plain, Structure, parse_items
+from gateway.imap.fetch_items import Body, Item, Plain, Structure, parse_items, parse_modifiers
+from gateway.imap.flags import SEEN
 from gateway.imap.parser import Parser
+from gateway.imap.ports import StoreFlags
 from gateway.imap.registry import SELECTED, command
 from gateway.imap.session import No, Session
 from gateway.imap.view import Message, View
@@ -78,7 +81,7 @@ def _structure(item: Structure, content: Content) -> bytes:
 class _Fetch:
     """One command: the items that the view answers stand first in each answer, then the others in their order."""
 
-    def __init__(self, session: Session, view: View, items: list[Item]) -> None:
+    def __init__(self, session: Session, view: View, items: list[Item], *, read_only: bool) -> None:
         self._session = session
         self._view = view
         self._plain = [item for item in items if isinstance(item, Plain)]
@@ -86,7 +89,11 @@ class _Fetch:
         bodies = [item for item in self._rest if isinstance(item, Body)]
         self._octets = max((item.octets for item in bodies), default=Octets.NONE)
         self._parsed = any(isinstance(item, Structure) or item.section.path for item in self._rest)
-        self._text, self._pick = _template(self._plain)
+        self._shown = _template(self._plain)
+        # what an answer shows besides when it is this command that set \\Seen
+        changed = [Plain.FLAGS, Plain.MODSEQ] if session.condstore else [Plain.FLAGS]
+        self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])))
+        self._marks = not read_only and any(not item.peek for item in bodies)
         self._gone = 0
 
     def run(self, numbers: Sequence[int]) -> Dialogue:
@@ -98,21 +105,41 @@ class _Fetch:
         for batch in _batches(self._view.messages(numbers), limit):
             uids = tuple([message.uid for message in batch])
             contents = yield Ask(ReadContents(uids, self._octets, self._parsed))
+            marked: dict[int, Message] = {}
+            if self._marks:
+                marked = yield from self._mark([message for message in batch if message.uid in contents])
             for message in batch:
                 content = contents.pop(message.uid, None)
                 if content is None:
                     self._gone += 1
+                elif message.uid in marked:
+                    yield from self._answer(marked[message.uid], content, *self._shown_changed)
                 else:
-                    yield from self._answer(message, content)
+                    yield from self._answer(message, content, *self._shown)
             self._told(uids)
         return not self._gone
+
+    def _mark(self, messages: list[Message]) -> Dialogue:
+        """Set \\Seen where it is not (RFC 3501 6.4.5): {uid: message as it is now} of those that changed."""
+        unseen = [message for message in messages if SEEN not in message.flags]
+        if not unseen:
+            return {}
+        uids = [message.uid for message in unseen]
+        try:
+            yield Ask(StoreFlags(uids, "add", "S", ""))
+        except (Deferred, Refused):
+            return {}  # an index that cannot be written to is no reason not to read
+        self._view.tell(uids)
+        now = self._view.messages([message.number for message in unseen])
+        return {message.uid: message for message in now if SEEN in message.flags}
 
     def _told(self, uids: Iterable[int]) -> None:
         if Plain.FLAGS in self._plain and self._view.is_pending:
             self._view.tell(uids)
 
     def _from_view(self, numbers: Sequence[int]) -> Dialogue:
-        text, pick, view = self._text + b")\r\n", self._pick, self._view
+        text, pick = self._shown
+        text, view = text + b")\r\n", self._view
         for start in range(0, len(numbers), VIEW_BATCH):
             if start:
                 yield Ask(Pause())
@@ -120,9 +147,9 @@ class _Fetch:
             yield b"".join([text % pick(message) for message in view.messages(part)])
             self._told(view.uids(part))
 
-    def _answer(self, message: Message, content: Content) -> Dialogue:
-        said = [self._text % self._pick(message)]
-        between = bool(self._plain)
+    def _answer(self, message: Message, content: Content, text: bytes, pick: Pick) -> Dialogue:
+        said = [text % pick(message)]
+        between = not text.endswith(b"(")
         for item in self._rest:
             if between:
                 said.append(b" ")
@@ -135,7 +162,9 @@ class _Fetch:
             yield b"".join(said)
             said.clear()
             session = self._session
-            session.place = yield from stream_body(item, content, message.uid, session.place, session.settings.piece)
+            session.place = yield from stream_body(
+                item, content, self._view, message.uid, session.place, session.settings.piece
+            )
         said.append(b")\r\n")
         yield b"".join(said)
 
@@ -146,12 +175,19 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     ranges = arguments.sequence_set()
     arguments.space()
     items = parse_items(arguments)
+    since = parse_modifiers(arguments)
     arguments.end()
     if by_uid and Plain.UID not in items:
         items.insert(0, Plain.UID)
     assert session.selected is not None
-    view = session.selected.view
+    view, read_only = session.selected.view, session.selected.read_only
     numbers = view.numbers(ranges, by_uid=by_uid)
-    if not (yield from _Fetch(session, view, items).run(numbers)):
+    if since is not None:
+        if Plain.MODSEQ not in items:
+            items.append(Plain.MODSEQ)
+        numbers = [message.number for message in view.messages(numbers) if message.modseq > since]
+    if Plain.MODSEQ in items:
+        session.condstore = True
+    if not (yield from _Fetch(session, view, items, read_only=read_only).run(numbers)):
         raise No("[EXPUNGEISSUED] some of the messages are gone")
     return ""

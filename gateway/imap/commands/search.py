@@ -4,10 +4,11 @@ What the view knows decides first; of the messages that are left open envelopes 
 headers, then texts, a portion at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.ask import Ask, Dialogue
+from gateway.imap.commands.store import set_of
 from gateway.imap.content import Clock, Octets, Pause, SearchContents
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import SELECTED, announce, command
@@ -102,20 +103,6 @@ def _search(session: Session, view: View, keys: Keys, test: Test) -> Dialogue:
     return [Found(message.number, message.uid, message.modseq) for message in found]
 
 
-def sequence_set(numbers: Sequence[int]) -> bytes:
-    """Ascending numbers as a sequence set."""
-    ranges: list[bytes] = []
-    at = 0
-    while at < len(numbers):
-        first = last = numbers[at]
-        at += 1
-        while at < len(numbers) and numbers[at] == last + 1:
-            last += 1
-            at += 1
-        ranges.append(b"%d" % first if first == last else b"%d:%d" % (first, last))
-    return b",".join(ranges)
-
-
 def _extended(tag: bytes, options: frozenset[bytes], found: list[Found], keys: list[int], *, by_uid: bool) -> bytes:
     """Which of the results to name, and how (RFC 4731 3.1)."""
     said = [b'* ESEARCH (TAG "%b")' % tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"')]
@@ -126,7 +113,7 @@ def _extended(tag: bytes, options: frozenset[bytes], found: list[Found], keys: l
     if keys and b"MAX" in options:
         said.append(b"MAX %d" % keys[-1])
     if keys and b"ALL" in options:
-        said.append(b"ALL " + sequence_set(keys))
+        said.append(b"ALL " + set_of(keys).encode())
     if b"COUNT" in options:
         said.append(b"COUNT %d" % len(keys))
     return b" ".join(said)
@@ -152,6 +139,8 @@ def search(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
         raise No("[BADCHARSET (US-ASCII UTF-8)] this charset is not known") from None
     keys = Keys(arguments, view, codec or "utf-8")
     test = keys.read()
+    if keys.needs.modseq:
+        session.condstore = True
     found = yield from _search(session, view, keys, test)
     modseq = _modseq(options, found) if keys.needs.modseq and found else 0
     shown = [each.uid if by_uid else each.number for each in found]

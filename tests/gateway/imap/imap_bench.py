@@ -59,6 +59,7 @@ class Bench:
         markers.prepare_volume(volume)
         self.repository = SqliteRepository(folder / "index")
         self.stores = Stores(StoreSettings(volumes={"main": Volume(str(volume))}), self.repository)
+        self.stores.mailboxes(JANE)
         self.holders: dict[str, Any] = {JANE.id: JANE}
         self.pool = ThreadPoolExecutor(2)
         host = SimpleNamespace(

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imap_bench import JANE, Bench
 
+from directory.model import Condition, Deferred
 from gateway.imap.content import CountLines
 from gateway.imap.settings import ImapSettings
 from gateway.mime import PARSER_VERSION
@@ -87,8 +88,8 @@ def test_parts_of_a_large_message(bench: Bench) -> None:
     assert literal(answer, b"BODY[2.TEXT]") == LINES.replace(b"\n", b"\r\n").removesuffix(b"\r\n")
     assert literal(answer, b"BODY[2.HEADER.FIELDS (X-A Y)]") == b"X-A: 1\r\n\r\n"
     assert literal(answer, b"BODY[2.MIME]") == b"Content-Type: message/rfc822\r\n\r\n"
-    assert b"(BODY[3] NIL)" in client.say(b"FETCH 1 BODY[3]")
-    assert b"(BODY[1.HEADER] NIL BODY[1.1] NIL)" in client.say(b"FETCH 1 (BODY[1.HEADER] BODY[1.1])")
+    assert b"(BODY[3] NIL)" in client.say(b"FETCH 1 BODY.PEEK[3]")
+    assert b"(BODY[1.HEADER] NIL BODY[1.1] NIL)" in client.say(b"FETCH 1 (BODY.PEEK[1.HEADER] BODY.PEEK[1.1])")
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000, 4096, 5001, 100_000])
@@ -106,7 +107,7 @@ def test_partials_put_together_are_the_whole(bench: Bench, step: int) -> None:
     assert whole == stored.replace(b"\n", b"\r\n")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 40_000), st.integers(1, 40_000))
 def test_any_partial_of_a_large_message(bench: Bench, start: int, length: int) -> None:
     if not bench.stores.open(JANE) or not bench.repository.counts(JANE.id, 1).messages:
@@ -191,3 +192,60 @@ def test_macros(bench: Bench) -> None:
     assert client.say(b"FETCH 1 FAST").startswith(fast + b")\r\n")
     assert client.say(b"FETCH 1 ALL").startswith(fast + b" ENVELOPE (")
     assert b' BODY ("text" ' in client.say(b"FETCH 1 FULL")
+
+
+def test_reading_sets_seen_and_tells_it(bench: Bench) -> None:
+    bench.append(PLAIN, PLAIN)
+    client, other = bench.client(b"SELECT INBOX"), bench.client(b"SELECT INBOX")
+    assert b"* 1 FETCH (FLAGS () " not in client.say(b"FETCH 1 (BODY.PEEK[] RFC822.HEADER)")
+    assert b"FLAGS ()" in client.say(b"FETCH 1 FLAGS")
+    assert client.say(b"FETCH 1 BODY[TEXT]").startswith(b"* 1 FETCH (FLAGS (\\Seen) BODY[TEXT] {15}\r\n")
+    assert client.say(b"FETCH 1 BODY[TEXT]").startswith(b"* 1 FETCH (BODY[TEXT] {15}\r\n")
+    assert b"* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n" in other.say(b"NOOP")
+    client.say(b"ENABLE CONDSTORE")
+    assert b"* 2 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (" in client.say(b"UID FETCH 2 (UID RFC822)")
+    assert client.say(b"NOOP") == b"a OK NOOP completed\r\n"
+
+
+def test_reading_leaves_an_examined_mailbox_as_it_is(bench: Bench) -> None:
+    bench.append(PLAIN)
+    client = bench.client(b"EXAMINE INBOX")
+    assert client.say(b"FETCH 1 BODY[TEXT]").startswith(b"* 1 FETCH (BODY[TEXT] {15}\r\n")
+    assert b"FLAGS ()" in client.say(b"FETCH 1 FLAGS")
+
+
+def test_an_index_that_cannot_be_written_to_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise Deferred(Condition.STORE_UNAVAILABLE, "disk full")
+
+    bench.append(PLAIN)
+    client = bench.client(b"SELECT INBOX")
+    monkeypatch.setattr(bench.repository, "store_flags", full)
+    assert client.say(b"FETCH 1 BODY[TEXT]").startswith(b"* 1 FETCH (BODY[TEXT] {15}\r\n")
+
+
+def test_changed_since(bench: Bench) -> None:
+    bench.append(PLAIN, PLAIN, PLAIN)
+    client, other = bench.client(b"SELECT INBOX"), bench.client(b"SELECT INBOX")
+    before = int(client.say(b"FETCH 3 MODSEQ").partition(b"MODSEQ (")[2].partition(b")")[0])
+    other.say(b"STORE 2 +FLAGS (\\Flagged)")
+    client.say(b"NOOP")
+    answer = client.say(b"FETCH 1:* (FLAGS) (CHANGEDSINCE %d)" % before)
+    assert answer == b"* 2 FETCH (FLAGS (\\Flagged) MODSEQ (%d))\r\na OK FETCH completed\r\n" % (before + 1)
+    assert client.say(b"UID FETCH 1:* FLAGS (CHANGEDSINCE %d)" % (before + 1)) == b"a OK UID FETCH completed\r\n"
+    assert client.say(b"FETCH 1 FLAGS (CHANGEDSINCE)").startswith(b"a BAD ")
+    assert client.say(b"FETCH 1 FLAGS (VANISHED)").startswith(b"a BAD ")
+    assert client.say(b"SEARCH MODSEQ %d" % (before + 1)).startswith(b"* SEARCH 2 (MODSEQ %d)\r\n" % (before + 1))
+    assert client.say(b'SEARCH RETURN (COUNT) MODSEQ "/flags/\\\\Seen" all 1').startswith(
+        b'* ESEARCH (TAG "a") COUNT 3 MODSEQ %d\r\n' % (before + 1)
+    )
+    assert client.say(b"SEARCH MODSEQ x").startswith(b"a BAD ")
+
+
+def test_a_partial_does_not_go_on_in_another_mailbox(bench: Bench) -> None:
+    other = NESTED.replace(b"line", b"\n\n\n\n")
+    bench.append(NESTED)
+    bench.append(other, mailbox="Sent")
+    client = bench.client(b"SELECT INBOX", b"FETCH 1 BODY[]<0.9000>", b"SELECT Sent")
+    value = literal(client.say(b"FETCH 1 BODY[]<9000.100>"), b"BODY[]<9000>")
+    assert value == other.replace(b"\n", b"\r\n")[9000:9100]

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.ask import Ask, Dialogue
-from gateway.imap.commands.store import set_of
 from gateway.imap.content import Clock, Octets, Pause, SearchContents
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
 from gateway.imap.session import No, Session
+from gateway.imap.sets import set_of
 from gateway.imap.view import Message, View
 
 BATCH = 128  # messages of which content is looked at in one go

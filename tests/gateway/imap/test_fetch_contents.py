@@ -14,6 +14,8 @@ from imap_bench import JANE, Bench
 
 from directory.model import Condition, Deferred
 from gateway.imap.content import CountLines
+from gateway.imap.fetch_items import parse_items
+from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.settings import ImapSettings
 from gateway.mime import PARSER_VERSION
 from gateway.mime.line_ends import after_octets, crlf_length
@@ -180,9 +182,11 @@ def test_a_file_cut_while_it_is_sent_cuts_the_connection(bench: Bench, monkeypat
         b"(" + b" ".join(b"BODY[%d]" % number for number in range(1, 100)) + b")",
     ],
 )  # fmt: skip
-def test_no_such_item(bench: Bench, item: bytes) -> None:
-    bench.append(PLAIN)
-    assert bench.client(b"SELECT INBOX").say(b"FETCH 1 " + item).startswith(b"a BAD ")
+def test_no_such_item(item: bytes) -> None:
+    arguments = Parser((item,))
+    with pytest.raises(BadCommand):
+        parse_items(arguments)
+        arguments.end()
 
 
 def test_macros(bench: Bench) -> None:

@@ -137,17 +137,17 @@ def test_any_octets_get_an_answer_the_same_however_split(octets: bytes, at: int)
         (b"UID FETCH 7 (RFC822.SIZE FLAGS)", b"* 1 FETCH (UID 7 RFC822.SIZE 25 FLAGS ())\r\n3 OK "),
         (b"FETCH 2 FLAGS", b"* 2 FETCH (FLAGS (\\Seen work))\r\n3 OK "),
         (b"UID FETCH 8:* FLAGS", b"* 2 FETCH (UID 8 FLAGS (\\Seen work))\r\n3 OK UID FETCH completed"),
-        (b"UID FETCH 1:6,9:20 FLAGS", b"selected\r\n3 OK "),
+        (b"UID FETCH 1:6,9:20 FLAGS", b"examined\r\n3 OK "),
         (b"FETCH 3 FLAGS", b"3 BAD there is no message of that number"),
         (b"UID NOOP", b"3 BAD unknown command"),
-        (b"FETCH 2 BODY[]", b"2 OK [READ-WRITE] selected\r\n3 NO [EXPUNGEISSUED] "),
+        (b"FETCH 2 BODY[]", b"2 OK [READ-ONLY] examined\r\n3 NO [EXPUNGEISSUED] "),
         (b"FETCH 1 BODY[]<0.0>", b"3 BAD "),
         (b"FETCH 1 BODY[", b"3 BAD "),
         (b"FETCH 1 (UID", b"3 BAD "),
     ],
 )
 def test_fetch(said: bytes, answered: bytes) -> None:
-    assert answered in talk(LOGIN + b"2 SELECT INBOX\r\n3 " + said + b"\r\n")
+    assert answered in talk(LOGIN + b"2 EXAMINE INBOX\r\n3 " + said + b"\r\n")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ SCHEMES = ("ldap", "ldaps", "ldapi")
 def meaning(settings: Settings) -> Found:
     """Every such value: its path and what is wrong and allowed."""
     yield from _listeners(settings)
+    yield from _networks(("limits", "exempt_networks"), settings.limits.exempt_networks)
     yield from _directory(settings)
     yield from _store(settings)
     for key in ("state_dir", "run_dir"):
@@ -47,10 +48,22 @@ def _listeners(settings: Settings) -> Found:
                 )
             if listener.tls == "implicit" and not (settings.tls.cert and settings.tls.key):
                 yield (*steps, "tls"), "implicit needs tls.cert and tls.key"
+            yield from _networks((*steps, "proxy_from"), listener.proxy_from)
             place = (listener.address, listener.port)
             if place in taken:
                 yield (*steps, "port"), f"{listener.address}:{listener.port} is also the port of {taken[place]}"
             taken.setdefault(place, service)
+
+
+def _networks(path: tuple[str, ...], networks: tuple[str, ...]) -> Found:
+    for number, network in enumerate(networks):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            yield (
+                (*path, str(number)),
+                f"{network!r} is not an address or a network, as in 192.0.2.0/24 or 2001:db8::/32",
+            )
 
 
 def _directory(settings: Settings) -> Found:

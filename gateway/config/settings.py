@@ -30,6 +30,8 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str = "127.0.0.1"
     #: none, starttls (the client may upgrade) or implicit (TLS from the first octet)
     tls: Literal["none", "starttls", "implicit"] = "starttls"
+    #: addresses or networks of proxies, which must begin every connection with a PROXY header (version 1 or 2)
+    proxy_from: tuple[str, ...] = ()
 
 
 class TlsFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

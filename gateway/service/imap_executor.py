@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from directory.model import Condition, Deferred, MailboxHolder, Refused
+from directory.model import Condition, Deferred, MailboxHolder
 from directory.port import Login
 from gateway.imap.ports import Authenticate
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
-from gateway.observe import maillog
 from gateway.service import imap_changing, imap_contents, imap_mailboxes, imap_reading, imap_selecting
 from gateway.service.host import Host
+from gateway.service.login import Peer, log_in
 from gateway.store.repository import MailboxRow
 
 T = TypeVar("T")
@@ -21,9 +21,10 @@ T = TypeVar("T")
 class ImapExecutor:
     """One a session. A handler is `handler(executor, request)`, its answer may be awaitable."""
 
-    __slots__ = ("host", "mailbox", "session")
+    __slots__ = ("host", "mailbox", "peer", "session")
 
-    def __init__(self, session: Session, host: Host) -> None:
+    def __init__(self, session: Session, host: Host, peer: Peer | None = None) -> None:
+        self.peer = peer
         self.session = session
         self.host = host
         #: the selected one, as it was when it was opened
@@ -55,19 +56,7 @@ class ImapExecutor:
 
 async def _authenticate(executor: ImapExecutor, request: Authenticate) -> Login:
     address = executor.session.address
-    try:
-        login = await executor.host.authenticator.authenticate(request.login, request.password, "imap", address)
-    except (Deferred, Refused) as error:
-        maillog.login(
-            login=request.login,
-            client=address,
-            service="imap",
-            outcome=error.condition.name.lower(),
-            detail=error.detail,
-        )
-        raise
-    maillog.login(login=request.login, client=address, service="imap", outcome="ok")
-    return login
+    return await log_in(executor.host, executor.peer, "imap", address, request.login, request.password)
 
 
 _EXECUTE: dict[type, Callable[..., object]] = {

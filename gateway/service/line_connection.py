@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from gateway.ask import Dialogue
 from gateway.observe import maillog
+from gateway.service.connection import Connection
 from gateway.service.deadlines import NEVER, Deadlines
 from gateway.service.driver import Executor, Full, Problem, advance, answered
 from gateway.service.sessions import Sessions
@@ -59,8 +60,8 @@ class Core(Protocol):
         ...
 
 
-#: makes core and executor from the client's address, TLS version and cipher, and the connection's `wake`
-Make = Callable[[str, str, Callable[[], None]], tuple[Core, Executor]]
+#: makes core and executor from the connection, TLS version and cipher, and what wakes the session
+Make = Callable[[Connection, str, Callable[[], None]], tuple[Core, Executor]]
 
 
 class LineConnection(asyncio.Protocol):
@@ -68,6 +69,7 @@ class LineConnection(asyncio.Protocol):
 
     __slots__ = (
         "__weakref__",
+        "_connection",
         "_core",
         "_deadlines",
         "_dialogue",
@@ -90,8 +92,11 @@ class LineConnection(asyncio.Protocol):
         "slot",
     )
 
-    def __init__(self, make: Make, deadlines: Deadlines, limits: LimitSettings, sessions: Sessions) -> None:
+    def __init__(
+        self, make: Make, connection: Connection, deadlines: Deadlines, limits: LimitSettings, sessions: Sessions
+    ) -> None:
         self._make = make
+        self._connection = connection
         self._sessions = sessions
         self._deadlines = deadlines
         self._limits = limits
@@ -108,9 +113,9 @@ class LineConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
-        peer = transport.get_extra_info("peername") or ("local", 0)
         self._login_until = asyncio.get_running_loop().time() + self._limits.login_timeout
-        self._core, self._executor = self._make(str(peer[0]), version_of(transport), self.wake)
+        self._core, self._executor = self._make(self._connection, version_of(transport), self.wake)
+        self._connection.speaker = self
         self._transport.write(self._core.greeting())
         self._sessions.opened(self)
         self._rest()
@@ -169,6 +174,14 @@ class LineConnection(asyncio.Protocol):
         elif not self._running:
             self._dialogue = self._core.expired()
             self._go()
+
+    def cut(self, last_words: bytes) -> bool:
+        if self._running:
+            return False
+        self._core.closing = True
+        self._transport.write(last_words)
+        self._done()
+        return True
 
     def retire(self) -> None:
         """End as soon as what runs has ended: the process stops."""

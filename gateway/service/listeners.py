@@ -6,12 +6,17 @@ import asyncio
 import socket
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+from directory.model import Condition
 from gateway.config.settings import Listener
 from gateway.imap import commands as imap_commands
 from gateway.imap.session import Session as ImapSession
 from gateway.pop3 import commands as pop3_commands
 from gateway.pop3.session import Session as Pop3Session
+from gateway.service.admission import Admission, Networks, is_loopback
+from gateway.service.connection import Connection, Door
+from gateway.service.counts import SharedCounts
 from gateway.service.deadlines import Deadlines
 from gateway.service.driver import Executor
 from gateway.service.host import Host
@@ -23,13 +28,14 @@ from gateway.service.smtp_executor import SmtpExecutor
 from gateway.service.sockets import Sockets
 from gateway.service.tls import Certificates, TlsLayer
 from gateway.smtp import commands as smtp_commands
+from gateway.smtp.reply import condition_reply
 from gateway.smtp.session import Client
 from gateway.smtp.session import Session as SmtpSession
 from gateway.smtp.settings import Role
 
 DEAD_PEER_SECONDS = 300
 SMTP_ROLES = {"mx": Role.MX, "submission": Role.SUBMISSION, "submissions": Role.SUBMISSION, "lmtp": Role.LMTP}
-Factory = Callable[[], asyncio.Protocol]
+Factory = Callable[[Connection], asyncio.Protocol]
 # the tables are filled by their packages' import, before fork
 assert imap_commands.COMMANDS and pop3_commands.COMMANDS and smtp_commands.VERBS
 
@@ -39,17 +45,14 @@ class Listeners:
 
     def __init__(self, host: Host) -> None:
         """Raises OSError when the certificate cannot be used."""
+        settings = host.settings
         self._host = host
         self._deadlines = Deadlines()
-        files = host.settings.tls
-        self._certificates = Certificates(files.cert, files.key) if files.cert else None
+        counts = SharedCounts(Path(settings.run_dir) / "connections", max(8, 4 * settings.workers))
+        self._admission = Admission(settings.limits, settings.workers, counts)
+        self._certificates = Certificates(settings.tls.cert, settings.tls.key) if settings.tls.cert else None
         if self._certificates is not None:
             self._certificates.watch()
-        self._makers: dict[str, tuple[Callable[[Listener], Factory], str]] = {
-            **{service: (partial(self._smtp, role), "smtp") for service, role in SMTP_ROLES.items()},
-            **dict.fromkeys(("imap", "imaps"), (partial(self._lines, self._imap), "imap")),
-            **dict.fromkeys(("pop3", "pop3s"), (partial(self._lines, self._pop3), "pop3")),
-        }
 
     async def start(self, sockets: Sockets) -> list[asyncio.Server]:
         """Serve on every socket."""
@@ -57,9 +60,27 @@ class Listeners:
         servers = []
         for service, listener, sock in sockets:
             _notice_dead_peers(sock)
-            make, alpn = self._makers[service]
-            servers.append(await loop.create_server(self._secured(make(listener), listener, alpn), sock=sock))
+            door = self._door(service, listener)
+            servers.append(await loop.create_server(partial(Connection, door), sock=sock))
         return servers
+
+    def _door(self, service: str, listener: Listener) -> Door:
+        role = SMTP_ROLES.get(service)
+        refusal: Callable[[Condition], bytes]
+        if role is not None:
+            name, make, refusal = "smtp", self._smtp(role, listener), condition_reply
+        elif service in ("imap", "imaps"):
+            name, make, refusal = "imap", self._lines(self._imap, listener), _imap_refusal
+        else:
+            name, make, refusal = "pop3", self._lines(self._pop3, listener), _pop3_refusal
+        return Door(
+            self._admission,
+            self._secured(make, listener, name),
+            refusal,
+            listener.tls == "implicit",
+            Networks(listener.proxy_from),
+            self._host.settings.limits.proxy_timeout,
+        )
 
     def _secured(self, make: Factory, listener: Listener, alpn: str) -> Factory:
         """`make`, under TLS from the first octet or ready to be upgraded, as the listener says."""
@@ -69,47 +90,59 @@ class Listeners:
                 raise ValueError(f"port {listener.port} is implicit TLS and tls.cert is not set")
             return make
         if listener.tls == "starttls":
-            return lambda: TlsLayer(make(), upgrade=lambda: certificates.context(alpn))
-        return lambda: TlsLayer(make(), certificates.context(alpn))
+            return lambda connection: TlsLayer(make(connection), upgrade=lambda: certificates.context(alpn))
+        return lambda connection: TlsLayer(make(connection), certificates.context(alpn))
 
-    def _plaintext(self, listener: Listener) -> bool:
-        """May a password cross this listener in the clear?"""
+    def _plaintext(self, address: str) -> bool:
+        """May this client send a password in the clear?"""
         allowed = self._host.settings.auth.plaintext
-        return allowed == "always" or (allowed == "loopback" and listener.address.startswith(("127.", "::1")))
+        return allowed == "always" or (allowed == "loopback" and is_loopback(address))
 
     def _upgradable(self, listener: Listener) -> bool:
         return listener.tls == "starttls" and self._certificates is not None
 
     def _smtp(self, role: Role, listener: Listener) -> Factory:
-        host, settings = self._host, self._host.settings
-        plaintext, upgradable = self._plaintext(listener), self._upgradable(listener)
+        host, settings, upgradable = self._host, self._host.settings, self._upgradable(listener)
 
-        def session(client: Client) -> SmtpSession:
-            return SmtpSession(
-                role, settings.smtp, settings.hostname, client, plaintext_auth=plaintext, starttls_possible=upgradable
+        def make(connection: Connection, tls: str) -> tuple[SmtpSession, Executor]:
+            session = SmtpSession(
+                role,
+                settings.smtp,
+                settings.hostname,
+                Client(connection.address, connection.port, tls),
+                plaintext_auth=self._plaintext(connection.address),
+                starttls_possible=upgradable,
             )
+            return session, SmtpExecutor(session, host, connection)
 
-        return SmtpEngine.prepare(
-            session, lambda session: SmtpExecutor(session, host), settings.smtp.command_timeout, host.sessions
-        )
+        return SmtpEngine.prepare(make, settings.smtp.command_timeout, host.sessions)
 
     def _lines(self, make: Callable[..., tuple[Core, Executor]], listener: Listener) -> Factory:
-        core = partial(make, self._plaintext(listener), self._upgradable(listener))
-        return partial(LineConnection, core, self._deadlines, self._host.settings.limits, self._host.sessions)
+        limits, sessions, deadlines = self._host.settings.limits, self._host.sessions, self._deadlines
+        prepared = partial(make, self._upgradable(listener))
+        return lambda connection: LineConnection(prepared, connection, deadlines, limits, sessions)
 
     def _imap(
-        self, plaintext: bool, upgradable: bool, address: str, tls: str, wake: Callable[[], None]
+        self, upgradable: bool, connection: Connection, tls: str, wake: Callable[[], None]
     ) -> tuple[Core, Executor]:
-        settings = self._host.settings
-        session = ImapSession(settings.imap, settings.hostname, address, tls, plaintext_auth=plaintext)
-        return session, ImapExecutor(session, self._host)
+        settings, address = self._host.settings, connection.address
+        session = ImapSession(settings.imap, settings.hostname, address, tls, plaintext_auth=self._plaintext(address))
+        return session, ImapExecutor(session, self._host, connection)
 
     def _pop3(
-        self, plaintext: bool, upgradable: bool, address: str, tls: str, wake: Callable[[], None]
+        self, upgradable: bool, connection: Connection, tls: str, wake: Callable[[], None]
     ) -> tuple[Core, Executor]:
-        settings = self._host.settings
-        session = Pop3Session(settings.pop3, settings.hostname, address, tls, plaintext, upgradable)
-        return session, Pop3Executor(session, self._host)
+        settings, address = self._host.settings, connection.address
+        session = Pop3Session(settings.pop3, settings.hostname, address, tls, self._plaintext(address), upgradable)
+        return session, Pop3Executor(session, self._host, connection)
+
+
+def _imap_refusal(condition: Condition) -> bytes:
+    return f"* BYE [UNAVAILABLE] {condition.text}\r\n".encode()
+
+
+def _pop3_refusal(condition: Condition) -> bytes:
+    return f"-ERR [SYS/TEMP] {condition.text}\r\n".encode()
 
 
 def _notice_dead_peers(sock: socket.socket) -> None:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from directory.model import Condition, Deferred, MailboxHolder, Refused
+from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.names import host_id
-from gateway.observe import maillog
 from gateway.pop3.ports import Content, Login, Maildrop, Message, More, Piece, StartTls, Update
 from gateway.pop3.session import Session
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
+from gateway.service.login import Peer, log_in
 from gateway.store.repository import INBOX, MailboxRow, MessageRow
 from gateway.store.stores import LfPieces
 
@@ -39,13 +39,15 @@ class Pop3Executor:
         "_locked",
         "_mailbox",
         "_owner",
+        "_peer",
         "_renewal",
         "_rest",
         "_rows",
         "_session",
     )
 
-    def __init__(self, session: Session, host: Host) -> None:
+    def __init__(self, session: Session, host: Host, peer: Peer | None = None) -> None:
+        self._peer = peer
         self._session = session
         self._host = host
         self._owner = ""
@@ -72,25 +74,11 @@ class Pop3Executor:
         return UPGRADE
 
     async def _login(self, request: Login) -> Maildrop:
-        client = self._session.address
-        try:
-            login = await self._host.authenticator.authenticate(request.name, request.password, "pop3", client)
-        except (Deferred, Refused) as error:
-            maillog.login(
-                login=request.name, client=client, service="pop3", outcome=error.condition.name.lower(), detail=error.detail
-            )  # fmt: skip
-            raise
+        login = await log_in(self._host, self._peer, "pop3", self._session.address, request.name, request.password)
         entry = self._host.directory.by_id(login.account)
         if not isinstance(entry, MailboxHolder):
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"{login.account} is gone")
-        try:
-            maildrop = await self._host.in_pool(partial(self._open, entry))
-        except Deferred as error:
-            maillog.login(
-                login=request.name, client=client, service="pop3", outcome=error.condition.name.lower(), detail=error.detail
-            )  # fmt: skip
-            raise
-        maillog.login(login=request.name, client=client, service="pop3", outcome="ok")
+        maildrop = await self._host.in_pool(partial(self._open, entry))
         self._renew_later()
         return maildrop
 

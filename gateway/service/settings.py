@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from directory.model.units import Seconds
+from directory.model.units import Count, Seconds
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,6 +16,16 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login_timeout: Seconds = 60.0
     #: a client that does not read what it asked for is cut after this
     write_timeout: Seconds = 60.0
+    #: a proxy named in proxy_from must have said whom it connects for
+    proxy_timeout: Seconds = 10.0
+    #: connections of one address (IPv6: one /64) that have not logged in
+    connections_per_address: Count = 50
+    #: sessions of one account from one address
+    connections_per_account: Count = 20
+    #: sessions of this host that have not logged in; beyond it the one that was silent longest is ended
+    unauthenticated_connections: Count = 2000
+    #: networks whose connections are not counted by address
+    exempt_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

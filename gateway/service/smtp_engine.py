@@ -14,13 +14,16 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from gateway.observe import maillog
+from gateway.service.connection import Connection
 from gateway.service.driver import Executor, run_dialogue
 from gateway.service.sessions import Sessions
 from gateway.service.tls import TlsLayer, version_of
 from gateway.smtp import reply
-from gateway.smtp.session import Client, Session
+from gateway.smtp.session import Session
 
 READ = 65536
+#: makes core and executor for a connection, with its TLS version and cipher
+Make = Callable[[Connection, str], tuple[Session, Executor]]
 
 
 class SmtpEngine(SMTP):
@@ -30,10 +33,10 @@ class SmtpEngine(SMTP):
 
     def __init__(
         self,
-        make_session: Callable[[Client], Session],
-        make_executor: Callable[[Session], Executor],
+        make: Make,
         timeout: float,
         sessions: Sessions,
+        connection: Connection | None = None,
         prepared: dict[str, Any] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -47,8 +50,8 @@ class SmtpEngine(SMTP):
                 client_connected_cb=self._cb_client_connected,
                 loop=loop,
             )
-        self._make_session = make_session
-        self._make_executor = make_executor
+        self._make = make
+        self._connection = connection
         self._sessions = sessions
         self._reading = False
         self._out: list[bytes] = []
@@ -56,14 +59,21 @@ class SmtpEngine(SMTP):
     @classmethod
     def prepare(
         cls,
-        make_session: Callable[[Client], Session],
-        make_executor: Callable[[Session], Executor],
+        make: Make,
         timeout: float,
         sessions: Sessions,
-    ) -> Callable[[], SmtpEngine]:
-        """A factory of connections for one listener; call it inside the event loop."""
-        prepared = dict(cls(make_session, make_executor, timeout, sessions).__dict__)
-        return lambda: cls(make_session, make_executor, timeout, sessions, prepared)
+    ) -> Callable[[Connection], SmtpEngine]:
+        """A factory for the connections of one listener; call it inside the event loop."""
+        prepared = dict(cls(make, timeout, sessions).__dict__)
+        return lambda connection: cls(make, timeout, sessions, connection, prepared)
+
+    def cut(self, last_words: bytes) -> bool:
+        if not self._reading:
+            return False
+        self._core.closing = True
+        self._writer.write(last_words)
+        self._reader.feed_eof()
+        return True
 
     def retire(self) -> None:
         """End as soon as no message is under way: the process stops."""
@@ -92,13 +102,11 @@ class SmtpEngine(SMTP):
         )
 
     async def _handle_client(self) -> None:
-        assert self.session is not None
-        peer = self.session.peer or ("local", 0)
+        assert self._connection is not None
         tls = version_of(self.transport) if self.transport is not None else ""
-        session = self._core = self._make_session(
-            Client(str(peer[0]) if peer else "local", int(peer[1]) if len(peer) > 1 else 0, tls=tls)
-        )
-        executor = self._make_executor(session)
+        session, executor = self._make(self._connection, tls)
+        self._core = session
+        self._connection.speaker = self
         self._writer.write(session.greeting())
         self._sessions.opened(self)
         try:

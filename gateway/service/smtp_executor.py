@@ -24,6 +24,7 @@ from gateway.route.plan import Plan
 from gateway.service.accept import Arrival, Outcome
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
+from gateway.service.login import Peer, log_in
 from gateway.service.send_counter import SendCounter
 from gateway.smtp import protocol
 from gateway.smtp.requests import (
@@ -45,8 +46,9 @@ CHECK_SECONDS = 60.0  # for all content checks together
 class SmtpExecutor:
     """One a session."""
 
-    def __init__(self, session: Session, host: Host) -> None:
+    def __init__(self, session: Session, host: Host, peer: Peer | None = None) -> None:
         self._session = session
+        self._peer = peer
         self._host = host
         self._spool_path: str | None = None
 
@@ -71,15 +73,14 @@ class SmtpExecutor:
         return entry
 
     async def _authenticate(self, request: Authenticate) -> Login:
-        client = self._session.client.address
         try:
-            login = await self._host.authenticator.authenticate(request.login, request.password, "submission", client)
-        except (Deferred, Refused) as error:
-            outcome = "deferred" if isinstance(error, Deferred) else "refused"
-            maillog.login(login=request.login, client=client, service="submission", outcome=outcome, detail=str(error))
+            return await log_in(
+                self._host, self._peer, "submission", self._session.client.address, request.login, request.password
+            )
+        except Deferred as error:
+            if error.condition is Condition.TOO_MANY_CONNECTIONS:  # 421 would end the session
+                raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, error.detail, error.text) from None
             raise
-        maillog.login(login=request.login, client=client, service="submission", outcome="ok")
-        return login
 
     def _check_originator(self, request: CheckOriginator) -> None:
         account = self._account()

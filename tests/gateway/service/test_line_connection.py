@@ -7,10 +7,13 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import cast
 
 import uvloop
 
 from gateway.ask import Ask, Dialogue
+from gateway.service.connection import Connection
 from gateway.service.deadlines import Deadlines
 from gateway.service.line_connection import LineConnection
 from gateway.service.sessions import Sessions
@@ -93,9 +96,14 @@ class Served:
     executor: Executor
     wake: Callable[[], None]
 
-    def make(self, address: str, tls: str, wake: Callable[[], None]) -> tuple[Core, Executor]:
+    def make(self, connection: Connection, tls: str, wake: Callable[[], None]) -> tuple[Core, Executor]:
         self.core, self.executor, self.wake = Core(), Executor(), wake
         return self.core, self.executor
+
+
+def connection() -> Connection:
+    """One that nothing is counted for."""
+    return cast(Connection, SimpleNamespace(speaker=None))
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +112,7 @@ async def connected(
 ) -> AsyncIterator[tuple[Served, asyncio.StreamReader, asyncio.StreamWriter]]:
     served, deadlines = Served(), Deadlines()
     server = await asyncio.get_running_loop().create_server(
-        lambda: LineConnection(served.make, deadlines, limits, Sessions()), "127.0.0.1", 0
+        lambda: LineConnection(served.make, connection(), deadlines, limits, Sessions()), "127.0.0.1", 0
     )
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # what the system keeps for a client is not the subject

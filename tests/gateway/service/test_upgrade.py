@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import trustme
 
 from gateway.ask import Ask, Dialogue
+from gateway.service.connection import Connection
 from gateway.service.deadlines import Deadlines
 from gateway.service.driver import UPGRADE
 from gateway.service.line_connection import LineConnection
@@ -77,7 +80,11 @@ def test_starttls_then_commands_inside_and_what_came_in_the_clear_is_dropped(tmp
         server = await asyncio.get_running_loop().create_server(
             lambda: TlsLayer(
                 LineConnection(
-                    lambda address, tls, wake: (Lines(), Executes()), Deadlines(), LimitSettings(), Sessions()
+                    lambda connection, tls, wake: (Lines(), Executes()),
+                    cast(Connection, SimpleNamespace(speaker=None)),
+                    Deadlines(),
+                    LimitSettings(),
+                    Sessions(),
                 ),
                 upgrade=lambda: certificates.context("imap"),
             ),

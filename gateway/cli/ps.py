@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +12,9 @@ from rich.table import Table
 
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
+from gateway.cli.process_facts import resident, uid_of, user_name
 from gateway.config.load import load
 from gateway.service.overview import Processes, read
-
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def _owner(pid: int) -> tuple[int, str]:
-    try:
-        uid = os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        return -1, "?"
-    try:
-        return uid, pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return uid, str(uid)
 
 
 def facts(found: Processes) -> list[dict[str, Any]]:
@@ -46,8 +25,9 @@ def facts(found: Processes) -> list[dict[str, Any]]:
         for each in found.children
     ]
     for row in rows:
-        row["uid"], row["user"] = _owner(row["pid"])
-        row["rss_bytes"] = _resident(row["pid"])
+        row["uid"] = uid_of(row["pid"])
+        row["user"] = user_name(row["uid"])
+        row["rss_bytes"] = resident(row["pid"])
     return rows
 
 

@@ -13,6 +13,7 @@ from directory.model import Deferred
 from directory.replica import ReplicaReader
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
+from gateway.cli.process_facts import uid_of
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.queue.state import counts, held
@@ -25,12 +26,7 @@ def _service(settings: Settings) -> dict[str, Any]:
     found = read(Path(settings.run_dir))
     if found is None:
         return {"ok": False, "running": False}
-    uids = set()
-    for pid in (found.master, *(each.pid for each in found.children)):
-        try:
-            uids.add(Path(f"/proc/{pid}").stat().st_uid)
-        except OSError:
-            continue
+    uids = {uid_of(each.pid) for each in found.children} - {-1}
     serving = [each for each in found.children if not each.passing]
     missing = [each.name for each in serving if not each.ready]
     return {
@@ -92,7 +88,9 @@ def _lines(found: dict[str, dict[str, Any]]) -> list[str]:
         word = "ok" if service["ok"] else f"NOT OK  not ready: {', '.join(service['not_ready']) or 'starting'}"
         lines.append(f"service    {word}  {service['processes']} processes, {service['sessions']} sessions")
         if service["one_uid"]:
-            lines.append("           all processes run as one user; start as root with run_as to separate them")
+            lines.append(
+                "           agent and workers run as one user; start as root with run_as.mail and run_as.directory to separate them"
+            )
         if service["reload_problem"]:
             lines.append(f"           the last reload was refused: {service['reload_problem']}")
     age = "never complete" if directory["age_seconds"] is None else f"copy is {directory['age_seconds']:.0f} s old"

@@ -16,6 +16,7 @@ from directory.model import Deferred
 from gateway.config.certificate import certificate_problems, certificate_warnings
 from gateway.config.reading import Problem, Reader
 from gateway.config.settings import Settings
+from gateway.service.identity import NoSuchUser, identities, may, own
 from gateway.service.overview import read
 from gateway.store.markers import STORE
 
@@ -27,10 +28,53 @@ Found = Iterator[tuple[tuple[str, ...], str, bool]]
 
 def host_problems(settings: Settings, reader: Reader) -> list[Problem]:
     """Everything on this host that stands in the way, with the place in the file; warnings too."""
-    checks: tuple[Callable[[Settings], Found], ...] = (_certificate, _ports, _folders, _volumes, _password, _directory)
+    checks: tuple[Callable[[Settings], Found], ...] = (
+        _users,
+        _certificate,
+        _ports,
+        _folders,
+        _volumes,
+        _password,
+        _directory,
+    )
     found = [each for check in checks for each in check(settings)]
     problems = [reader.problem(steps, message, is_warning=warning) for steps, message, warning in found]
     return sorted(problems, key=lambda problem: problem.line)
+
+
+def _users(settings: Settings) -> Found:
+    """Who serves must be there, and may read and write what it needs."""
+    try:
+        who = identities(settings.run_as)
+    except NoSuchUser as error:
+        yield ("run_as", error.key), str(error), os.getuid() != 0
+        return
+    if who.mail == own():
+        return
+    secret = settings.directory.bind.password_file
+    needs = [
+        (("tls", "cert"), settings.tls.cert, who.mail, 4, "read"),
+        (("tls", "key"), settings.tls.key, who.mail, 4, "read"),
+        (("directory", "bind", "password_file"), secret, who.directory, 4, "read"),
+        (("directory", "tls", "ca_file"), settings.directory.tls.ca_file, who.directory, 4, "read"),
+    ]
+    for name, volume in settings.store.volumes.items():
+        needs.append((("store", "volumes", name, "path"), volume.path, who.mail, 3, "written to"))
+    for steps, path, identity, wanted, word in needs:
+        if path and Path(path).exists() and not may(identity, Path(path), wanted):
+            yield steps, f"{path} cannot be {word} by uid {identity.uid}", False
+    if who.mail.uid == who.directory.uid:
+        yield (
+            ("run_as", "directory"),
+            "is the same user as run_as.mail, so a hole there opens the directory's password",
+            True,
+        )
+    elif secret and Path(secret).exists() and may(who.mail, Path(secret), 4):
+        yield (
+            ("directory", "bind", "password_file"),
+            f"{secret} can be read by run_as.mail, which does not need it",
+            True,
+        )
 
 
 def _certificate(settings: Settings) -> Found:

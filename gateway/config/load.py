@@ -11,6 +11,7 @@ from gateway.config.certificate import certificate_problems
 from gateway.config.meaning import meaning
 from gateway.config.reading import BAD, Problem, Reader, read_settings
 from gateway.config.settings import Settings
+from gateway.service.identity import NoSuchUser, identities
 
 MAX_FILE = 1 << 20  # octets
 #: harmless values for sections that others are compared with, while these cannot be read
@@ -38,9 +39,13 @@ def load(path: Path) -> Settings:
 
 
 def load_to_serve(path: Path) -> Settings:
-    """The configuration, with certificate and key that can be used on this host. Raises ConfigurationError."""
+    """The configuration, with a certificate and users that are there on this host. Raises ConfigurationError."""
     settings, reader = load_with_places(path)
     problems = [reader.problem(steps, message) for steps, message in certificate_problems(settings)]
+    try:
+        identities(settings.run_as)
+    except NoSuchUser as error:
+        problems.append(reader.problem(("run_as", error.key), str(error)))
     if problems:
         raise ConfigurationError(problems)
     return settings

@@ -50,6 +50,15 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     smarthost: str = ""
 
 
+class RunAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which user runs what when the service is started as root; a name, or a number that need not have an account."""
+
+    #: workers and queue runner: the only ones that open stores; "" = who starts the service
+    mail: str = ""
+    #: the agent: the only one that reads the directory's password; "" = the same as mail
+    directory: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration file."""
 
@@ -63,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hostname: str = "localhost"
     #: what is served where: a list of listeners for each service
     listen: dict[Service, tuple[Listener, ...]] = {}
+    run_as: RunAs = RunAs()
     #: processes that serve clients; one a processor core
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     tls: TlsFiles = TlsFiles()

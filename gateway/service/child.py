@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from gateway.observe import log
 from gateway.observe.log import fields
+from gateway.service.identity import Identity
 from gateway.service.pulse import DRAIN, Beat, Pulse, latest, pair
 
 PR_SET_PDEATHSIG = 1
@@ -68,8 +69,8 @@ class Child:
             pass
 
 
-def start(name: str, life: Life, heartbeat: float, in_child: Callable[[], None]) -> Child:
-    """Fork a process that lives `life` and exits; `in_child` closes there what belongs to the master."""
+def start(name: str, life: Life, heartbeat: float, identity: Identity, in_child: Callable[[], None]) -> Child:
+    """Fork a process that lives `life` under `identity` and exits; `in_child` closes there what belongs to the master."""
     parent = os.getpid()
     ours, theirs = pair()
     gc.collect()
@@ -86,10 +87,12 @@ def start(name: str, life: Life, heartbeat: float, in_child: Callable[[], None])
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # "reload" is for the master, even when a whole group gets it
         ours.close()
         in_child()
+        log.start(name)
+        identity.take()
+        # behind the change of uid, which would undo it
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(0)
-        log.start(name)
         life(Pulse(theirs, heartbeat))
         code = 0
     except BaseException:

@@ -21,8 +21,9 @@ from pathlib import Path
 from gateway.config.load import ConfigurationError, load_to_serve
 from gateway.config.settings import Settings
 from gateway.observe.log import fields
-from gateway.service import agent, child, runner, systemd, worker
+from gateway.service import agent, child, preload, runner, systemd, worker
 from gateway.service.child import Child, Life
+from gateway.service.identity import identities, prepare_folders
 from gateway.service.overview import AlreadyRuns, Overview, Process
 from gateway.service.sockets import Listening, PortTaken, Sockets
 
@@ -35,6 +36,7 @@ KILL_AFTER = 5.0  # a process that is asked to end within its own limit gets so 
 OVERVIEW_SECONDS = 1.0
 AGENT, QUEUE = "agent", "queue"
 _log = logging.getLogger("gatepost.master")
+assert preload  # what is imported here is shared by every process
 
 
 class Unusable(Exception):
@@ -47,10 +49,10 @@ class Master:
     def __init__(self, settings: Settings, source: Path) -> None:
         self._settings = settings
         self._source = source
-        for folder in (settings.state_dir, settings.run_dir):
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._who = identities(settings.run_as)
         self._overview = Overview(Path(settings.run_dir))
         self._overview.start()
+        prepare_folders(settings, self._who)
         self._listening = Listening(systemd.passed_sockets())
         self._listening.open(settings)
         self._shares = self._listening.shares(settings)
@@ -169,7 +171,8 @@ class Master:
                 wire.close()
             self._overview.close_in_child()
 
-        started = child.start(name, self._life(name, share), self._settings.processes.heartbeat, in_child)
+        who = self._who.directory if name == AGENT else self._who.mail
+        started = child.start(name, self._life(name, share), self._settings.processes.heartbeat, who, in_child)
         self._children[started.pid] = started
         self._changed, self._next_overview = True, 0.0
         (self._successors if name in self._current else self._current)[name] = started
@@ -295,7 +298,7 @@ class Master:
         before = self._settings
         try:
             settings = load_to_serve(self._source)
-            for key in ("state_dir", "run_dir"):
+            for key in ("state_dir", "run_dir", "run_as"):
                 if getattr(settings, key) != getattr(before, key):
                     raise Unusable(f"{key} changes only with a restart")
             self._listening.open(settings)

@@ -58,7 +58,8 @@ class Overview:
 
     def start(self) -> None:
         """Make the folder and take the lock. Raises AlreadyRuns, OSError."""
-        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o755, exist_ok=True)
         self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         for _ in range(LOCK_TRIES):
             try:

@@ -224,7 +224,7 @@ def test_the_verbs_of_a_running_service(company: RunningDemo) -> None:
     assert "worker-1" in gatepost("ps", *config).stdout
     done = gatepost("status", *config)
     assert done.returncode == 0, done.stdout
-    assert "all processes run as one user" in done.stdout
+    assert "agent and workers run as one user" in done.stdout
     state = json.loads(gatepost("status", "--json", *config).stdout)
     assert all(state[section]["ok"] for section in ("service", "directory", "queue"))
     again = gatepost("serve", *config)

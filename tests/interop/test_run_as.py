@@ -1,0 +1,175 @@
+"""Started as root: workers and agent give up root, each to its own uid, and mail still flows."""
+
+from __future__ import annotations
+
+import imaplib
+import os
+import shutil
+import signal
+import smtplib
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import GATEPOST, RunningDemo, free_offset
+
+from gateway.service.overview import Processes, read
+from gateway.store.markers import prepare_volume
+
+pytestmark = [
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root"),
+]
+MAIL, DIRECTORY = 15000, 15001  # numbers without an account
+#: notes each module that a child looks for
+SPY = """
+import os, sys
+START = os.getpid()
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if os.getpid() != START:
+            with open({log!r}, "a") as file:
+                file.write(name + "\\n")
+sys.meta_path.insert(0, Spy())
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    # not pytest's own folder: the other uids have to reach it
+    path = Path(tempfile.mkdtemp(prefix="gatepost-run-as-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    demo = RunningDemo(tmp_path_factory.mktemp("demo"))
+    offset = free_offset()
+    ports = {"mx": 2525 + offset, "imap": 2143 + offset}
+    configuration = yaml.safe_load((demo.folder / "gatepost.yaml").read_text())
+    password = folder / "password"
+    shutil.copy(configuration["directory"]["bind"]["password_file"], password)
+    os.chown(password, DIRECTORY, DIRECTORY)
+    password.chmod(0o400)
+    (folder / "mail").mkdir()
+    prepare_volume(folder / "mail")
+    for path in (folder / "mail", folder / "mail" / ".gatepost-store"):
+        os.chown(path, MAIL, MAIL)
+    configuration |= {
+        "state_dir": str(folder / "state"),
+        "run_dir": str(folder / "run"),
+        "run_as": {"mail": str(MAIL), "directory": str(DIRECTORY)},
+        "listen": {name: [{"port": port, "tls": "none"}] for name, port in ports.items()},
+        "tls": {},
+    }
+    configuration["directory"]["bind"]["password_file"] = str(password)
+    configuration["store"]["volumes"]["main"]["path"] = str(folder / "mail")
+    (folder / "gatepost.yaml").write_text(yaml.safe_dump(configuration))
+    (folder / "imported").touch()
+    (folder / "imported").chmod(0o666)
+    (folder / "sitecustomize.py").write_text(SPY.format(log=str(folder / "imported")))
+    process = subprocess.Popen(
+        [*GATEPOST, "serve", "--config", str(folder / "gatepost.yaml")],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )
+    try:
+        deadline = time.monotonic() + 40
+        while (found := read(folder / "run")) is None or not found.ready:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield {**ports, "master": process.pid}
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+        demo.stop()
+
+
+def shown(folder: Path) -> Processes:
+    found = read(folder / "run")
+    assert found is not None
+    return found
+
+
+def facts(pid: int) -> dict[str, list[str]]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+
+
+def test_each_process_has_its_uid_for_good(service: dict[str, int], folder: Path) -> None:
+    assert facts(service["master"])["Uid"] == ["0"] * 4
+    for child in shown(folder).children:
+        uid = str(DIRECTORY if child.name == "agent" else MAIL)
+        said = facts(child.pid)
+        assert said["Uid"] == said["Gid"] == [uid] * 4, child.name
+        assert set(said["Groups"]) == ({uid, str(MAIL)} if child.name == "agent" else {uid})
+        assert int(said["CapEff"][0], 16) == 0
+        assert said["NoNewPrivs"] == ["1"]
+
+
+def test_mail_flows_and_belongs_to_the_mail_uid(service: dict[str, int], folder: Path) -> None:
+    with smtplib.SMTP("127.0.0.1", service["mx"], timeout=20) as client:
+        client.sendmail("me@elsewhere.example", ["jane@example.com"], b"Subject: hello\r\n\r\nx\r\n")
+    client = imaplib.IMAP4("127.0.0.1", service["imap"], timeout=20)
+    client.login("jane", "jane-demo-password")
+    assert client.select("INBOX")[1] != [b"0"]
+    client.logout()
+    files = [path for path in (folder / "mail").rglob("*") if path.is_file()]
+    assert len(files) > 1
+    assert {path.stat().st_uid for path in files} == {MAIL}
+    assert not [path for path in files if path.stat().st_mode & 0o077 and path.name != ".gatepost-store"]
+
+
+def test_nothing_is_imported_behind_the_fork(service: dict[str, int], folder: Path) -> None:
+    test_mail_flows_and_belongs_to_the_mail_uid(service, folder)
+    assert (folder / "imported").read_text().split() == []
+
+
+def test_what_belongs_to_the_agent_is_closed_to_the_workers(folder: Path, service: dict[str, int]) -> None:
+    assert service
+    state = folder / "state"
+    assert (state / "replica" / "data.mdb").stat().st_uid == DIRECTORY
+    assert (state / "replica" / "data.mdb").stat().st_gid == MAIL
+    owned = {path for path in state.rglob("*") if path.is_file() and path.stat().st_uid == DIRECTORY}
+    secret = {path for path in owned if path.parent != state / "replica"}
+    assert secret
+    assert not [path for path in secret if path.stat().st_mode & 0o077]
+    done = subprocess.run(
+        ["cat", str(folder / "password"), *map(str, secret)],
+        user=MAIL,
+        group=MAIL,
+        extra_groups=[],
+        capture_output=True,
+    )
+    assert done.stdout == b""
+    assert done.stderr.count(b"Permission denied") == 1 + len(secret)
+
+
+def test_a_reload_keeps_the_uids(service: dict[str, int], folder: Path) -> None:
+    before = shown(folder)
+    os.kill(service["master"], signal.SIGHUP)
+    deadline = time.monotonic() + 30
+    while shown(folder).reloads == before.reloads:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = [each for each in shown(folder).children if each.name.startswith("worker") and not each.passing]
+    assert {each.pid for each in workers}.isdisjoint({each.pid for each in before.children})
+    assert all(facts(each.pid)["Uid"] == [str(MAIL)] * 4 for each in workers)
+
+
+def test_ps_and_status_tell_the_users(service: dict[str, int], folder: Path) -> None:
+    assert service
+    config = ["--config", str(folder / "gatepost.yaml")]
+    done = subprocess.run([*GATEPOST, "ps", *config], capture_output=True, text=True, timeout=30)
+    assert str(MAIL) in done.stdout
+    assert str(DIRECTORY) in done.stdout
+    done = subprocess.run([*GATEPOST, "status", *config], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "run as one user" in done.stdout) == (0, False), done.stdout
+    done = subprocess.run([*GATEPOST, "check", *config], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr

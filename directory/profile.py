@@ -89,6 +89,14 @@ class Profile:
             compile_kind(top.at(name), name, section, own_schema=schema == "gatepost", base=base)
             for name, section in sections.items()
         )
+        #: entries of Gatepost's own schema: they can be made through Gatepost too
+        self.has_own_schema = schema == "gatepost"
+        self._own_keys = {
+            (KINDS[name], field): first
+            for name, section in sections.items()
+            for field, key in (("addresses", "address"), ("logins", "login"))
+            if isinstance(section, dict) and (first := _first_attribute(section.get(key)))
+        }
         #: built entries depend on the time of day
         self.is_timed = any(kind.is_timed for kind in self._kinds)
 
@@ -119,6 +127,16 @@ class Profile:
         """The name of the entry's kind, None when the profile does not care for it."""
         found = self._kind(raw)
         return found.name if found else None
+
+    def attribute_of(self, cls: type[Entry], field: str) -> str | None:
+        """The attribute (lower case) in which a field stands as it is, so that it can be written; None when there is none."""
+        if (cls, field) in self._own_keys:
+            return self._own_keys[cls, field].lower()
+        for kind in self._kinds:
+            if kind.cls is cls:
+                found = [name for name, plain in kind.plain.items() if any(p.field == field for p in plain)]
+                return found[0].lower() if len(found) == 1 else None
+        return None
 
     @staticmethod
     def _addresses(kind: Kind, raw: RawEntry, now: float) -> tuple[str, ...]:
@@ -176,6 +194,12 @@ class Profile:
         logins = tuple({text.strip().casefold(): None for text in kind.login(raw, 0.0)})
         members = tuple({dn: None for name in ("members", "unique_members") for dn in values.get(name, ())})
         return Keys(self._addresses(kind, raw, 0.0), logins, (), members, kind.name)
+
+
+def _first_attribute(spec: Any) -> str:
+    """The attribute that a list of sources names first; "" when that is something else."""
+    first = spec[0] if isinstance(spec, list) and spec else spec
+    return first if isinstance(first, str) else ""
 
 
 def _applies(rule: Rule, raw: RawEntry, dn: str, groups_of: GroupsOf | None) -> bool:

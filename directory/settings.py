@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from directory.model.units import Count, Seconds
+from directory.rights import RightsSettings
 
 
 class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +44,15 @@ class StaticDomain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catch_all: tuple[str, ...] = ()
 
 
+class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where new entries are made: distinguished names relative to `directory.base`."""
+
+    people: str = "ou=people"
+    lists: str = "ou=groups"
+    aliases: str = "ou=mail"
+    domains: str = "ou=domains"
+
+
 class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `directory`."""
 
@@ -56,6 +66,12 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     domains: tuple[str | StaticDomain, ...] = ()
     source: str = "directory"
     bind: Bind = Bind()
+    #: who writes for people that have no right of their own in the directory; without it Gatepost only reads
+    write_bind: Bind = Bind()
+    #: who may change what through Gatepost
+    rights: RightsSettings = RightsSettings()
+    #: where new entries are made
+    places: Places = Places()
     tls: Tls = Tls()
     timeout: Timeout = Timeout()
     page_size: Count = 500

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.control.protocol import MAX_LINE, Reply, Request
+from gateway.control.protocol import MAX_LINE, Claim, Reply, Request
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 
 
 class ControlError(Exception):
@@ -21,19 +21,26 @@ class ControlError(Exception):
         self.code = code
 
 
-def call(path: Path, verb: str, **args: Any) -> Any:
-    """Ask the running service. Raises ControlError (4 when it does not run or does not answer)."""
+def call(path: Path, verb: str, actor: Claim | None = None, **args: Any) -> Any:
+    """Ask the running service, as the operator or for `actor`. Raises ControlError (4 when it does not run)."""
     line = b""
     try:
+        request = msgspec.json.encode(Request(1, verb, args, actor)) + b"\n"
+        if len(request) > MAX_LINE:
+            raise ControlError("that is too much for one request", 2)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(ANSWER_SECONDS)
             sock.connect(str(path))
-            sock.sendall(msgspec.json.encode(Request(1, verb, args)) + b"\n")
+            sock.sendall(request)
             while not line.endswith(b"\n"):
                 data = sock.recv(65536)
                 if not data or len(line) > MAX_LINE:
                     raise ControlError("the service closed the connection", 4)
                 line += data
+    except UnicodeEncodeError:
+        raise ControlError("that is no text", 2) from None
+    except PermissionError:
+        raise ControlError(f"{path}: only root and the service's own user may ask", 5) from None
     except OSError as error:
         raise ControlError(f"{path}: {error.strerror or error}; is the service running?", 4) from None
     reply = msgspec.json.decode(line, type=Reply)

@@ -1,0 +1,186 @@
+"""Who may change what in the directory: rights come from groups and from what entries say of their owners.
+
+| who | may |
+|---|---|
+| the operator (root and the service's own user on this host), members of `directory.rights.administrators` | everything |
+| who is named by a domain's `gatepostDomainAdmin` | accounts, aliases, lists and shared mailboxes whose every address lies in that domain, but not where mail is stored or as whom one may send; the domain's catch-all |
+| members of `directory.rights.helpdesk` | passwords, "must change" and `active`/`noaccess` of ordinary people |
+| the owner of a list or alias | its members or targets and who may send there |
+| everybody | his own forwards and password |
+
+Nobody but an administrator touches an administrator's entry, and nobody changes his own status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import msgspec
+
+from directory.model import (
+    Account,
+    Alias,
+    Domain,
+    Entry,
+    MailingList,
+    Recipient,
+    ServiceAccount,
+    SharedMailbox,
+)
+from directory.port import Directory
+
+MAX_GROUPS = 1000  # looked at for one person, nested ones included
+PASSWORD = "password"  # stands among field names
+_STORAGE = frozenset({"mail_host", "store", "maildir", "delivery", "sieve", "send_as", "relay_hosts"})
+_HELPDESK = frozenset({PASSWORD, "must_change_password", "status"})
+_LIST_OWNER = frozenset({
+    "members", "unique_members", "member_addresses", "member_exclude", "exclude_addresses",
+    "moderators", "moderator_addresses", "accept_from", "reject_from", "display_name",
+})  # fmt: skip
+_ALIAS_OWNER = frozenset({"forwards", "targets", "accept_from", "reject_from", "display_name"})
+_SELF = frozenset({"forwards", "keep_copy", PASSWORD})
+_OF_A_DOMAIN = Account | Alias | MailingList | SharedMailbox
+
+
+class RightsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Configuration section `directory.rights`: distinguished names of groups or people."""
+
+    administrators: tuple[str, ...] = ()
+    helpdesk: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who wants something. `account` None is the operator; `password` is there when he typed it just now."""
+
+    name: str
+    account: Account | ServiceAccount | None = None
+    password: str = field(default="", repr=False)
+
+    @property
+    def is_operator(self) -> bool:
+        return self.account is None
+
+
+def groups_of(directory: Directory, dn: str) -> frozenset[str]:
+    """Ids of every group that lists `dn`, directly or through other groups."""
+    found: set[str] = set()
+    waiting = [dn]
+    while waiting:
+        for group_dn in directory.groups_of(waiting.pop()):
+            group = directory.by_dn(group_dn)
+            if group is not None and group.id not in found and len(found) < MAX_GROUPS:
+                found.add(group.id)
+                waiting.append(group.dn)
+    return frozenset(found)
+
+
+class Rights:
+    """Answers from the local copy of the directory; a change of a group counts as soon as the copy has it."""
+
+    def __init__(self, directory: Directory, settings: RightsSettings) -> None:
+        self._directory, self._settings = directory, settings
+
+    def _is_one_of(self, entry: Entry, names: Collection[str]) -> bool:
+        named = {found.id for name in names if (found := self._directory.by_dn(name)) is not None}
+        return bool(named) and (entry.id in named or not named.isdisjoint(groups_of(self._directory, entry.dn)))
+
+    def is_administrator(self, actor: Actor) -> bool:
+        """True for who may do everything."""
+        return actor.account is None or self._is_one_of(actor.account, self._settings.administrators)
+
+    def _administers(self, account: Entry, addresses: Collection[str]) -> bool:
+        """True when `account` administers the domain of each of the addresses, and there is one."""
+        domains = {address.rpartition("@")[2].lower() for address in addresses}
+        found = [self._directory.domain(name) for name in domains]
+        return bool(found) and all(d is not None and self._is_one_of(account, d.admins) for d in found)
+
+    def refusal(
+        self,
+        actor: Actor,
+        entry: Entry | None,
+        fields: Collection[str],
+        *,
+        kind: type[Entry],
+        addresses: Collection[str],
+    ) -> str:
+        """ "" when `actor` may change these fields, else why not.
+
+        `entry` is what is there (None for a new one), `addresses` all it has before and after.
+        """
+        if self.is_administrator(actor):
+            return ""
+        account = actor.account
+        assert account is not None
+        wanted = set(fields)
+        if entry is not None and entry.id == account.id:
+            left = wanted - _SELF
+            if left and not self._administers(account, addresses):
+                return f"of your own entry you may change {', '.join(sorted(_SELF))}, not {', '.join(sorted(left))}"
+            if left & {"status", "expires"}:
+                return "nobody changes his own status"
+            if not left:
+                return ""
+        elif entry is not None and self._is_protected(entry, account):
+            return "only administrators may change an administrator's entry"
+        if issubclass(kind, _OF_A_DOMAIN) and self._administers(account, addresses):
+            left = wanted & _STORAGE
+            return f"only administrators may change {', '.join(sorted(left))}" if left else ""
+        if entry is None:
+            return f"you administer no domain with {' '.join(sorted(addresses)) or 'this entry'}"
+        allowed = self._of_others(account, entry)
+        left = wanted - allowed
+        if not left:
+            return ""
+        if not allowed:
+            return "you have no right to change this entry"
+        return f"you may change {', '.join(sorted(allowed))} here, not {', '.join(sorted(left))}"
+
+    def _of_others(self, account: Entry, entry: Entry) -> frozenset[str]:
+        if isinstance(entry, Domain):
+            return frozenset({"catch_all"}) if self._is_one_of(account, entry.admins) else frozenset()
+        if isinstance(entry, MailingList) and self._owns(account, entry.owners, entry.owner_addresses):
+            return _LIST_OWNER
+        if isinstance(entry, Alias) and self._owns(account, entry.owners, ()):
+            return _ALIAS_OWNER
+        if isinstance(entry, Account) and self._is_one_of(account, self._settings.helpdesk):
+            return _HELPDESK
+        return frozenset()
+
+    def _owns(self, account: Entry, owners: Collection[str], addresses: Collection[str]) -> bool:
+        own = account.addresses if isinstance(account, Recipient) else ()
+        return self._is_one_of(account, owners) or not {a.lower() for a in addresses}.isdisjoint(own)
+
+    def _is_protected(self, entry: Entry, by: Entry) -> bool:
+        """True for people whom only administrators may touch: themselves, and to the help desk whoever administers."""
+        if self._is_one_of(entry, self._settings.administrators):
+            return True
+        if isinstance(entry, Account) and not self._administers(by, entry.addresses):
+            if self._is_one_of(entry, self._settings.helpdesk):
+                return True
+            return any(self._is_one_of(entry, domain.admins) for domain in self._directory.domains())
+        return False
+
+    def may_set_status(self, actor: Actor, entry: Entry, status: str) -> str:
+        """ "" or why not: the help desk switches logins on and off, it does not close accounts."""
+        if self.is_administrator(actor) or actor.account is None:
+            return ""
+        addresses = entry.addresses if isinstance(entry, Recipient) else ()
+        if status in ("active", "noaccess") or self._administers(actor.account, addresses):
+            return ""
+        return "you may set the status active or noaccess"
+
+    def may_delete(self, actor: Actor, entry: Entry) -> str:
+        """ "" or why not."""
+        if self.is_administrator(actor):
+            return ""
+        account = actor.account
+        assert account is not None
+        if entry.id == account.id:
+            return "nobody deletes his own entry"
+        if self._is_protected(entry, account):
+            return "only administrators may delete an administrator's entry"
+        if isinstance(entry, _OF_A_DOMAIN) and self._administers(account, entry.addresses):
+            return ""
+        return "you have no right to delete this entry"

@@ -81,7 +81,7 @@ class Authenticator:
         now: Callable[[], float] = time.time,
         exempt_networks: tuple[str, ...] = (),
     ) -> None:
-        self._directory, self._binds, self._now = directory, binds, now
+        self._directory, self._binds, self.now = directory, binds, now
         self._settings = settings or AuthSettings()
         self._key = read_key(key_file)
         self._exempt = exempt_networks
@@ -102,7 +102,7 @@ class Authenticator:
         source = source_of(address)
         if not source or inside(address, self._exempt):
             return 0.0
-        now = self._now()
+        now = self.now()
         return self.pace.delay(source, now, known=lambda: self.memory.has_success(source, now))
 
     def prove(self, login: str, password: str, service: str, address: str) -> Proof:
@@ -117,14 +117,14 @@ class Authenticator:
             proof, entry = self._chain(login, password, service, address, source)
         except Refused as error:
             if error.condition is Condition.AUTHENTICATION_FAILED:
-                self.pace.failed(source, pair_hash(self._key, login.casefold(), password), self._now())
+                self.pace.failed(source, pair_hash(self._key, login.casefold(), password), self.now())
             raise
         may_use(entry, service)
         return proof
 
     def _find(self, login: str) -> tuple[Account | ServiceAccount, LoginMark, str]:
         with self._look_up:
-            entry = the_one(self._directory, login, self._now())
+            entry = the_one(self._directory, login, self.now())
             mark, version = self._directory.login_mark(entry.id), self._directory.change_mark(entry.id)
         if mark is None:
             raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{entry.dn} is just vanishing")
@@ -134,9 +134,9 @@ class Authenticator:
         self, login: str, password: str, service: str, address: str, source: str
     ) -> tuple[Proof, Account | ServiceAccount]:
         entry, mark, version = self._find(login)
-        may_come(entry, address, self._now())
+        may_come(entry, address, self.now())
         if is_token(password):
-            token = self.tokens.check(password, entry.id, service, address, self._now())
+            token = self.tokens.check(password, entry.id, service, address, self.now())
             self._note_success(entry.id, source)
             return Proof(Login(entry.id, "token" if token.kind == SESSION else "app"), 0.0), entry
         pair = pair_hash(self._key, entry.id, password)
@@ -154,7 +154,7 @@ class Authenticator:
     def _ask(
         self, entry: Account | ServiceAccount, mark: LoginMark, version: str, password: str, pair: bytes, source: str
     ) -> _Success:
-        now, memory = self._now(), self.memory
+        now, memory = self.now(), self.memory
         if memory.is_wrong(entry.id, pair, mark, now):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: wrong password, remembered")
         with self._lock:
@@ -176,8 +176,8 @@ class Authenticator:
         except Deferred:
             if not self.grace.vouches(entry.id, password, pair, mark):
                 raise
-            return self._remember(pair, _Success(version, self._now() + GRACE_CACHE_SECONDS, "grace"))
-        now = self._now()
+            return self._remember(pair, _Success(version, self.now() + GRACE_CACHE_SECONDS, "grace"))
+        now = self.now()
         if answer.verdict is Verdict.RIGHT:
             self.grace.proven(entry.id, password, pair, mark, policy=answer.policy)
             return self._remember(pair, _Success(version, now + self._settings.success_cache, "bind"))
@@ -205,7 +205,7 @@ class Authenticator:
 
     def _note_success(self, account: str, source: str) -> None:
         try:
-            self.memory.succeeded(account, source, self._now())
+            self.memory.succeeded(account, source, self.now())
         except Deferred:
             return  # the login itself is proven; a disk in trouble only makes the place unknown later
 
@@ -214,7 +214,7 @@ class Authenticator:
     def _success(self, pair: bytes, version: str) -> _Success | None:
         with self._lock:
             known = self._successes.get(pair)
-            if known is None or known.mark != version or known.until <= self._now():
+            if known is None or known.mark != version or known.until <= self.now():
                 return None
             self._successes.move_to_end(pair)
             return known
@@ -246,7 +246,7 @@ class Authenticator:
 
     def history(self, account: str, address: str) -> History:
         """What is remembered of an account, and of an address."""
-        now = self._now()
+        now = self.now()
         verifier = self.memory.verifier(account)
         return History(
             tuple(self.memory.remembered(account, now)),

@@ -210,7 +210,9 @@ class WritePort:
 
     def _current(self, entry: Entry, version: str) -> dict[str, list[bytes]]:
         if not entry.dn:
-            raise Invalid(f"{describe(entry)} stands in the configuration file (directory.domains), not in the directory")
+            raise Invalid(
+                f"{describe(entry)} stands in the configuration file (directory.domains), not in the directory"
+            )
         current = self._server.read(entry.dn)
         if current is None:
             raise NotThere(f"{entry.dn} is gone from the directory")

@@ -148,16 +148,21 @@ class WriteServer:
         if actor.account is not None and actor.password:
             dn = actor.account.dn
             refused = self._once(ask, lambda: self._own(strategy, dn, actor.password), dn)
-            if refused is None:
-                return
+            # whoever may not read an entry is told that the assertion failed or that nothing is there
+            if refused is None or not isinstance(refused, NotAllowed | Conflict | NotThere):
+                return self._raise(refused)
         if self._writers is not None:
-            refused = self._once(ask, lambda: self._writers.open(strategy), self._write_name)  # type: ignore[union-attr]
-            if refused is None:
-                return
+            writers = self._writers
+            return self._raise(self._once(ask, lambda: writers.open(strategy), self._write_name))
         raise refused or NotAllowed(
             "the directory is read-only for Gatepost: set directory.write_bind, or give the password of an "
             "account that may write"
         )
+
+    @staticmethod
+    def _raise(found: WriteProblem | None) -> None:
+        if found is not None:
+            raise found
 
     def _own(self, strategy: str, dn: str, password: str) -> ldap3.Connection:
         connection = self._servers.open(strategy, bind=False)
@@ -168,7 +173,7 @@ class WriteServer:
         return connection
 
     def _once(self, ask: Ask, connect: Callable[[], ldap3.Connection], name: str) -> WriteProblem | None:
-        """None = done; NotAllowed is given back, for another bind may be allowed. Raises every other problem."""
+        """None = done, else why not: another bind may be allowed what this one is not. Raises Deferred."""
         try:
             connection = connect()
         except NotAllowed as refused:
@@ -184,6 +189,6 @@ class WriteServer:
         if result["result"] == 0:
             return None
         found = problem(result, name)
-        if isinstance(found, NotAllowed):
-            return found
-        raise found
+        if isinstance(found, Deferred):
+            raise found
+        return found

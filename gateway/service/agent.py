@@ -16,12 +16,17 @@ from directory.connection import Servers
 from directory.follow import Follower
 from directory.profile import Profile
 from directory.replica import ReplicaWriter
+from directory.rights import Rights
 from directory.state import State
 from directory.tracker.choose import tracker_for
 from directory.view import View
+from directory.write import WritePort
+from directory.write_journal import Journal
+from directory.write_server import WriteServer
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe.log import fields
+from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_verbs import verbs
 from gateway.service.pulse import Pulse
@@ -50,6 +55,15 @@ class Agent:
             exempt_networks=LOOPBACK,
         )
         self.logins = LoginServer(authenticator)
+        own_view = View(self.writer.reader(), profile, settings.defaults)  # a view serves one thread at a time
+        port = WritePort(
+            own_view,
+            profile,
+            Rights(own_view, settings.directory.rights),
+            WriteServer.of(settings.directory),
+            Journal(self._state),
+        )
+        self.accounts = Accounts(port, authenticator, settings.directory)
         self._stopping = threading.Event()
 
     def track(self) -> None:
@@ -78,7 +92,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
-        control = ControlServer(verbs(agent.writer, agent.logins))
+        control = ControlServer(verbs(agent.writer, agent.logins, agent.accounts))
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
         pulse.start(stop.set)

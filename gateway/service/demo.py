@@ -139,6 +139,11 @@ class Demo:
                     "dn": f"cn=gateway,ou=services,{SUFFIX}",
                     "password_file": str(self._directory.password_file("gateway")),
                 },
+                "write_bind": {
+                    "dn": f"cn=webadmin,ou=services,{SUFFIX}",
+                    "password_file": str(self._directory.password_file("webadmin")),
+                },
+                "rights": {"administrators": [f"cn=admins,ou=groups,{SUFFIX}"]},
             },
             "store": {"volumes": {"main": {"path": str(self.folder / "mail")}}},
             "tls": {"cert": str(self.folder / "tls" / "cert.pem"), "key": str(self.folder / "tls" / "key.pem")},

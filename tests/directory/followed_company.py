@@ -19,7 +19,7 @@ from directory.connection import Servers
 from directory.embedded import EmbeddedDirectory
 from directory.follow import Follower
 from directory.profile import Profile
-from directory.replica import ReplicaWriter
+from directory.replica import ReplicaReader, ReplicaWriter
 from directory.settings import Bind, DirectorySettings
 from directory.state import State
 from directory.tracker.choose import tracker_for
@@ -77,12 +77,12 @@ class Clock:
 class Company:
     """slapd, followed; `authenticator` reads the replica."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.embedded = EmbeddedDirectory(folder / "ldap", SUFFIX, "127.0.0.1", port)
-        self.embedded.create("Company", CONTENT)
+        self.embedded.create("Company", CONTENT + more)
         self.slapd = self.embedded.start()
         self.folder = folder
         settings = DirectorySettings(
@@ -116,6 +116,10 @@ class Company:
         )
         self._made.append(made)
         return made
+
+    def reader(self) -> ReplicaReader:
+        """Another reader of the replica: a view serves one thread."""
+        return self._writer.reader()
 
     @contextmanager
     def admin(self) -> Iterator[ldap3.Connection]:

@@ -23,7 +23,7 @@ from directory.settings import DirectorySettings, StaticDomain
 
 __all__ = ["InvalidProfile", "Keys", "Profile"]
 
-VERSION = 3  #: raise it when the same profile gives other index keys or counts than before
+VERSION = 4  #: raise it when the same profile gives other index keys or counts than before
 
 #: (canonical DN of an entry, raw entry, nested) -> canonical DNs of the groups that hold it
 GroupsOf = Callable[[str, RawEntry, bool], Collection[str]]

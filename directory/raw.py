@@ -47,6 +47,11 @@ class RawEntry(msgspec.Struct, frozen=True, array_like=True):
 _PLAIN_DN = re.compile(r"[A-Za-z0-9 .-]+=[^,=+\"\\<>;#]+(?:,[A-Za-z0-9 .-]+=[^,=+\"\\<>;#]+)*\Z")
 
 
+#: an escaped octet or an escaped character (RFC 4514 2.4)
+_ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
+_SPECIAL = re.compile(r'[,+"\\<>;=]|^[ #]| \Z')
+
+
 @lru_cache(maxsize=65536)
 def canonical_dn(dn: str) -> str:
     """The DN in lower case without optional spaces and escapes that differ (RFC 4514): equal names
@@ -58,7 +63,17 @@ def canonical_dn(dn: str) -> str:
         parts = parse_dn(dn, escape=False, strip=True)
     except (LDAPInvalidDnError, IndexError, ValueError):
         return dn.strip().lower()
-    return "".join(f"{name.lower()}={value.strip().lower()}{separator}" for name, value, separator in parts)
+    return "".join(f"{name.lower()}={_same_escapes(value.strip())}{separator}" for name, value, separator in parts)
+
+
+def _same_escapes(value: str) -> str:
+    """`value` in lower case, each character that needs it escaped by a backslash, none by its code."""
+    if "\\" not in value:
+        return value.lower()
+    octets = _ESCAPE.sub(
+        lambda m: bytes.fromhex(m[1].decode()) if m[1] else m[2], value.encode("utf-8", "surrogateescape")
+    )
+    return _SPECIAL.sub(r"\\\g<0>", octets.decode("utf-8", "replace").lower())
 
 
 def is_below(dn: str, base: str) -> bool:
@@ -73,7 +88,8 @@ def parent_dn(dn: str) -> str:
         position = dn.find(",", position)
         if position < 0:
             return ""
-        if dn[position - 1] != "\\":
+        before = dn[:position]
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:  # the comma is not escaped
             return dn[position + 1 :]
         position += 1
 

@@ -16,6 +16,9 @@ from directory.raw import canonical_dn, is_below, parent_dn
         ("UID=Jane, OU=People,DC=Example,DC=com", "uid=jane,ou=people,dc=example,dc=com"),
         ("uid=jane ,  ou=people", "uid=jane,ou=people"),
         (r"cn=Doe\, Jane,o=x", r"cn=doe\, jane,o=x"),
+        (r"cn=Doe\2C Jane\2b\3d,o=x", r"cn=doe\, jane\+\=,o=x"),
+        (r"cn=J\C3\84ne\2C,o=x", r"cn=jäne\,,o=x"),
+        (r"cn=a\5C,o=x", "cn=a\\\\,o=x"),
         ("cn=a+uid=b,o=x", "cn=a+uid=b,o=x"),
         ("cn=Jäne DOE,o=x", "cn=jäne doe,o=x"),
         ("no dn at all", "no dn at all"),
@@ -40,3 +43,4 @@ def test_the_short_way_gives_what_the_parser_gives(parts: list[tuple[str, str]])
 def test_above_and_below() -> None:
     assert is_below("uid=a,ou=p,o=x", "o=x") and not is_below("uid=a,ou=xo=x", "o=x")
     assert parent_dn(r"cn=doe\, jane,o=x") == "o=x" and parent_dn("o=x") == ""
+    assert parent_dn("cn=ends in a backslash\\\\,o=x") == "o=x"

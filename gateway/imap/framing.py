@@ -1,6 +1,6 @@
 """Octets from the client into whole commands: a line with its literals (RFC 9051 2.2.1, 4.3; RFC 7888).
 
-Memory is bounded by `max_line` and `max_command`. A synchronising literal that is too large is refused
+Memory is bounded by `max_line` and `max_command`; the message of APPEND passes through without being kept. A synchronising literal that is too large is refused
 before it is sent; a non-synchronising one is skipped as it arrives.
 """
 
@@ -12,13 +12,28 @@ from dataclasses import dataclass
 from gateway.imap.settings import ImapSettings
 
 _LITERAL = re.compile(rb"\{(\d{1,10})(\+)?\}\Z")
+#: APPEND with what stands before its first literal: nothing when that is the mailbox name
+_APPEND = re.compile(rb"[^ ]+ APPEND (.?)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The literal of APPEND that comes next. It is not kept here: `take` gives it as it arrives."""
+
+    size: int
+    #: the client waits for a continuation
+    synchronising: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`parts` alternates text and literals: text, literal, text, ..., text."""
+    """`parts` alternates text and literals: text, literal, text, ..., text.
+
+    With `message` the command goes on: after that many octets, taken or skipped, the rest of its line comes.
+    """
 
     parts: tuple[bytes, ...]
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,10 @@ class TooLong:
     close: bool = False
 
 
+class LineTooLong(Exception):
+    """A bare line over the limit."""
+
+
 Event = Command | WantsLiteral | TooLong
 
 
@@ -49,6 +68,7 @@ class Framing:
         self._literal = -1
         self._skip = 0
         self._refusing: TooLong | None = None
+        self._silent = False
         self.logged_in = False
 
     def receive(self, data: bytes) -> None:
@@ -59,13 +79,28 @@ class Framing:
         self._buffer.clear()
 
     def take_line(self) -> bytes | None:
-        """A bare line, for AUTHENTICATE and IDLE. None when more octets are needed."""
+        """A bare line, for AUTHENTICATE and IDLE. None when more octets are needed. Raises LineTooLong."""
         end = self._buffer.find(b"\n")
         if end < 0:
+            if len(self._buffer) > min(self._settings.max_line, self._limit()):
+                raise LineTooLong
             return None
         line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
+
+    def take(self, limit: int) -> bytes | None:
+        """The next octets of a message, at most `limit`. None when there are none yet."""
+        if not self._buffer:
+            return None
+        octets = bytes(self._buffer[:limit])
+        del self._buffer[:limit]
+        return octets
+
+    def skip(self, message: Message) -> None:
+        """The message is not wanted. Where the client does not wait it comes nevertheless, with the rest of its line."""
+        if not message.synchronising:
+            self._skip, self._silent, self._parts = message.size, True, [b""]
 
     @property
     def pending(self) -> int:
@@ -101,22 +136,32 @@ class Framing:
             self._parts.append(line)
             match = _LITERAL.search(line)
             if match is None:
-                parts, refusing = tuple(self._parts), self._refusing
-                self._parts, self._total, self._refusing = [], 0, None
+                parts, refusing, silent = tuple(self._parts), self._refusing, self._silent
+                self._parts, self._total, self._refusing, self._silent = [], 0, None, False
+                if silent:
+                    continue
                 return refusing if refusing is not None else Command(parts)
             size = int(match[1])
             self._parts[-1] = line[: match.start()]
+            if self.logged_in and not self._silent and self._refusing is None and self._is_message():
+                parts = tuple(self._parts)
+                self._parts, self._total = [], 0
+                return Command(parts, Message(size, not match[2]))
             self._total += size
-            if size > self._settings.max_literal or self._total > self._limit() or self._refusing:
+            if size > self._settings.max_literal or self._total > self._limit() or self._refusing or self._silent:
                 refusal = TooLong(self._tag(), "literal too large")
                 if match[2]:
                     self._skip, self._refusing, self._parts = size, refusal, self._parts[:1]
                     continue
-                self._parts, self._total = [], 0
+                self._parts, self._total, self._refusing, self._silent = [], 0, None, False
                 return refusal
             self._literal = size
             if not match[2]:
                 return WantsLiteral()
+
+    def _is_message(self) -> bool:
+        append = _APPEND.match(self._parts[0])
+        return append is not None and (len(self._parts) > 1 or bool(append[1]))
 
     def _tag(self) -> bytes:
         return self._parts[0][:64].split(b" ")[0] if self._parts else b"*"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from gateway.imap.framing import Message
+
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _PATTERN = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
@@ -26,8 +28,10 @@ class BadCommand(ValueError):
 class Parser:
     """Reads one command from its parts."""
 
-    def __init__(self, parts: tuple[bytes, ...]) -> None:
+    def __init__(self, parts: tuple[bytes, ...], message: Message | None = None) -> None:
         self._parts = parts
+        #: the message of APPEND, as long as the command has not taken it
+        self.refused = message
         self._part = 0
         self._at = 0
 
@@ -82,6 +86,16 @@ class Parser:
     def end(self) -> None:
         if not self.at_end():
             raise BadCommand("unexpected text at the end of the command")
+
+    def message(self) -> Message:
+        """The literal at the end of the command that is not kept (APPEND); `take_message` when it is wanted."""
+        if self.refused is None or not self.at_end():
+            raise BadCommand("literal expected")
+        return self.refused
+
+    def take_message(self) -> None:
+        """The command reads the message."""
+        self.refused = None
 
     def _literal(self) -> bytes | None:
         if self._at == len(self._text) and self._part + 2 < len(self._parts) + 0:

@@ -60,7 +60,24 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Read what has changed in the selected mailbox into its contents. Answer: False when the mailbox is gone."""
+    """Read what has changed in the selected mailbox into its contents. Answer: False when the mailbox is gone.
+
+    With `files` also what other programs did to its files.
+    """
+
+    files: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Wake the session (`Session.woken`) when the selected mailbox changes, or no more."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Turn the connection to TLS now; what was said is sent before. Afterwards `Session.tls` is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +165,46 @@ class Subscribe:
 
     name: str
     on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAppend:
+    """May a message of this size (octets on the wire) and with these keywords come? Answer: None, `Failure`.
+
+    Raises Refused(MAILBOX_FULL), Deferred.
+    """
+
+    mailbox: str
+    size: int
+    keywords: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppendPiece:
+    """Keep octets of the message, as they were sent. Raises Deferred."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropAppend:
+    """Forget what was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishAppend:
+    """Put what was kept into a mailbox, durable when answered. Answer: `Appended`, `Failure`; raises Refused, Deferred."""
+
+    mailbox: str
+    letters: str
+    keywords: str
+    #: seconds since 1970; None = now
+    internaldate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where the message is."""
+
+    uidvalidity: int
+    uid: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from gateway.ask import Dialogue
+from gateway.ask import Ask
 
 
 class State(enum.Enum):
@@ -24,8 +24,8 @@ AUTHENTICATED = frozenset({State.AUTHENTICATED, State.SELECTED})
 
 SELECTED = frozenset({State.SELECTED})
 
-#: returns the text of the tagged OK; a command registered with `by_uid` gets `by_uid` as keyword
-Run: TypeAlias = Callable[..., Dialogue]
+#: returns the text of the tagged OK, None when it has said that itself; a command registered with `by_uid` gets `by_uid` as keyword
+Run: TypeAlias = Callable[..., Generator[Any, Any, Any]]
 
 
 class Phase(NamedTuple):
@@ -47,8 +47,22 @@ class CommandFacts:
     states: frozenset[State]
     #: message numbers must not move while it runs: no EXPUNGE is sent with its answer (RFC 3501 7.4.1)
     keeps_numbers: bool = False
+    #: it may also yield a `Need` and is sent what the client says next
+    interactive: bool = False
 
 
+class Need:
+    """What an interactive command waits for: the next line, or octets of the message (at most `limit`)."""
+
+    __slots__ = ("limit",)
+
+    def __init__(self, limit: int = 0) -> None:
+        self.limit = limit
+
+
+LINE = Need()
+#: a dialogue that may yield `Need` too
+Interactive: TypeAlias = Generator["bytes | Ask | Need", Any, Any]
 COMMANDS: dict[bytes, CommandFacts] = {}
 #: capability: when it is announced
 CAPABILITIES: dict[str, Callable[[Phase], bool]] = {}
@@ -66,6 +80,7 @@ def command(
     capability: str = "",
     by_uid: bool = False,
     keeps_numbers: bool = False,
+    interactive: bool = False,
 ) -> Callable[[Run], Run]:
     """Register a command. Its generator returns the text of the tagged OK.
 
@@ -81,7 +96,7 @@ def command(
             COMMANDS[b"UID " + key] = CommandFacts(b"UID " + key, partial(run, by_uid=True), states)
             COMMANDS[key] = CommandFacts(key, partial(run, by_uid=False), states, keeps_numbers)
         else:
-            COMMANDS[key] = CommandFacts(key, run, states, keeps_numbers)
+            COMMANDS[key] = CommandFacts(key, run, states, keeps_numbers, interactive)
         return run
 
     return register

@@ -9,11 +9,11 @@ from directory.model import Condition, Deferred, Refused
 from directory.port import Login
 from gateway.ask import Ask, Dialogue
 from gateway.imap.fetch_body import Cut, Place
-from gateway.imap.framing import Command, Framing, TooLong, WantsLiteral
+from gateway.imap.framing import Command, Framing, LineTooLong, TooLong, WantsLiteral
 from gateway.imap.names import BadName
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Failure, Opened, Refresh
-from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Phase, State
+from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Interactive, Need, Phase, State
 from gateway.imap.settings import ImapSettings
 
 BASE_CAPABILITIES = ("IMAP4rev1", "LITERAL+")
@@ -47,6 +47,7 @@ class Session:
     address: str
     tls: str = ""
     plaintext_auth: bool = False
+    starttls_possible: bool = False
     framing: Framing = field(init=False)
     login: Login | None = None
     selected: Opened | None = None
@@ -58,6 +59,10 @@ class Session:
     tag: bytes = b"*"
     #: where the last partial FETCH ended
     place: Place | None = None
+    #: IDLE is under way
+    idling: bool = False
+    #: an interactive command and what it waits for
+    suspended: tuple[Interactive, Need] | None = None
 
     def __post_init__(self) -> None:
         self.framing = Framing(self.settings)
@@ -75,20 +80,41 @@ class Session:
     @property
     def patience(self) -> float:
         """Seconds that the client may be silent now."""
-        return self.settings.idle_timeout
+        return self.settings.idle_keepalive if self.idling else self.settings.idle_timeout
 
     def woken(self) -> Dialogue | None:
         """What to say after a change in the store."""
-        return None
+        return self._news(may_look=False) if self.idling else None
 
     def expired(self) -> Dialogue | None:
-        """The client was silent for too long, or did not log in in time (RFC 9051 5.4)."""
+        """The client was silent for too long, or did not log in in time (RFC 9051 5.4).
+
+        In IDLE it may be: it is told that the server is there, so that nobody between takes the connection
+        for dead, and the truth is read, in case a hint was lost.
+        """
+        if self.idling:
+            return self._news(may_look=True)
         self.closing = True
         return self._say(b"* BYE silent for too long\r\n")
 
+    def _news(self, *, may_look: bool) -> Dialogue:
+        try:
+            if may_look:
+                yield b"* OK Still here\r\n"
+                yield from self.look()
+            yield from self.changes(may_expunge=True)
+        except Deferred:
+            pass  # told with the next change
+
+    @property
+    def private(self) -> bool:
+        """A password may cross this connection."""
+        return bool(self.tls or self.plaintext_auth)
+
     def capability(self) -> str:
         """The capability list as it holds now."""
-        return _capability(Phase(self.login is not None, bool(self.tls or self.plaintext_auth), False))
+        upgradable = self.starttls_possible and not self.tls
+        return _capability(Phase(self.login is not None, self.private, upgradable))
 
     def greeting(self) -> bytes:
         return f"* OK [CAPABILITY {self.capability()}] {self.hostname} Gatepost ready\r\n".encode()
@@ -98,6 +124,8 @@ class Session:
 
     def next_dialogue(self) -> Dialogue | None:
         """What to run next, None when more octets are needed."""
+        if self.suspended is not None:
+            return self._resumed(*self.suspended)
         event = self.framing.next()
         if event is None:
             return None
@@ -108,7 +136,39 @@ class Session:
                 self.closing = True
                 return self._say(b"* BYE " + event.reason.encode() + b"\r\n")
             return self._bad(event.tag, event.reason)
-        return self._command(event)
+        name = event.parts[0].split(b" ", 2)[1:2]
+        facts = COMMANDS.get(name[0].upper()) if name else None
+        return self._interactive(self._command(event)) if facts and facts.interactive else self._command(event)
+
+    def _resumed(self, command: Interactive, need: Need) -> Dialogue | None:
+        """Give a suspended command what it waits for, None when it has not come yet."""
+        try:
+            said = self.framing.take(need.limit) if need.limit else self.framing.take_line()
+        except LineTooLong:
+            self.suspended = None
+            self.closing = True
+            return self._say(b"* BYE line too long\r\n")
+        if said is None:
+            return None
+        self.suspended = None
+        return self._interactive(command, said)
+
+    def _interactive(self, command: Interactive, answer: object = None) -> Dialogue:
+        """Run a command until it ends or needs what the client says next."""
+        error: Deferred | Refused | None = None
+        while True:
+            try:
+                step = command.throw(error) if error is not None else command.send(answer)
+            except StopIteration:
+                return
+            answer = error = None
+            if isinstance(step, Need):
+                self.suspended = command, step
+                return
+            try:
+                answer = yield step
+            except (Deferred, Refused) as problem:
+                error = problem
 
     @staticmethod
     def _say(text: bytes) -> Dialogue:
@@ -139,9 +199,12 @@ class Session:
             raise No("the mailbox is read-only")
         return self.selected
 
-    def look(self) -> Dialogue:
-        """Read what has changed in the selected mailbox; `changes` tells it. A mailbox that is gone ends the session."""
-        if self.selected is not None and not (yield Ask(Refresh())):
+    def look(self, *, files: bool = True) -> Dialogue:
+        """Read what has changed in the selected mailbox; `changes` tells it. A mailbox that is gone ends the session.
+
+        `files` is about what other programs did to them, of which there is no hint.
+        """
+        if self.selected is not None and not (yield Ask(Refresh(files))):
             self.selected = None
             self.closing = True
             yield b"* BYE the selected mailbox is gone\r\n"
@@ -149,7 +212,7 @@ class Session:
     def changes(self, *, may_expunge: bool) -> Dialogue:
         """Tell what has changed in the selected mailbox, as far as it is known or hinted at."""
         if self.selected is not None and self.selected.view.is_stale:
-            yield from self.look()
+            yield from self.look(files=False)
         if self.selected is not None:
             text = self.selected.view.changes(may_expunge=may_expunge, with_modseq=self.condstore)
             if text:
@@ -168,7 +231,7 @@ class Session:
         return facts
 
     def _command(self, command: Command) -> Dialogue:
-        parser = Parser(command.parts)
+        parser = Parser(command.parts, command.message)
         tag, keeps_numbers = b"*", False
         try:
             tag = self.tag = parser.astring()
@@ -176,6 +239,8 @@ class Session:
             facts = self._facts(parser)
             keeps_numbers = facts.keeps_numbers
             text = yield from facts.run(self, parser)
+            if text is None:
+                return
             answer = b" OK " + (text or f"{facts.name.decode()} completed").encode()
         except Cut:
             self.closing = True
@@ -192,6 +257,8 @@ class Session:
         except Refused as error:
             self.errors += error.condition is Condition.AUTHENTICATION_FAILED
             answer = f" NO {_RESPONSE_CODES.get(error.condition, '')}{error.text}".encode()
+        if parser.refused is not None:
+            self.framing.skip(parser.refused)
         if self.selected is not None and self.selected.view.is_pending:
             try:
                 yield from self.changes(may_expunge=not keeps_numbers)

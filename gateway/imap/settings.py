@@ -18,4 +18,8 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     piece: Size = 262_144
     max_errors_before_login: Count = 3
     max_errors: Count = 20
+    #: a message that a client may put into a mailbox
+    max_append: Size = 52_428_800
+    #: how often a client in IDLE is told that the server is there, and a lost hint is made good for
+    idle_keepalive: Seconds = 120.0
     idle_timeout: Seconds = 1800.0

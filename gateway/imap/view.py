@@ -77,7 +77,7 @@ class _Columns:
 
 
 class Contents:
-    """One mailbox: every change up to `modseq` is in it. `key` is whatever its owner finds it by."""
+    """One mailbox: every change up to `modseq` is in it. `key` is (account, mailbox id)."""
 
     __slots__ = (
         "__weakref__",
@@ -92,7 +92,7 @@ class Contents:
         "uidvalidity",
     )
 
-    def __init__(self, key: object, uidvalidity: int) -> None:
+    def __init__(self, key: tuple[str, int], uidvalidity: int) -> None:
         self.key = key
         self.uidvalidity = uidvalidity
         self.uidnext = 1

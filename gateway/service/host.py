@@ -16,6 +16,7 @@ from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.imap_selecting import OpenMailboxes
+from gateway.service.notify import Hints
 from gateway.service.sessions import Sessions
 from gateway.store.stores import Stores
 
@@ -36,6 +37,7 @@ class Host:
     grace: QuotaGrace
     acceptance: Acceptance
     checks: tuple[ContentCheck, ...]
+    hints: Hints
     open_mailboxes: OpenMailboxes = field(default_factory=OpenMailboxes)
     sessions: Sessions = field(default_factory=Sessions)
 

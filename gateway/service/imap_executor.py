@@ -7,11 +7,13 @@ from typing import TypeVar
 
 from directory.model import Condition, Deferred, MailboxHolder
 from directory.port import Login
-from gateway.imap.ports import Authenticate
+from gateway.imap.ports import Authenticate, StartTls
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
-from gateway.service import imap_changing, imap_contents, imap_mailboxes, imap_reading, imap_selecting
+from gateway.service import imap_appending, imap_changing, imap_contents, imap_mailboxes, imap_reading, imap_selecting
+from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
+from gateway.service.imap_appending import Incoming
 from gateway.service.login import Peer, log_in
 from gateway.store.repository import MailboxRow
 
@@ -21,12 +23,18 @@ T = TypeVar("T")
 class ImapExecutor:
     """One a session. A handler is `handler(executor, request)`, its answer may be awaitable."""
 
-    __slots__ = ("host", "mailbox", "peer", "session")
+    __slots__ = ("host", "incoming", "mailbox", "peer", "session", "wake", "watched")
 
-    def __init__(self, session: Session, host: Host, peer: Peer | None = None) -> None:
+    def __init__(
+        self, session: Session, host: Host, peer: Peer | None = None, wake: Callable[[], None] = lambda: None
+    ) -> None:
         self.peer = peer
         self.session = session
         self.host = host
+        #: lets the session say what is new
+        self.wake = wake
+        self.watched: Contents | None = None
+        self.incoming: Incoming | None = None
         #: the selected one, as it was when it was opened
         self.mailbox: MailboxRow | None = None
 
@@ -35,6 +43,20 @@ class ImapExecutor:
 
     def close(self) -> None:
         """The connection has ended."""
+        self.unwatch()
+        self.drop_incoming()
+
+    def unwatch(self) -> None:
+        """The session is not to be woken any more."""
+        if self.watched is not None:
+            self.host.open_mailboxes.unwatch(self.watched, self.wake)
+            self.watched = None
+
+    def drop_incoming(self) -> None:
+        """Forget a message that was on its way in."""
+        if self.incoming is not None:
+            self.incoming.drop()
+            self.incoming = None
 
     def selected(self) -> tuple[Contents, MailboxRow]:
         """What the session has selected."""
@@ -59,8 +81,14 @@ async def _authenticate(executor: ImapExecutor, request: Authenticate) -> Login:
     return await log_in(executor.host, executor.peer, "imap", address, request.login, request.password)
 
 
+def _start_tls(_: ImapExecutor, __: StartTls) -> Upgrade:
+    return UPGRADE
+
+
 _EXECUTE: dict[type, Callable[..., object]] = {
     Authenticate: _authenticate,
+    StartTls: _start_tls,
+    **imap_appending.REQUESTS,
     **imap_selecting.REQUESTS,
     **imap_reading.REQUESTS,
     **imap_changing.REQUESTS,

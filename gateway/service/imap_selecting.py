@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from gateway.imap.flags import flags_text
-from gateway.imap.ports import Opened, OpenMailbox, Refresh
+from gateway.imap.ports import Opened, OpenMailbox, Refresh, Watch
 from gateway.imap.view import Contents, Row, View
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.repository import MailboxRow, MessageRow, Repository
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
+Wake: TypeAlias = Callable[[], None]
 Key: TypeAlias = tuple[str, int]  # account, mailbox id
 
 
@@ -29,12 +30,27 @@ class OpenMailboxes:
     def __init__(self) -> None:
         self._open: WeakValueDictionary[Key, Contents] = WeakValueDictionary()
         self._kept: OrderedDict[Key, Contents] = OrderedDict()
+        self._watchers: dict[Key, set[Wake]] = {}
 
     def hint(self, account: str, mailbox: int, modseq: int) -> None:
-        """A mailbox has changed, somewhere: its sessions will look before they answer next."""
+        """A mailbox has changed, somewhere: its sessions look before they answer next, those in IDLE at once."""
         contents = self._open.get((account, mailbox))
-        if contents is not None:
-            contents.hinted = max(contents.hinted, modseq)
+        if contents is not None and modseq > contents.hinted:
+            contents.hinted = modseq
+            for wake in tuple(self._watchers.get((account, mailbox), ())):
+                wake()
+
+    def watch(self, contents: Contents, wake: Wake) -> None:
+        """Call `wake` whenever a mailbox has changed."""
+        self._watchers.setdefault(contents.key, set()).add(wake)
+
+    def unwatch(self, contents: Contents, wake: Wake) -> None:
+        """Call `wake` no more."""
+        watchers = self._watchers.get(contents.key)
+        if watchers is not None:
+            watchers.discard(wake)
+            if not watchers:
+                del self._watchers[contents.key]
 
     def contents(self, key: Key, uidvalidity: int) -> Contents:
         """The contents under this key, empty when they were not known. Those used last are kept."""
@@ -121,11 +137,33 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
     return Opened(row.name, request.read_only, View(contents))
 
 
-async def _refresh(executor: ImapExecutor, _: Refresh) -> bool:
-    selected, mailbox = executor.session.selected, executor.mailbox
-    assert selected is not None
-    assert mailbox is not None
-    return await catch_up(executor, selected.view.contents, executor.holder().id, mailbox.id)
+async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:
+    contents, mailbox = executor.selected()
+    holder, stores = executor.holder(), executor.host.stores
+
+    def adopt() -> MailboxRow | None:
+        row = stores.repository.mailbox_by_id(holder.id, mailbox.id)
+        try:
+            return stores.open_mailbox(holder, row.name) if row is not None else None
+        except NoSuchMailbox:
+            return None
+
+    if request.files:
+        row = await executor.in_pool(adopt)
+        if row is None or row.id != mailbox.id:
+            return False
+        executor.mailbox = row
+        if row.highestmodseq <= contents.modseq:
+            return not contents.superseded
+    return await catch_up(executor, contents, holder.id, mailbox.id)
 
 
-REQUESTS: dict[type, Callable[..., object]] = {OpenMailbox: _open_mailbox, Refresh: _refresh}
+def _watch(executor: ImapExecutor, request: Watch) -> None:
+    executor.unwatch()
+    if request.on:
+        contents, _ = executor.selected()
+        executor.host.open_mailboxes.watch(contents, executor.wake)
+        executor.watched = contents
+
+
+REQUESTS: dict[type, Callable[..., object]] = {OpenMailbox: _open_mailbox, Refresh: _refresh, Watch: _watch}

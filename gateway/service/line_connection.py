@@ -173,6 +173,8 @@ class LineConnection(asyncio.Protocol):
             self._transport.abort()  # it does not even take what it was sent
         elif not self._running:
             self._dialogue = self._core.expired()
+            if self._sessions.retiring:
+                self._core.closing = True  # also one that may be silent for as long as it likes
             self._go()
 
     def cut(self, last_words: bytes) -> bool:

@@ -126,8 +126,8 @@ class Listeners:
         self, upgradable: bool, connection: Connection, tls: str, wake: Callable[[], None]
     ) -> tuple[Core, Executor]:
         settings, address = self._host.settings, connection.address
-        session = ImapSession(settings.imap, settings.hostname, address, tls, plaintext_auth=self._plaintext(address))
-        return session, ImapExecutor(session, self._host, connection)
+        session = ImapSession(settings.imap, settings.hostname, address, tls, self._plaintext(address), upgradable)
+        return session, ImapExecutor(session, self._host, connection, wake)
 
     def _pop3(
         self, upgradable: bool, connection: Connection, tls: str, wake: Callable[[], None]

@@ -26,6 +26,7 @@ from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
 from gateway.service.host import Host
 from gateway.service.listeners import Listeners
+from gateway.service.notify import Hints
 from gateway.service.pulse import Pulse
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
@@ -64,10 +65,12 @@ def make_host(settings: Settings, number: int) -> Host:
     queue = QueueFolder(state / "queue", settings.queue)
     grace = QuotaGrace(state / "over_quota.db", settings.queue.quota_grace)
     directory = View(_open_replica(state / "replica"), Profile.of(settings.directory), settings.defaults)
+    hints = Hints(Path(settings.run_dir) / "hints")
     stores = Stores(
         settings.store,
         SqliteRepository(state / "index"),
         number,
+        on_change=hints.send,
         is_alive=lambda entry: _is_alive(directory, entry),
     )
     return Host(
@@ -86,6 +89,7 @@ def make_host(settings: Settings, number: int) -> Host:
         grace,
         Acceptance(stores, queue, grace, Path(settings.run_dir) / "queue.sock"),
         (HopCheck(settings.smtp.max_hops),),
+        hints,
     )
 
 
@@ -98,6 +102,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stop.set)
         host = make_host(settings, number)
+        host.hints.listen(host.open_mailboxes.hint)
         servers = await Listeners(host).start(sockets)
         pulse.start(stop.set, drain.set, lambda: len(host.sessions))
         pulse.ready()
@@ -110,6 +115,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
             await host.sessions.ended(settings.processes.drain_timeout, stop)
         host.sessions.retire()
         await host.sessions.ended(settings.processes.stop_timeout)
+        host.hints.close()
         host.pool.shutdown(wait=True)
         host.stores.repository.close()
 

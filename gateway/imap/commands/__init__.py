@@ -1,6 +1,8 @@
 """The commands, one file each."""
 
 from gateway.imap.commands import (  # noqa: F401
+    append,
+    authenticate,
     capability,
     close,
     copy,
@@ -10,6 +12,7 @@ from gateway.imap.commands import (  # noqa: F401
     expunge,
     fetch,
     identity,
+    idle,
     listing,
     login,
     logout,
@@ -19,6 +22,7 @@ from gateway.imap.commands import (  # noqa: F401
     rename,
     search,
     select,
+    starttls,
     status,
     store,
     subscribe,

@@ -7,6 +7,13 @@ from gateway.imap.registry import State, command
 from gateway.imap.session import No, Session
 
 
+def enter(session: Session, login: str, password: str) -> Dialogue:
+    """Prove a login and tell what can be done from now on. Raises Refused, Deferred."""
+    session.login = yield Ask(Authenticate(login, password))
+    session.framing.logged_in = True
+    return f"[CAPABILITY {session.capability()}] logged in"
+
+
 @command("LOGIN", states=frozenset({State.NOT_AUTHENTICATED}))
 def login(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
@@ -14,12 +21,10 @@ def login(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
     password = arguments.astring()
     arguments.end()
-    if not (session.tls or session.plaintext_auth):
+    if not session.private:
         raise No("[PRIVACYREQUIRED] encryption needed before LOGIN")
     try:
-        request = Authenticate(name.decode("utf-8"), password.decode("utf-8"))
+        credentials = name.decode("utf-8"), password.decode("utf-8")
     except UnicodeDecodeError:
         raise BadCommand("login and password are UTF-8") from None
-    session.login = yield Ask(request)
-    session.framing.logged_in = True
-    return f"[CAPABILITY {session.capability()}] logged in"
+    return (yield from enter(session, *credentials))

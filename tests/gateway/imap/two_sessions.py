@@ -33,6 +33,7 @@ class World:
         prepare_volume(folder / "mail")
         self.account = Account(id="t:1", dn="cn=jane", addresses=("jane@example.com",), quota=quota)
         self.imap = ImapSettings()
+        self.state_dir = str(folder)
         self.workers: list[Worker] = []
 
     def worker(self) -> Worker:
@@ -61,7 +62,6 @@ class Worker:
         self.directory = self
         self.authenticator = self
         self.settings = world
-        self.state_dir = str(world.folder)
 
     def on_change(self, account: str, mailbox: int, modseq: int) -> None:
         """Hints reach every worker."""
@@ -95,8 +95,12 @@ class Client:
 
     def __init__(self, worker: Worker) -> None:
         self.core = Session(worker.world.imap, "mail.example", "192.0.2.1", tls="TLSv1.3")
-        self.executor = ImapExecutor(self.core, worker)  # type: ignore[arg-type]
+        self.executor = ImapExecutor(self.core, worker, wake=self.wake)  # type: ignore[arg-type]
         self._out = b""
+        self.woken_times = 0
+
+    def wake(self) -> None:
+        self.woken_times += 1
 
     def write(self, data: bytes) -> bool:
         self._out += data
@@ -124,7 +128,13 @@ class Client:
 
     def woken(self) -> str:
         """What the session says when it is woken."""
-        dialogue = self.core.woken()
+        return self._run(self.core.woken())
+
+    def expired_says(self) -> str:
+        """What the session says when it was silent for long."""
+        return self._run(self.core.expired())
+
+    def _run(self, dialogue: Dialogue | None) -> str:
         if dialogue is not None:
             asyncio.run(run_dialogue(dialogue, self.executor, self))
         said, self._out = self._out, b""

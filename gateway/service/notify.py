@@ -1,0 +1,100 @@
+"""Hints that a mailbox has changed, as unix datagrams between all workers and the queue runner of a host.
+
+A hint is `<mailbox id> <MODSEQ> <account>`. It is never the truth: it only says that looking is worth while,
+may come twice or late, and may be lost (sessions look by themselves from time to time). So nobody ever waits
+for anybody: a hint that a stuck worker has no room for is dropped.
+
+Each receiver has a socket `<pid>` in the folder `hints` of `run_dir`. Whoever finds a socket without a process
+removes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+MAX_HINT = 1024  # octets
+AT_ONCE = 64  # hints taken before others have their turn
+BUFFER = 1 << 20
+
+Heard = Callable[[str, int, int], None]
+
+
+class Hints:
+    """One a process, made after fork. `send` is safe in any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket: socket.socket | None = None
+        self._receiver: socket.socket | None = None
+        self._seen = -1
+        self._receivers: list[str] = []
+        self._lock = threading.Lock()
+
+    def _sender(self) -> socket.socket:
+        if self._socket is None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        return self._socket
+
+    def _known(self) -> list[str]:
+        changed = os.stat(self._folder).st_mtime_ns
+        if changed != self._seen:
+            self._receivers = [str(self._folder / name) for name in os.listdir(self._folder)]
+            self._seen = changed
+        return self._receivers
+
+    def send(self, account: str, mailbox: int, modseq: int) -> None:
+        """Tell everybody that a mailbox has changed up to `modseq`. Never fails."""
+        hint = f"{mailbox} {modseq} {account}".encode()
+        try:
+            with self._lock:
+                sender, receivers = self._sender(), self._known()
+            for receiver in receivers:
+                try:
+                    sender.sendto(hint, receiver)
+                except OSError as error:
+                    if error.errno == errno.ECONNREFUSED:
+                        Path(receiver).unlink(missing_ok=True)  # names hold the pid, nobody takes it over
+        except OSError:
+            return
+
+    def listen(self, heard: Heard) -> None:
+        """Call `heard(account, mailbox id, MODSEQ)` in the running loop for each hint. Raises OSError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = self._folder / str(os.getpid())
+        self._path.unlink(missing_ok=True)
+        receiver = self._receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        receiver.setblocking(False)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        receiver.bind(str(self._path))
+        self._path.chmod(0o600)
+        asyncio.get_running_loop().add_reader(receiver, self._take, receiver, heard)
+
+    def _take(self, receiver: socket.socket, heard: Heard) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                hint = receiver.recv(MAX_HINT)
+            except OSError:
+                return
+            mailbox, _, rest = hint.partition(b" ")
+            modseq, _, account = rest.partition(b" ")
+            if mailbox.isdigit() and modseq.isdigit():
+                heard(account.decode("utf-8", "replace"), int(mailbox), int(modseq))
+
+    def close(self) -> None:
+        """Hear and tell no more. In the loop in which it listens, if it does."""
+        if self._receiver is not None:
+            asyncio.get_running_loop().remove_reader(self._receiver)
+            self._receiver.close()
+            self._path.unlink(missing_ok=True)
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()

@@ -1,0 +1,67 @@
+"""IDLE: news without being asked, and silence that nobody minds."""
+
+from __future__ import annotations
+
+from two_sessions import Client, World
+
+
+def test_news(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    assert two.say("IDLE") == "+ idling\r\n"
+    assert two.core.patience == 120
+    assert two.woken() == ""
+    one.executor.host.deliver()  # type: ignore[attr-defined]
+    assert two.woken_times == 1
+    assert two.woken() == "* 4 EXISTS\r\n"
+    one.say(r"STORE 1 +FLAGS (\Deleted)")
+    assert two.woken() == "* 1 FETCH (UID 1 FLAGS (\\Deleted))\r\n"
+    one.say("EXPUNGE")
+    assert two.woken() == "* 1 EXPUNGE\r\n"
+    assert two.send(b"DO") == ""
+    assert two.send(b"NE\r\nU NOOP\r\n") == "T OK IDLE completed\r\nU OK NOOP completed\r\n"
+    assert two.core.patience == 1800
+    times = two.woken_times
+    one.say(r"STORE 1 +FLAGS (\Seen)")
+    assert two.woken_times == times
+    assert two.woken() == ""
+
+
+def test_what_happened_before_is_told_first(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    one.executor.host.deliver()  # type: ignore[attr-defined]
+    assert two.say("IDLE") == "* 4 EXISTS\r\n+ idling\r\n"
+
+
+def test_silence_and_lost_hints(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    two.say("IDLE")
+    two.executor.host.on_change = lambda *_: None  # type: ignore[attr-defined]
+    for worker in one.executor.host.world.workers:  # type: ignore[attr-defined]
+        worker.open_mailboxes.hint = lambda *_: None
+    one.executor.host.deliver()  # type: ignore[attr-defined]
+    assert two.woken_times == 0
+    assert two.expired_says() == "* OK Still here\r\n* 4 EXISTS\r\n"
+    assert two.expired_says() == "* OK Still here\r\n"
+    assert not two.core.closing
+
+
+def test_refusals(world: World) -> None:
+    client = world.worker().session()
+    assert client.say("IDLE now").startswith("T BAD ")
+    assert client.say("IDLE") == "+ idling\r\n"
+    assert client.send(b"NOOP\r\n") == "T BAD DONE expected\r\n"
+    assert client.say("NOOP") == "T OK NOOP completed\r\n"
+    client.say("IDLE")
+    assert client.send(b"x" * 70_000) == "* BYE line too long\r\n"
+    assert Client(world.workers[0]).say("IDLE").startswith("T BAD not allowed")
+
+
+def test_the_mailbox_goes_away(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    one.say("CREATE Work")
+    two.say("SELECT Work")
+    two.say("IDLE")
+    one.say("DELETE Work")
+    assert two.woken() == "* BYE the selected mailbox is gone\r\n"
+    assert two.core.closing
+    two.executor.close()

@@ -1,0 +1,81 @@
+"""Hints between processes: heard by who listens, never in anybody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from gateway.service.notify import Hints
+
+
+def test_another_process_is_heard(tmp_path: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    code = (
+        "import sys; from pathlib import Path; from gateway.service.notify import Hints;"
+        "h = Hints(Path(sys.argv[1])); h.send('src:é 1', 7, 1 << 40); h.send('two', 1, 2)"
+    )
+
+    async def main() -> None:
+        hints = Hints(tmp_path / "hints")
+        hints.listen(lambda *hint: heard.append(hint))
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path / "hints"))
+        assert await process.wait() == 0
+        for _ in range(100):
+            if len(heard) == 2:
+                break
+            await asyncio.sleep(0.05)
+        hints.close()
+
+    asyncio.run(main())
+    assert heard == [("src:é 1", 7, 1 << 40), ("two", 1, 2)]
+    assert os.listdir(tmp_path / "hints") == []
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("hints", "file"):
+        hints = Hints(tmp_path / folder)
+        hints.send("a", 1, 1)
+        hints.close()
+
+
+def test_a_socket_without_a_process_is_removed(tmp_path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    left.bind(str(tmp_path / "4711"))
+    left.close()
+    hints = Hints(tmp_path)
+    hints.send("a", 1, 1)
+    hints.close()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_stuck_receiver_holds_nobody_up(tmp_path: Path) -> None:
+    stuck = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    stuck.bind(str(tmp_path / "1"))
+    hints = Hints(tmp_path)
+    start = time.monotonic()
+    for modseq in range(20_000):
+        hints.send("a", 1, modseq)
+    assert time.monotonic() - start < 10
+    stuck.close()
+    hints.close()
+
+
+def test_what_is_no_hint_is_ignored(tmp_path: Path) -> None:
+    heard: list[object] = []
+
+    async def main() -> None:
+        hints = Hints(tmp_path)
+        hints.listen(lambda *hint: heard.append(hint))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            for octets in (b"", b"x", b"1 x a", b"-1 2 a", b"\xff" * 2000, b"1 2 a"):
+                sender.sendto(octets, str(tmp_path / str(os.getpid())))
+        await asyncio.sleep(0.1)
+        hints.close()
+
+    asyncio.run(main())
+    assert heard == [("a", 1, 2)]

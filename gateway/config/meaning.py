@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Settings
 from gateway.service.network import host_and_port
+from gateway.store.errors import InvalidMailboxName
+from gateway.store.layout import checked_name
+from gateway.store.repository import INBOX
 
 Found = Iterator[tuple[tuple[str, ...], str]]
 SCHEMES = ("ldap", "ldaps", "ldapi")
@@ -95,3 +98,13 @@ def _store(settings: Settings) -> Found:
     default = settings.store.default_volume
     if default and default not in volumes:
         yield ("store", "default_volume"), f"{default!r} is not one of the volumes: {', '.join(volumes)}"
+    used: dict[str, str] = {}
+    for name, use in settings.store.mailboxes.items():
+        try:
+            if checked_name(name) != name or name == INBOX:
+                yield ("store", "mailboxes", name), f"{name!r} is not a mailbox name as it is kept, or INBOX"
+        except InvalidMailboxName as error:
+            yield ("store", "mailboxes", name), str(error)
+        if use != "none" and use in used:
+            yield ("store", "mailboxes", name), f"{used[use]!r} is for {use} already"
+        used[use] = name

@@ -27,28 +27,6 @@ class OpenMailbox:
     read_only: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ListMailboxes:
-    """Names of all mailboxes of the account. Answer: tuple of str."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Figures of a mailbox without selecting it. Answer: `Figures`, None when there is none of that name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What STATUS tells."""
-
-    messages: int
-    unseen: int
-    uidnext: int
-    uidvalidity: int
-
-
 @dataclass(slots=True)
 class Opened:
     """A selected mailbox as the session sees it."""

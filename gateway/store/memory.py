@@ -276,6 +276,11 @@ class MemoryRepository:
             live = self._box(account, mailbox).live
             return [live[uid] for uid in sorted(set(uids)) if uid in live]
 
+    def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
+        with self._lock:
+            rows = list(self._box(account, mailbox).live.values())
+        return sum(row.crlf for row in rows), sum(row.size for row in rows if "T" in row.flags)
+
     def store_flags(
         self,
         account: str,

@@ -30,7 +30,6 @@ class Look:
     missing: dict[int, float] = field(default_factory=dict)
 
 
-DEFAULT_MAILBOXES = (("Drafts", "\\Drafts"), ("Sent", "\\Sent"), ("Trash", "\\Trash"), ("Junk", "\\Junk"))
 REBIND_SECONDS = 90 * 86_400.0
 _MAX_KNOWN = 100_000
 
@@ -179,12 +178,13 @@ class Opening:
         with trouble(maildir):
             if not os.path.exists(os.path.join(maildir, markers.SUBSCRIPTIONS)):
                 taken = {row.special_use for row in self.repository.mailboxes(holder.id)}
-                for name, special_use in DEFAULT_MAILBOXES:
+                for name, use in self._settings.mailboxes.items():
+                    special_use = "" if use == "none" else "\\" + use.capitalize()
                     try:
                         self._make(holder.id, maildir, name, "" if special_use in taken else special_use)
                     except MailboxExists:
                         continue
-                markers.write_subscriptions(maildir, [INBOX, *(name for name, _ in DEFAULT_MAILBOXES)])
+                markers.write_subscriptions(maildir, [INBOX, *self._settings.mailboxes])
         if len(self._furnished) >= _MAX_KNOWN:
             self._furnished.clear()
         self._furnished.add(holder.id)

@@ -285,6 +285,10 @@ class Repository(Protocol):
 
     def counts(self, account: str, mailbox: int) -> Counts: ...
 
+    def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
+        """Octets on the wire of all messages, stored octets of those that are deleted; looks at every row."""
+        ...
+
     # the exclusive lock on a POP3 maildrop
     def lock_maildrop(self, account: str, owner: str, now: float, until: float) -> bool:
         """Take or renew the lock up to `until` (unix time); False when another owner has it."""

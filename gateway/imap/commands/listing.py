@@ -1,36 +1,107 @@
-"""LIST (RFC 3501 6.3.8) with \\HasChildren and \\HasNoChildren (RFC 3348)."""
+"""LIST (RFC 3501 6.3.8) with CHILDREN (RFC 3348), LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819) and
+SPECIAL-USE (RFC 6154). Children, special use and, in the extended form, subscriptions are always told.
+"""
 
 from gateway.ask import Ask, Dialogue
-from gateway.imap.names import MAX_NAME, SEPARATOR, BadName, decode, matches, quoted
-from gateway.imap.parser import Parser
-from gateway.imap.ports import ListMailboxes
+from gateway.imap.listing import (
+    Line,
+    ListMailboxes,
+    Selection,
+    pattern_of,
+    select,
+    shown,
+    with_children,
+)
+from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import AUTHENTICATED, command
 from gateway.imap.session import Session
+from gateway.imap.status_items import SIZES, Status, read_status_items, status_line
+
+MAX_PATTERNS = 100
+STATUS_BATCH = 50  # mailboxes whose figures are asked for at once
+_SELECT = (b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE")
+_RETURN = (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS")
 
 
-@command("LIST", states=AUTHENTICATED, capability="CHILDREN")
+def _options(arguments: Parser, known: tuple[bytes, ...]) -> tuple[set[bytes], list[bytes]]:
+    """A list of options behind its parenthesis, and what STATUS asks for."""
+    options: set[bytes] = set()
+    items: list[bytes] = []
+    while not arguments.at(b")"):
+        if options:
+            arguments.space()
+        option = arguments.atom().upper()
+        if option not in known:
+            raise BadCommand("unknown LIST option")
+        options.add(option)
+        if option == b"STATUS":
+            arguments.space()
+            items = read_status_items(arguments)
+    return options, items
+
+
+def _selection(arguments: Parser) -> Selection:
+    if not arguments.at(b"("):
+        return Selection()
+    options, _ = _options(arguments, _SELECT)
+    arguments.space()
+    if b"RECURSIVEMATCH" in options and not options & {b"SUBSCRIBED", b"SPECIAL-USE"}:
+        raise BadCommand("RECURSIVEMATCH needs another selection option")
+    return Selection(
+        extended=True,
+        subscribed=b"SUBSCRIBED" in options,
+        special_use=b"SPECIAL-USE" in options,
+        recursive=b"RECURSIVEMATCH" in options,
+    )
+
+
+def _patterns(arguments: Parser) -> list[bytes]:
+    if not arguments.at(b"("):
+        return [arguments.pattern()]
+    patterns = [arguments.pattern()]
+    while not arguments.at(b")"):
+        arguments.space()
+        patterns.append(arguments.pattern())
+        if len(patterns) > MAX_PATTERNS:
+            raise BadCommand("too many patterns")
+    return patterns
+
+
+@command("LIST", states=AUTHENTICATED, capability="CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE")
 def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
+    selection = _selection(arguments)
     reference = arguments.astring()
     arguments.space()
-    wanted = arguments.pattern()
+    is_list = arguments.ahead(b"(")
+    wanted = _patterns(arguments)
+    items: list[bytes] = []
+    extended = selection.extended or is_list
+    if arguments.at(b" RETURN ("):
+        _, items = _options(arguments, _RETURN)
+        extended = True
     arguments.end()
-    if not wanted:
+    if wanted == [b""] and not extended:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return ""
-    if len(reference) + len(wanted) > MAX_NAME:
-        raise BadName("the pattern is too long")
-    pattern = decode(reference + wanted)
-    first, slash, rest = pattern.partition(SEPARATOR)
-    if first.upper() == "INBOX":
-        pattern = "INBOX" + slash + rest
-    names = yield Ask(ListMailboxes())
-    parents = {name[:at] for name in names for at, character in enumerate(name) if character == SEPARATOR}
-    lines = []
-    for name in sorted(parents.union(names)):
-        if matches(pattern, name):
-            missing = b"" if name in names else b"\\Noselect "
-            children = b"\\HasChildren" if name in parents else b"\\HasNoChildren"
-            lines.append(b"* LIST (" + missing + children + b') "/" ' + quoted(name) + b"\r\n")
-    yield b"".join(lines)
+    patterns = [pattern_of(reference, each) for each in wanted if each]
+    mailboxes = yield Ask(ListMailboxes())
+    below = with_children(mailboxes)
+    lines = select(mailboxes, patterns, selection)
+    if not items:
+        yield b"".join([shown(b"LIST", line, extended=extended, below=below) for line in lines])
+        return ""
+    if b"HIGHESTMODSEQ" in items:
+        session.condstore = True
+    for start in range(0, len(lines), STATUS_BATCH):
+        part: list[Line] = lines[start : start + STATUS_BATCH]
+        names = tuple([line.listed.name for line in part if line.listed.exists and line.listed.selectable])
+        figures = yield Ask(Status(names, not SIZES.isdisjoint(items)))
+        said = []
+        for line in part:
+            name = line.listed.name
+            said.append(shown(b"LIST", line, extended=extended, below=below))
+            if name in figures:
+                said.append(status_line(name, items, figures[name]))
+        yield b"".join(said)
     return ""

@@ -1,40 +1,24 @@
-"""STATUS (RFC 3501 6.3.10)."""
+"""STATUS (RFC 3501 6.3.10) with HIGHESTMODSEQ (RFC 7162 3.1.7), SIZE (RFC 8438), DELETED (RFC 9208)."""
 
 from gateway.ask import Ask, Dialogue
-from gateway.imap.names import mailbox_name, quoted
-from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.ports import Status
+from gateway.imap.names import mailbox_name
+from gateway.imap.parser import Parser
 from gateway.imap.registry import AUTHENTICATED, command
 from gateway.imap.session import No, Session
+from gateway.imap.status_items import SIZES, Status, read_status_items, status_line
 
-ITEMS = (b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN")
 
-
-@command("STATUS", states=AUTHENTICATED)
+@command("STATUS", states=AUTHENTICATED, capability="STATUS=SIZE")
 def status(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
     name = mailbox_name(arguments.astring())
     arguments.space()
-    arguments.expect(b"(")
-    items: list[bytes] = []
-    while not arguments.at(b")"):
-        if items:
-            arguments.space()
-        item = arguments.atom().upper()
-        if item not in ITEMS or item in items:
-            raise BadCommand("unknown or repeated STATUS item")
-        items.append(item)
+    items = read_status_items(arguments)
     arguments.end()
-    figures = yield Ask(Status(name))
-    if figures is None:
+    if b"HIGHESTMODSEQ" in items:
+        session.condstore = True
+    figures = yield Ask(Status((name,), not SIZES.isdisjoint(items)))
+    if name not in figures:
         raise No("[NONEXISTENT] no such mailbox")
-    value = {
-        b"MESSAGES": figures.messages,
-        b"RECENT": 0,
-        b"UIDNEXT": figures.uidnext,
-        b"UIDVALIDITY": figures.uidvalidity,
-        b"UNSEEN": figures.unseen,
-    }
-    told = b" ".join(item + b" %d" % value[item] for item in items)
-    yield b"* STATUS " + quoted(name) + b" (" + told + b")\r\n"
+    yield status_line(name, items, figures[name])
     return ""

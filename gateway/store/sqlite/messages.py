@@ -60,6 +60,15 @@ class Messages(Base):
         )
         return Counts(*row) if row else Counts(0, 0, 0, 0)
 
+    def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
+        row = self._one(
+            account,
+            "SELECT total(crlf), total(CASE WHEN instr(flags, 'T') THEN size END) FROM message "
+            "WHERE account=? AND mailbox=? AND expunged_at IS NULL",
+            (account, mailbox),
+        )
+        return int(row[0]), int(row[1])
+
     def store_flags(
         self,
         account: str,

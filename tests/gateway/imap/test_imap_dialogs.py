@@ -12,12 +12,14 @@ from gateway.imap import commands, names
 from gateway.imap.content import Content, ReadContents, SearchContents
 from gateway.imap.fetch_body import body_at_once
 from gateway.imap.fetch_items import Body, parse_items
+from gateway.imap.listing import Listed, ListMailboxes
 from gateway.imap.parser import Parser
-from gateway.imap.ports import Authenticate, Expunge, Figures, ListMailboxes, Opened, OpenMailbox, Refresh, Status
+from gateway.imap.ports import Authenticate, Expunge, Opened, OpenMailbox, Refresh
 from gateway.imap.registry import CAPABILITIES
 from gateway.imap.search_subject import Subject
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
+from gateway.imap.status_items import Figures, Status
 from gateway.imap.view import Contents, Row, View
 from gateway.mime import scan
 
@@ -31,9 +33,9 @@ def answer(request: object) -> object:
     if isinstance(request, Authenticate):
         return Login("id:jane", "test")
     if isinstance(request, ListMailboxes):
-        return tuple(MAILBOXES)
+        return tuple(Listed(name) for name in sorted(MAILBOXES))
     if isinstance(request, Status):
-        return Figures(3, 2, 9, 77) if request.name in MAILBOXES else None
+        return {name: Figures(3, 2, 1, 9, 77, 5) for name in request.names if name in MAILBOXES}
     if isinstance(request, OpenMailbox):
         contents = Contents(("id:jane", 1), 77)
         rows = (Row(7, 3, b"", 25, 86400.5), Row(8, 4, b"\\Seen work", 6, 0.0))

@@ -30,6 +30,7 @@ def test_everybody_has_the_usual_mailboxes(bench: Bench) -> None:
     rows = bench.stores.mailboxes(ANN)
     assert {row.name: row.special_use for row in rows} == {
         "INBOX": "", "Drafts": "\\Drafts", "Sent": "\\Sent", "Trash": "\\Trash", "Junk": "\\Junk",
+        "Archive": "\\Archive",
     }  # fmt: skip
     assert all(row.subscribed for row in rows)
     assert (bench.maildir(ANN) / ".Junk" / "cur").is_dir()

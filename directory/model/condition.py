@@ -51,6 +51,7 @@ class Condition(Enum):
     SENDING_TOO_FAST = (450, "4.7.1", "sending limit reached, try again later")
     TOO_MANY_CONNECTIONS = (421, "4.7.0", "too many connections, try again later")
     OVERLOADED = (421, "4.3.2", "too busy, try again later")
+    SHUTTING_DOWN = (421, "4.3.2", "service closing, try again in a moment")
     BUG = (451, "4.3.0", "internal error, try again later")
 
     @property

@@ -74,12 +74,10 @@ class Session:
         return State.AUTHENTICATED if self.login is not None else State.NOT_AUTHENTICATED
 
     @property
-    def logged_in(self) -> bool:
-        return self.login is not None
-
-    @property
-    def patience(self) -> float:
-        """Seconds that the client may be silent now."""
+    def patience(self) -> float | None:
+        """Seconds that the client may be silent now; None before the login."""
+        if self.login is None:
+            return None
         return self.settings.idle_keepalive if self.idling else self.settings.idle_timeout
 
     def woken(self) -> Dialogue | None:

@@ -63,6 +63,11 @@ def login(*, login: str, client: str, service: str, outcome: str, detail: str = 
     )
 
 
+def led_astray(*, client: str) -> None:
+    """A client of another protocol was at the door."""
+    _log.info("%s", fields(event="not-a-mail-client", client=client))
+
+
 def bug(*, where: str) -> None:
     """Something that must not happen; with traceback."""
     _log.exception("%s", fields(event="bug", where=where))

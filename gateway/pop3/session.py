@@ -34,13 +34,9 @@ class Session:
     pending: Callable[[bytes], Dialogue] | None = None
 
     @property
-    def logged_in(self) -> bool:
-        return self.maildrop is not None
-
-    @property
-    def patience(self) -> float:
-        """Seconds that the client may be silent."""
-        return self.settings.idle_timeout
+    def patience(self) -> float | None:
+        """Seconds that the client may be silent; None before the login."""
+        return self.settings.idle_timeout if self.maildrop is not None else None
 
     def woken(self) -> Dialogue | None:
         """Nothing is ever said without being asked."""

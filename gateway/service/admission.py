@@ -74,6 +74,11 @@ class Admission:
         self._waiting[connection] = None
         return None
 
+    @property
+    def is_busy(self) -> bool:
+        """True when four fifths of this worker's share have not logged in."""
+        return 5 * len(self._waiting) > 4 * self._share
+
     def _shed_one(self) -> bool:
         for connection in list(islice(self._waiting, _MAX_TRIED)):
             if connection.shed():

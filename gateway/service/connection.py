@@ -130,6 +130,15 @@ class Connection(asyncio.Protocol):
         """The session has proven who it is. Raises Deferred(TOO_MANY_CONNECTIONS)."""
         self._door.admission.log_in(self, account)
 
+    @property
+    def is_busy(self) -> bool:
+        """True when the host has nearly as many sessions without a login as it may."""
+        return self._door.admission.is_busy
+
+    def last_words(self, condition: Condition) -> bytes:
+        """What is said in the service's protocol when a session is ended for this."""
+        return self._door.refusal(condition)
+
     def shed(self) -> bool:
         """Others need the place."""
         if self._transport.is_closing():
@@ -137,4 +146,4 @@ class Connection(asyncio.Protocol):
         if self.speaker is None:
             self._transport.abort()  # in its handshake
             return True
-        return self.speaker.cut(self._door.refusal(Condition.OVERLOADED))
+        return self.speaker.cut(self.last_words(Condition.OVERLOADED))

@@ -36,7 +36,7 @@ class Deadlines:
     def arm(self, timed: Timed, at: float) -> None:
         """Let `timed` expire at loop time `at`; NEVER only stops an earlier one."""
         timed.deadline = at
-        if at == NEVER or 0 < timed.slot <= at:
+        if at == NEVER or 0 < timed.slot < at + 1.0:
             return  # looked at when its slot comes, and moved then
         self._drop(timed)
         self._place(timed)

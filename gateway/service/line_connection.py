@@ -1,4 +1,4 @@
-"""One connection of a line protocol (IMAP, POP3): no task and no timer of its own while it is idle.
+"""One connection of a line protocol (SMTP, IMAP, POP3): no task and no timer of its own while it is idle.
 
 Dialogues run one after the other, each up to where it must wait. Memory is bounded in both directions: while
 a command runs, at most MAX_WAITING octets and one read wait for it; while the client does not read, nothing
@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
+from directory.model import Condition
 from gateway.ask import Dialogue
 from gateway.observe import maillog
 from gateway.service.connection import Connection
@@ -29,6 +30,13 @@ MAX_OUT = 64 * 1024  # octets kept to be written at once
 IN_ONE_GO = 64  # pipelined commands before other connections have their turn
 
 
+#: how the request of an HTTP client begins, which no client of a mail protocol says
+HTTP = (
+    *(f"{verb} /".encode() for verb in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")),
+    b"CONNECT ", b"OPTIONS *", b"PRI * HTTP/2",
+)  # fmt: skip
+
+
 class Core(Protocol):
     """A line protocol's session."""
 
@@ -36,11 +44,8 @@ class Core(Protocol):
     tls: str
 
     @property
-    def logged_in(self) -> bool: ...
-
-    @property
-    def patience(self) -> float:
-        """Seconds that it waits for the client now, when logged in."""
+    def patience(self) -> float | None:
+        """Seconds that it waits for the client now; None before the login, for which there is one time in all."""
         ...
 
     def greeting(self) -> bytes: ...
@@ -75,6 +80,7 @@ class LineConnection(asyncio.Protocol):
         "_dialogue",
         "_eof",
         "_executor",
+        "_fresh",
         "_limits",
         "_login_until",
         "_make",
@@ -107,6 +113,7 @@ class LineConnection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._out_size = 0
         self._waiting = b""
+        self._fresh = True
         self._eof = self._paused = self._stalled = self._running = self._woken = False
 
     # the transport's side
@@ -121,6 +128,12 @@ class LineConnection(asyncio.Protocol):
         self._rest()
 
     def data_received(self, data: bytes) -> None:
+        if self._fresh:
+            self._fresh = False
+            if data.startswith(HTTP):  # somebody's browser, led here (ALPACA)
+                maillog.led_astray(client=self._connection.address)
+                self._transport.abort()
+                return
         if self._running or self._paused:
             self._waiting += data
             if len(self._waiting) > MAX_WAITING:
@@ -162,11 +175,12 @@ class LineConnection(asyncio.Protocol):
     def _rest(self) -> None:
         """Nothing to do until the client says something."""
         if self._sessions.retiring:
-            self._wait(0.0)
-        elif self._core.logged_in:
-            self._wait(self._core.patience)
-        else:
+            asyncio.get_running_loop().call_soon(self.retire)
+        patience = self._core.patience
+        if patience is None:
             self._deadlines.arm(self, self._login_until)
+        else:
+            self._wait(patience)
 
     def expired(self) -> None:
         if self._paused or self._core.closing or self._transport.is_closing():
@@ -187,8 +201,8 @@ class LineConnection(asyncio.Protocol):
 
     def retire(self) -> None:
         """End as soon as what runs has ended: the process stops."""
-        if not self._running and not self._paused:
-            self.expired()
+        if not self._paused and not self._transport.is_closing():
+            self.cut(self._connection.last_words(Condition.SHUTTING_DOWN))
 
     def wake(self) -> None:
         """Let the core say what it has to say (`core.woken`): now, or as soon as what runs has ended."""
@@ -214,6 +228,7 @@ class LineConnection(asyncio.Protocol):
 
     def upgrade(self) -> None:
         self._waiting = b""
+        self._fresh = True
         if not isinstance(self._transport, TlsLayer):
             raise RuntimeError("this connection cannot be upgraded")
         self._transport.upgrade(self._secured)

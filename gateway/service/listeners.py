@@ -26,7 +26,7 @@ from gateway.service.pop3_executor import Pop3Executor
 from gateway.service.smtp_engine import SmtpEngine
 from gateway.service.smtp_executor import SmtpExecutor
 from gateway.service.sockets import Sockets
-from gateway.service.tls import Certificates, TlsLayer
+from gateway.service.tls import Certificates, TlsLayer, TlsOffer
 from gateway.smtp import commands as smtp_commands
 from gateway.smtp.reply import condition_reply
 from gateway.smtp.session import Client
@@ -89,9 +89,11 @@ class Listeners:
             if listener.tls == "implicit":
                 raise ValueError(f"port {listener.port} is implicit TLS and tls.cert is not set")
             return make
-        if listener.tls == "starttls":
-            return lambda connection: TlsLayer(make(connection), upgrade=lambda: certificates.context(alpn))
-        return lambda connection: TlsLayer(make(connection), certificates.context(alpn))
+        offer = TlsOffer(
+            partial(certificates.context, alpn), alpn.encode(), self._host.settings.limits.handshake_timeout
+        )
+        at_once = listener.tls == "implicit"
+        return lambda connection: TlsLayer(make(connection), offer, at_once=at_once)
 
     def _plaintext(self, address: str) -> bool:
         """May this client send a password in the clear?"""
@@ -103,8 +105,9 @@ class Listeners:
 
     def _smtp(self, role: Role, listener: Listener) -> Factory:
         host, settings, upgradable = self._host, self._host.settings, self._upgradable(listener)
+        deadlines = self._deadlines
 
-        def make(connection: Connection, tls: str) -> tuple[SmtpSession, Executor]:
+        def make(connection: Connection, tls: str, wake: Callable[[], None]) -> tuple[SmtpSession, Executor]:
             session = SmtpSession(
                 role,
                 settings.smtp,
@@ -115,7 +118,7 @@ class Listeners:
             )
             return session, SmtpExecutor(session, host, connection)
 
-        return SmtpEngine.prepare(make, settings.smtp.command_timeout, host.sessions)
+        return lambda connection: SmtpEngine(make, settings.smtp, connection, deadlines, settings.limits, host.sessions)
 
     def _lines(self, make: Callable[..., tuple[Core, Executor]], listener: Listener) -> Factory:
         limits, sessions, deadlines = self._host.settings.limits, self._host.sessions, self._deadlines

@@ -14,6 +14,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     #: IMAP and POP3: from the connection to the login, all together
     login_timeout: Seconds = 60.0
+    #: for a TLS handshake
+    handshake_timeout: Seconds = 30.0
     #: a client that does not read what it asked for is cut after this
     write_timeout: Seconds = 60.0
     #: a proxy named in proxy_from must have said whom it connects for

@@ -1,7 +1,7 @@
 """TLS under every protocol: one layer over two memory buffers, which is the inner protocol's transport.
 
 A connection costs kilobytes instead of the 200 that asyncio's own layer keeps. It can begin with TLS
-(RFC 8314) or be upgraded in place by `start_tls` (RFC 3207, 9051 6.2.1, 2595 4).
+(RFC 8314) or be upgraded in place (RFC 3207, 9051 6.2.1, 2595 4).
 """
 
 from __future__ import annotations
@@ -10,50 +10,57 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from gateway.observe.log import fields
+from gateway.service.client_hello import NO_APPLICATION_PROTOCOL, offered
 
-HANDSHAKE_SECONDS = 30.0
 READ = 65536
 WATCH_SECONDS = 10.0
 _log = logging.getLogger("gatepost.tls")
 
 
+@dataclass(frozen=True, slots=True)
+class TlsOffer:
+    """TLS as a listener has it: the current context, the protocol's ALPN name, seconds for the handshake."""
+
+    context: Callable[[], ssl.SSLContext]
+    alpn: bytes
+    handshake_timeout: float
+
+
 class TlsLayer(asyncio.Protocol, asyncio.Transport):
     """The raw connection's protocol and the inner protocol's transport.
 
-    With `context` the inner protocol hears of the connection when the handshake is done; without, at
-    once, in the clear, until it calls `start_tls` or, where `upgrade` gives the context, `upgrade`. The inner protocol finds the session under
-    `get_extra_info("ssl_object")`, None in the clear.
+    With `at_once` the inner protocol hears of the connection when the handshake is done; without, at once, in
+    the clear, until it calls `upgrade`. It finds the session under `get_extra_info("ssl_object")`, None in the
+    clear. A client whose ALPN names are all of other protocols is refused.
     """
 
     __slots__ = (
+        "_at_once",
         "_connected",
-        "_context",
         "_ended",
         "_handshaking",
+        "_hello",
         "_incoming",
         "_inner",
+        "_offer",
         "_on_secure",
         "_outgoing",
         "_paused",
         "_raw",
         "_timer",
         "_tls",
-        "_upgrade",
     )
 
-    def __init__(
-        self,
-        inner: asyncio.Protocol,
-        context: ssl.SSLContext | None = None,
-        upgrade: Callable[[], ssl.SSLContext] | None = None,
-    ) -> None:
-        self._upgrade = upgrade
+    def __init__(self, inner: asyncio.Protocol, offer: TlsOffer, *, at_once: bool) -> None:
+        self._offer = offer
+        self._at_once = at_once
+        self._hello: bytes | None = None
         self._inner = inner
-        self._context = context
         self._tls: ssl.SSLObject | None = None
         self._handshaking = self._connected = self._paused = self._ended = False
         self._on_secure: Callable[[], None] | None = None
@@ -63,8 +70,8 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast(asyncio.Transport, transport)  # uvloop has a class of its own
-        if self._context is not None:
-            self._begin(self._context)
+        if self._at_once:
+            self._begin()
         else:
             self._tell_connected()
 
@@ -72,18 +79,37 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._connected = True
         self._inner.connection_made(self)
 
-    def _begin(self, context: ssl.SSLContext) -> None:
+    def _begin(self) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = self._offer.context().wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._handshaking = True
-        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._raw.abort)
+        self._hello = b""
+        self._timer = asyncio.get_running_loop().call_later(self._offer.handshake_timeout, self._raw.abort)
 
     def data_received(self, data: bytes) -> None:
         if self._tls is None:
             self._inner.data_received(data)
             return
+        if self._hello is not None and not self._may_speak(data):
+            return
         self._incoming.write(data)
         self._pump()
+
+    def _may_speak(self, data: bytes) -> bool:
+        """Look at the ALPN names of the client's first words; False when it is led astray, and closed."""
+        assert self._hello is not None
+        self._hello += data
+        names = offered(self._hello)
+        if names is None:
+            return True  # OpenSSL waits for the rest too
+        self._hello = None
+        if not names or self._offer.alpn in names:
+            return True
+        client = self._raw.get_extra_info("peername")
+        _log.info("%s", fields(event="tls-failed", client=client, detail="another protocol in ALPN"))
+        self._raw.write(NO_APPLICATION_PROTOCOL)
+        self._raw.close()
+        return False
 
     def _flush(self) -> None:
         if self._outgoing.pending:
@@ -152,16 +178,15 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     # the inner protocol's side
 
-    def start_tls(self, context: ssl.SSLContext, on_secure: Callable[[], None] | None = None) -> None:
-        """Everything from here on is TLS. The caller drops what it had received and not yet used."""
-        self._on_secure = on_secure
-        self._begin(context)
+    def upgrade(self, on_secure: Callable[[], None] | None = None) -> None:
+        """Everything from here on is TLS. The caller drops what it had received and not yet used.
 
-    def upgrade(self, on_secure: Callable[[], None]) -> None:
-        """As `start_tls`, with the listener's current context. Raises RuntimeError when it has none."""
-        if self._upgrade is None or self._tls is not None:
-            raise RuntimeError("this connection cannot be upgraded")
-        self.start_tls(self._upgrade(), on_secure)
+        Raises RuntimeError when it is TLS already.
+        """
+        if self._tls is not None:
+            raise RuntimeError("this connection is under TLS")
+        self._on_secure = on_secure
+        self._begin()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._tls is None:

@@ -69,6 +69,33 @@ class Session:
         self.framing.receive(data)
 
     @property
+    def tls(self) -> str:
+        """Version and cipher, "" in the clear."""
+        return self.client.tls
+
+    @tls.setter
+    def tls(self, value: str) -> None:
+        self.client.tls = value
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the client may be silent."""
+        return self.settings.command_timeout
+
+    def woken(self) -> Dialogue | None:
+        """Nothing is ever said without being asked."""
+        return None
+
+    def expired(self) -> Dialogue | None:
+        """The client was silent or slow for too long (RFC 5321 4.5.3.2)."""
+        self.closing = True
+        return self._say(reply.TIMEOUT)
+
+    @staticmethod
+    def _say(text: bytes) -> Dialogue:
+        yield text
+
+    @property
     def receiving(self) -> bool:
         """True while what comes is a message."""
         return self.framing.in_message

@@ -41,5 +41,11 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_junk_commands: Count = 100
     #: waiting for a command or for the next octets of a message
     command_timeout: Seconds = 300.0
+    #: the same while the host has nearly as many sessions as it may (limits.unauthenticated_connections)
+    command_timeout_busy: Seconds = 60.0
+    #: octets a second that a message must bring on average, after command_timeout
+    min_rate: Count = 500
+    #: the longest time that one message may take to come
+    message_timeout: Seconds = 1800.0
     #: a bare LF in a message: taken as a line end, or the message refused
     bare_newline: Literal["normalize", "refuse"] = "normalize"

@@ -26,12 +26,10 @@ SHORT = LimitSettings(login_timeout=1.0, write_timeout=1.0)
 class Core:
     """Knows LOGIN, BIG (pieces), WAIT (for the executor), QUIT; echoes anything else."""
 
-    patience = 1.0
-
     def __init__(self) -> None:
+        self.patience: float | None = None
         self.closing = False
         self.tls = ""
-        self.logged_in = False
         self.pieces = 0
         self.news: list[bytes] = []
         self._received = b""
@@ -62,7 +60,7 @@ class Core:
 
     def _answer(self, line: bytes) -> Dialogue:
         if line == b"LOGIN":
-            self.logged_in = True
+            self.patience = 1.0
         if line == b"QUIT":
             self.closing = True
         if line == b"BIG":
@@ -103,7 +101,7 @@ class Served:
 
 def connection() -> Connection:
     """One that nothing is counted for."""
-    return cast(Connection, SimpleNamespace(speaker=None))
+    return cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1"))
 
 
 @contextlib.asynccontextmanager

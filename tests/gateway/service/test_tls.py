@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
 
-from gateway.service.tls import Certificates, TlsLayer, version_of
+from gateway.service.tls import Certificates, TlsLayer, TlsOffer, version_of
 
 
 class Echo(asyncio.Protocol):
     """Answers lines; STARTTLS upgrades, dropping what came with it."""
-
-    def __init__(self, certificates: Certificates) -> None:
-        self._certificates = certificates
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, TlsLayer)
@@ -27,7 +27,7 @@ class Echo(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"STARTTLS\r\n"):
             self._transport.write(b"go\r\n")
-            self._transport.start_tls(self._certificates.context("imap"))
+            self._transport.upgrade()
         else:
             self._transport.write(data)
 
@@ -47,6 +47,10 @@ def client(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
+def offer(certificates: Certificates, handshake_timeout: float = 30) -> TlsOffer:
+    return TlsOffer(lambda: certificates.context("imap"), b"imap", handshake_timeout)
+
+
 async def serve(make: Callable[[], asyncio.Protocol]) -> tuple[asyncio.Server, int]:
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     return server, server.sockets[0].getsockname()[1]
@@ -57,7 +61,7 @@ def test_tls_from_the_first_octet(tmp_path: Path) -> None:
     certificates = Certificates(*files(tmp_path, authority))
 
     async def run() -> None:
-        server, port = await serve(lambda: TlsLayer(Echo(certificates), certificates.context("imap")))
+        server, port = await serve(lambda: TlsLayer(Echo(), offer(certificates), at_once=True))
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=client(authority), server_hostname="localhost"
         )
@@ -77,7 +81,7 @@ def test_upgrade_in_place_and_bytes_in_the_clear_behind_it_never_reach_the_proto
     certificates = Certificates(*files(tmp_path, authority))
 
     async def run() -> None:
-        server, port = await serve(lambda: TlsLayer(Echo(certificates)))
+        server, port = await serve(lambda: TlsLayer(Echo(), offer(certificates), at_once=False))
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.readline() == b"hello \r\n"
         writer.write(b"STARTTLS\r\ninjected\r\n")
@@ -95,7 +99,7 @@ def test_something_else_than_tls_is_closed(tmp_path: Path) -> None:
     certificates = Certificates(*files(tmp_path, trustme.CA()))
 
     async def run() -> None:
-        server, port = await serve(lambda: TlsLayer(Echo(certificates), certificates.context("imap")))
+        server, port = await serve(lambda: TlsLayer(Echo(), offer(certificates), at_once=True))
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
         assert b"hello" not in await asyncio.wait_for(reader.read(), 5)
@@ -120,3 +124,93 @@ def test_a_new_certificate_is_taken_and_a_broken_one_is_not(tmp_path: Path) -> N
 def test_a_missing_certificate_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         Certificates(str(tmp_path / "none"), str(tmp_path / "none"))
+
+
+def test_a_client_that_asks_for_another_protocol_is_refused_and_one_that_asks_for_none_is_not(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificates = Certificates(*files(tmp_path, authority))
+
+    async def run() -> None:
+        server, port = await serve(lambda: TlsLayer(Echo(), offer(certificates), at_once=True))
+        for names, welcome in ((["http/1.1"], False), (["h2", "imap"], True), ([], True)):
+            context = ssl.create_default_context()
+            authority.configure_trust(context)
+            if names:
+                context.set_alpn_protocols(names)
+            if welcome:
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, ssl=context, server_hostname="localhost"
+                )
+                assert await reader.readline() == b"hello TLSv1.3\r\n"
+                writer.close()
+            else:
+                with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
+                    await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_a_handshake_that_takes_too_long_is_cut(tmp_path: Path) -> None:
+    certificates = Certificates(*files(tmp_path, trustme.CA()))
+
+    async def run() -> None:
+        server, port = await serve(lambda: TlsLayer(Echo(), offer(certificates, 0.3), at_once=True))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        begun = asyncio.get_running_loop().time()
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # the beginning of one, and then nothing
+        writer.write(hello)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert asyncio.get_running_loop().time() - begun >= 0.29
+        writer.close()
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_answers_behind_the_client_s_close_notify(tmp_path: Path) -> None:
+    """A client may end its side of TLS and still read (RFC 8446 6.1)."""
+    authority = trustme.CA()
+    certificates = Certificates(*files(tmp_path, authority))
+
+    class Slow(Echo):
+        def data_received(self, data: bytes) -> None:
+            asyncio.get_running_loop().call_later(0.2, self._finish, data)
+
+        def eof_received(self) -> bool:
+            return True
+
+        def _finish(self, data: bytes) -> None:
+            self._transport.write(b"late " + data)
+            self._transport.close()
+
+    def talk(port: int) -> bytes:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = client(authority).wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+
+            def until_done(step: Callable[[], object]) -> object:
+                while True:
+                    try:
+                        return step()
+                    except ssl.SSLWantReadError:
+                        if outgoing.pending:
+                            sock.sendall(outgoing.read())
+                        incoming.write(sock.recv(65536))
+
+            until_done(tls.do_handshake)
+            assert until_done(lambda: tls.read(100)) == b"hello TLSv1.3\r\n"
+            tls.write(b"last words\r\n")
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.unwrap()
+            sock.sendall(outgoing.read())
+            sock.shutdown(socket.SHUT_WR)
+            return bytes(cast(bytes, until_done(lambda: tls.read(100))))
+
+    async def run() -> None:
+        server, port = await serve(lambda: TlsLayer(Slow(), offer(certificates), at_once=True))
+        assert await asyncio.to_thread(talk, port) == b"late last words\r\n"
+        server.close()
+
+    asyncio.run(run())

@@ -17,7 +17,7 @@ from gateway.service.driver import UPGRADE
 from gateway.service.line_connection import LineConnection
 from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
-from gateway.service.tls import Certificates, TlsLayer
+from gateway.service.tls import Certificates, TlsLayer, TlsOffer
 
 
 class Lines:
@@ -29,8 +29,7 @@ class Lines:
         self.tls = ""
         self._received = b""
 
-    logged_in = True
-    patience = 30.0
+    patience: float | None = 30.0
 
     def woken(self) -> Dialogue | None:
         return None
@@ -81,12 +80,13 @@ def test_starttls_then_commands_inside_and_what_came_in_the_clear_is_dropped(tmp
             lambda: TlsLayer(
                 LineConnection(
                     lambda connection, tls, wake: (Lines(), Executes()),
-                    cast(Connection, SimpleNamespace(speaker=None)),
+                    cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1")),
                     Deadlines(),
                     LimitSettings(),
                     Sessions(),
                 ),
-                upgrade=lambda: certificates.context("imap"),
+                TlsOffer(lambda: certificates.context("imap"), b"imap", 30),
+                at_once=False,
             ),
             "127.0.0.1",
             0,

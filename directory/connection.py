@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import socket
-import ssl
 import time
 import weakref
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ldap3.core.exceptions import LDAPException
 
 from directory.model import Condition, Deferred
 from directory.settings import DirectorySettings
+from directory.tls import HELP, VerifiedTls, tls_context
 
 #: a server that did not answer is tried last for so long
 AVOID_SECONDS = 60.0
@@ -78,21 +78,13 @@ class Servers:
         timeout = self._settings.timeout.connect
         if parts.scheme == "ldapi":
             return ldap3.Server(f"ldapi://{unquote(parts.netloc)}", get_info=ldap3.NONE, connect_timeout=timeout)
-        tls = self._settings.tls
-        secure = parts.scheme == "ldaps" or tls.starttls
-        context = (
-            ldap3.Tls(
-                validate=ssl.CERT_REQUIRED if tls.verify == "full" else ssl.CERT_NONE,
-                ca_certs_file=tls.ca_file or None,
-            )
-            if secure
-            else None
-        )
+        starttls = parts.scheme == "ldap" and self._settings.tls.starttls
+        secure = parts.scheme == "ldaps" or starttls
         return ldap3.Server(
             parts.hostname or "127.0.0.1",
             parts.port or (636 if parts.scheme == "ldaps" else 389),
-            use_ssl=parts.scheme == "ldaps",
-            tls=context,
+            use_ssl=secure,
+            tls=VerifiedTls(tls_context(self._settings.tls), starttls=starttls) if secure else None,
             get_info=ldap3.NONE,
             connect_timeout=timeout,
         )
@@ -153,8 +145,6 @@ class Servers:
                 if patient:
                     # ldap3 leaves its connect time limit on the socket: a quiet search would end by it
                     connection.socket.settimeout(None)
-                if self._settings.tls.starttls and not candidate.startswith("ldaps"):
-                    connection.start_tls()
                 if bind:
                     connection.bind()
                     if not connection.bound:
@@ -168,7 +158,8 @@ class Servers:
             except (LDAPException, OSError) as error:
                 if connection is not None and isinstance(connection.socket, socket.socket):
                     connection.socket.close()  # ldap3 keeps one that could not connect
-                reasons.append(f"{candidate}: {error}")
+                help_text = f"; {HELP}" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+                reasons.append(f"{candidate}: {error}{help_text}")
                 self._avoid[candidate] = self._clock() + AVOID_SECONDS
                 continue
             self._avoid.pop(candidate, None)

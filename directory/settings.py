@@ -21,8 +21,11 @@ class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the servers' certificates are checked."""
 
+    #: PEM file with the authorities that are believed; empty = those of the system
     ca_file: str = ""
-    verify: str = "full"
+    #: full (chain and name) or none (encrypted, but to whom is not known)
+    verify: Literal["full", "none"] = "full"
+    #: encrypt ldap:// connections, too
     starttls: bool = False
 
 

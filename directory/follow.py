@@ -6,10 +6,11 @@ Runs in a thread of its own in the agent. Trouble is written into the copy, wher
 from __future__ import annotations
 
 import threading
+import time
 from typing import Protocol
 
 from directory.model import Deferred
-from directory.replica_writer import ReplicaWriter
+from directory.replica_writer import Outcome, ReplicaWriter
 from directory.tracker.port import (
     Batch,
     Changed,
@@ -42,11 +43,26 @@ class Follower:
         self._report = report
         self._suspects: frozenset[str] = frozenset()
         self._afresh = False
+        self._refreshed = threading.Event()
+        self._refreshed_at = 0.0
+        self._outcome = Outcome()
+        self._changes = 0
 
-    def resync(self) -> None:
-        """Read the whole directory again; callable from any thread."""
+    def resync(self, timeout: float) -> Outcome | None:
+        """Read the whole directory again and say what that did; None when it takes longer. From any thread."""
+        self._refreshed.clear()
         self._afresh = True
         self._tracker.interrupt()
+        return self._outcome if self._refreshed.wait(timeout) else None
+
+    def facts(self) -> dict[str, object]:
+        """How the directory is followed now, for `gatepost directory status`."""
+        return {
+            "method": self._tracker.name,
+            "server": self._tracker.server,
+            "refreshed_at": self._refreshed_at,
+            "changes": self._changes,
+        }
 
     def run(self, stop: threading.Event) -> None:
         """Follow until `stop` is set (and `tracker.stop` called); never raises."""
@@ -96,6 +112,7 @@ class Follower:
     def _apply(self, event: Event) -> bool:
         """True for a sign that following works. Raises StaleCookie when only a full refresh helps."""
         if isinstance(event, Changed):
+            self._changes += len(event.changes)
             if self._writer.apply(event.changes, event.cookie):
                 self._tracker.compare_within(HELD_COMPARE_SECONDS)
         elif isinstance(event, Fresh):
@@ -113,6 +130,9 @@ class Follower:
         elif isinstance(event, RefreshDone):
             done = self._writer.finish_refresh(event.cookie, by_presence=event.by_presence, only_ids=event.only_ids)
             self._suspects = done.unknown
+            if not event.only_ids:
+                self._outcome, self._refreshed_at = done, time.time()
+                self._refreshed.set()
             if done.held or done.braked:
                 self._tracker.compare_within(HELD_COMPARE_SECONDS)
             self._report(

@@ -10,7 +10,7 @@ which keys it is found.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,6 +161,8 @@ class Profile:
         values = kind.values(raw, now)
         if "status" in values:
             values["status"] = _status(values["status"])
+        if "services" in values:
+            values["services"] = tuple(text.strip().lower() for text in values["services"])
         if kind.rules:
             dn = canonical_dn(raw.dn)
             for rule in kind.rules:
@@ -173,6 +175,8 @@ class Profile:
             except InvalidAddress:
                 return None
             values["aliases"] = _canonical_domains(values.get("aliases", ()))
+            if "kind" in values:
+                values["kind"] = values["kind"].strip().lower()
         else:
             addresses = self._addresses(kind, raw, now)
             if addresses:
@@ -194,6 +198,23 @@ class Profile:
         logins = tuple({text.strip().casefold(): None for text in kind.login(raw, 0.0)})
         members = tuple({dn: None for name in ("members", "unique_members") for dn in values.get(name, ())})
         return Keys(self._addresses(kind, raw, 0.0), logins, (), members, kind.name)
+
+    def odd_values(self, raw: RawEntry) -> Iterator[tuple[str, str, str]]:
+        """What of `raw` cannot be used and is left out: (attribute or field, value, why)."""
+        kind = self._kind(raw)
+        if kind is None:
+            return
+        for name, texts in raw.attributes.items():
+            for field in kind.plain.get(name, ()):
+                for text in raw.texts(name) if texts else ():
+                    why = field.why_not(text)
+                    if why:
+                        yield name, text, why
+        for text in kind.address(raw, 0.0):
+            try:
+                canonical_address(text)
+            except InvalidAddress as error:
+                yield "address", text, str(error)
 
 
 def _first_attribute(spec: Any) -> str:

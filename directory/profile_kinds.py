@@ -23,7 +23,7 @@ from directory.model import (
 )
 from directory.model.attribute import ADDRESS, DN, NAME, TEXT, Facts, is_multi
 from directory.model.entries import Group
-from directory.profile_source import Target, Values, choice, decoded, is_timed, literal, plain_decoder, template
+from directory.profile_source import WORDS, Target, Values, choice, decoded, is_timed, literal, plain_decoder, template
 from directory.profile_text import Place, nearest
 from directory.raw import RawEntry, canonical_dn
 
@@ -68,6 +68,19 @@ class Plain:
     field: str
     decode: Callable[[str], Any] | None
     multi: bool
+
+    def why_not(self, text: str) -> str:
+        """Why the value is not used; "" when it is."""
+        if self.decode is not None:
+            try:
+                self.decode(text)
+            except ValueError as error:
+                return str(error)
+        words = WORDS.get(self.field)
+        if words and text.strip().lower() not in words:
+            meaning = "which counts as suspended" if self.field == "status" else "which means nothing"
+            return f"not one of {', '.join(words)}, {meaning}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,25 @@ class ReplicaReader:
                 return ()
             return tuple(bytes(value).decode() for value in cursor.iternext_dup())
 
+    def shared(self, index: str, limit: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Keys that several entries have, with the DNs of these: at most `limit` keys."""
+        found: list[tuple[str, tuple[str, ...]]] = []
+        with self._db.env.begin(db=self._db.index[index]) as txn:
+            cursor = txn.cursor()
+            more = cursor.first()
+            while more and len(found) < limit:
+                if cursor.count() > 1:
+                    key = bytes(cursor.key()).decode("utf-8", "surrogateescape")
+                    values = (txn.get(value, db=self._db.entry) for value in list(cursor.iternext_dup()))
+                    found.append((key, tuple(decode_entry(value).dn for value in values if value is not None)))
+                more = cursor.next_nodup()
+        return tuple(found)
+
+    def counts(self) -> dict[str, int]:
+        """Entries by what they are: accounts, shared mailboxes, service accounts, lists, domains."""
+        with self._db.env.begin() as txn:
+            return self._db.counts(txn)
+
     def everything(self) -> Iterator[RawEntry]:
         after = b""
         while True:

@@ -32,6 +32,7 @@ class State(msgspec.Struct, array_like=True):
 
 
 _encode_state = msgspec.msgpack.Encoder().encode
+_decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
 _decode_state = msgspec.msgpack.Decoder(State).decode
 
 
@@ -71,3 +72,10 @@ class Environment:
 
     def put_state(self, txn: lmdb.Transaction, state: State) -> None:
         txn.put(b"state", _encode_state(state), db=self.meta)
+
+    def counts(self, txn: lmdb.Transaction) -> dict[str, int]:
+        value = txn.get(b"counts", db=self.meta)
+        return _decode_counts(value) if value else {}
+
+    def put_counts(self, txn: lmdb.Transaction, counts: dict[str, int]) -> None:
+        txn.put(b"counts", _encode_state(counts), db=self.meta)

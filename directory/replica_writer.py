@@ -63,8 +63,6 @@ class Outcome:
 
 _encode_removed = msgspec.msgpack.Encoder().encode
 _decode_removed = msgspec.msgpack.Decoder(_Removed).decode
-_decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
-_encode_counts = msgspec.msgpack.Encoder().encode
 _Losses: TypeAlias = list[_Loss]
 
 
@@ -133,8 +131,7 @@ class ReplicaWriter:
     # -- one entry ---------------------------------------------------------------------------------------
 
     def _counts(self, txn: lmdb.Transaction) -> Counter[str]:
-        value = txn.get(b"counts", db=self._db.meta)
-        return Counter(_decode_counts(value)) if value else Counter()
+        return Counter(self._db.counts(txn))
 
     @staticmethod
     def _index_keys(raw: RawEntry, keys: Keys) -> dict[str, tuple[str, ...]]:
@@ -156,7 +153,7 @@ class ReplicaWriter:
             keys = self._profile.keys(raw)
             self._add_keys(txn, raw, keys)
             counts.update(brake.count((keys.kind,)))
-        txn.put(b"counts", _encode_counts(dict(counts)), db=self._db.meta)
+        self._db.put_counts(txn, dict(counts))
         txn.put(b"profile", self._profile.fingerprint, db=self._db.meta)
         state = self._db.state(txn)
         state.generation += 1
@@ -268,7 +265,7 @@ class ReplicaWriter:
 
     def _finish(self, txn: lmdb.Transaction, counts: Counter[str], *, changed: bool) -> None:
         """Counts, state and the brake's words at the end of a transaction."""
-        txn.put(b"counts", _encode_counts(dict(+counts)), db=self._db.meta)
+        self._db.put_counts(txn, dict(+counts))
         state = self._db.state(txn)
         if self._any_held(txn):
             state.braked = bytes(txn.get(b"reason", db=self._db.meta) or b"").decode()

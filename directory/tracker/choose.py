@@ -29,11 +29,19 @@ def tracker_for(settings: DirectorySettings, servers: Servers, profile: Profile)
     return BestTracker(servers, syncrepl, polling)
 
 
-class _Named(Tracker):
+class _Named:
     """One tracker and no other: what the server lacks is trouble to be told."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
+
+    @property
+    def name(self) -> str:
+        return self._tracker.name
+
+    @property
+    def server(self) -> str:
+        return self._tracker.server
 
     def events(self, cookie: bytes | None) -> Iterator[Event]:
         try:
@@ -60,7 +68,7 @@ def _own(tracker: Tracker, cookie: bytes | None) -> bytes | None:
     return cookie
 
 
-class BestTracker(Tracker):
+class BestTracker:
     """Content synchronisation where the server in use offers it, polling elsewhere; asked at each beginning."""
 
     def __init__(self, servers: Servers, syncrepl: Tracker, polling: Tracker) -> None:
@@ -72,8 +80,11 @@ class BestTracker(Tracker):
 
     @property
     def name(self) -> str:
-        """What is in use."""
-        return "timestamp" if self._current is self._polling else "syncrepl"
+        return self._current.name
+
+    @property
+    def server(self) -> str:
+        return self._current.server
 
     def events(self, cookie: bytes | None) -> Iterator[Event]:
         self._current = self._syncrepl if self._offers_synchronisation() else self._polling

@@ -76,7 +76,13 @@ class NotOffered(Exception):
 
 
 class Tracker(Protocol):
-    """Follows one directory."""
+    """Follows one directory. `name`: the method; `server`: the URL in use, "" while there is none."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def server(self) -> str: ...
 
     def events(self, cookie: bytes | None) -> Iterator[Event]:
         """Events from where `cookie` left off, or from an empty copy. Raises Deferred, StaleCookie."""

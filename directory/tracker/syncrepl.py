@@ -98,6 +98,8 @@ class _Stream:
 class SyncreplTracker:
     """Implements `directory.tracker.port.Tracker`."""
 
+    name = "syncrepl"
+
     def __init__(
         self,
         settings: DirectorySettings,
@@ -116,6 +118,7 @@ class SyncreplTracker:
         self._ended_for_good = False
         self._compare_at = time.monotonic() + settings.compare_seconds
         self._newer_since = 0.0
+        self.server = ""
         self._suffix: str | None = None
 
     def stop(self) -> None:
@@ -138,6 +141,7 @@ class SyncreplTracker:
         probe: ldap3.Connection | None = None
         try:
             connection = self._servers.open(ldap3.ASYNC_STREAM, patient=True)
+            self.server = self._servers.url_of(connection)
             stream = _Stream(connection, self._settings.base, self._filter, cookie)
             probe = self._servers.open(timeout=PROBE_TIMEOUT, url=self._servers.url_of(connection))
             self._suffix = self._find_suffix(probe)
@@ -148,6 +152,7 @@ class SyncreplTracker:
         except (LDAPException, OSError) as error:
             raise _unavailable(f"syncrepl: {error}") from error
         finally:
+            self.server = ""
             if stream is not None:
                 stream.close()
             close(probe)

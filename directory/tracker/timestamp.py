@@ -21,7 +21,7 @@ from directory.profile_source import generalized_time
 from directory.raw import RawEntry
 from directory.settings import DirectorySettings
 from directory.tracker.listing import raw_entries, visible_ids
-from directory.tracker.port import Batch, Change, Changed, Event, Fresh, RefreshBegun, RefreshDone, Tracker
+from directory.tracker.port import Batch, Change, Changed, Event, Fresh, RefreshBegun, RefreshDone
 
 POLL_SECONDS = 5.0
 #: how late a change may become visible and still be told
@@ -46,8 +46,10 @@ def _digest(raw: RawEntry) -> bytes:
     return digest.digest()
 
 
-class TimestampTracker(Tracker):
+class TimestampTracker:
     """Implements `directory.tracker.port.Tracker`."""
+
+    name = "timestamp"
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class TimestampTracker(Tracker):
         self._wake = threading.Event()
         self._compare_at = 0.0
         self._latest = 0.0
+        self.server = ""
         #: what was told within the overlap, by id
         self._told: dict[str, bytes] = {}
 
@@ -85,11 +88,13 @@ class TimestampTracker(Tracker):
             self._wake.clear()
         self._told.clear()
         connection = self._servers.open()
+        self.server = self._servers.url_of(connection)
         try:
             yield from self._follow(connection, cookie)
         except (LDAPException, OSError) as error:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"poll: {error}") from error
         finally:
+            self.server = ""
             close(connection)
 
     def _cookie(self) -> bytes:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from gateway.cli.directory_report import check, status
 from gateway.cli.options import configuration_file
+from gateway.cli.problems import TEMPORARY
 from gateway.config.load import load
 from gateway.control.client import call
 
@@ -34,3 +36,20 @@ def flush_logins(path: Path) -> None:
     """Forget remembered logins, wrong passwords and grace verifiers: each login is asked of the directory again."""
     _ask(path, "flush-logins")
     click.echo("remembered logins are forgotten")
+
+
+@command.command(name="resync")
+@configuration_file
+def resync(path: Path) -> None:
+    """Read the whole directory again, through the deletion brake; changes are found without it."""
+    done = _ask(path, "directory-resync")
+    if done is None:
+        click.echo("still reading; `gatepost directory status` shows when it is done", err=True)
+        raise SystemExit(TEMPORARY)
+    click.echo(
+        f"{done['changed']} entries changed, {done['removed']} removed, {done['held']} held by the deletion brake"
+    )
+
+
+command.add_command(check)
+command.add_command(status)

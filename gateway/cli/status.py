@@ -20,6 +20,7 @@ from gateway.queue.state import counts, held
 from gateway.service.overview import read
 
 SHOWN_HELD = 10
+SHOWN_SHARED = 3
 
 
 def _service(settings: Settings) -> dict[str, Any]:
@@ -51,11 +52,14 @@ def _directory(settings: Settings) -> dict[str, Any]:
             "braked": "",
             "trouble": error.detail,
             "held_entries": 0,
+            "shared_addresses": [],
         }
     try:
         now, freshness = time.time(), reader.freshness()
+        shared = [address for address, _ in reader.shared("address", SHOWN_SHARED)]
         return {
-            "ok": freshness.absence_is_final(now),
+            "ok": freshness.absence_is_final(now) and not shared,
+            "shared_addresses": shared,
             "complete": freshness.complete,
             "age_seconds": round(now - freshness.fresh_at, 1) if freshness.fresh_at else None,
             "braked": freshness.braked,
@@ -94,7 +98,14 @@ def _lines(found: dict[str, dict[str, Any]]) -> list[str]:
         if service["reload_problem"]:
             lines.append(f"           the last reload was refused: {service['reload_problem']}")
     age = "never complete" if directory["age_seconds"] is None else f"copy is {directory['age_seconds']:.0f} s old"
-    parts = [age, "" if directory["complete"] else "incomplete", directory["braked"], directory["trouble"]]
+    shared = ", ".join(directory["shared_addresses"])
+    parts = [
+        age,
+        "" if directory["complete"] else "incomplete",
+        directory["braked"],
+        directory["trouble"],
+        f"of several entries each: {shared}; see `gatepost directory check`" if shared else "",
+    ]
     lines.append(f"directory  {'ok' if directory['ok'] else 'NOT OK'}  {', '.join(part for part in parts if part)}")
     if "trouble" in queue:
         lines.append(f"queue      NOT OK  {queue['trouble']}")

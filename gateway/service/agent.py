@@ -44,6 +44,7 @@ class Agent:
         self._servers = Servers(settings.directory)
         self._tracker = tracker_for(settings.directory, self._servers, profile)
         self.writer = ReplicaWriter(Path(settings.state_dir) / "replica", profile, scope=settings.directory.scope)
+        self.follower = Follower(self._tracker, self.writer, self._report)
         view = View(self.writer.reader(), profile, settings.defaults)
         self._state = State(Path(settings.state_dir) / "state.db")
         authenticator = Authenticator(
@@ -68,7 +69,7 @@ class Agent:
 
     def track(self) -> None:
         """Follow the directory until stopped; runs in its own thread."""
-        Follower(self._tracker, self.writer, self._report).run(self._stopping)
+        self.follower.run(self._stopping)
 
     @staticmethod
     def _report(level: int, event: str, *, exc_info: BaseException | None = None, **facts: object) -> None:
@@ -92,7 +93,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
-        control = ControlServer(verbs(agent.writer, agent.logins, agent.accounts))
+        control = ControlServer(verbs(agent.writer, agent.logins, agent.accounts, agent.follower))
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
         pulse.start(stop.set)

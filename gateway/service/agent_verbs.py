@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from directory.follow import Follower
 from directory.replica import ReplicaWriter
 from gateway.control.server import Right, Verb
 from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_logins import LoginServer
 
+RESYNC_SECONDS = 25.0  # less than the caller waits
 
-def verbs(writer: ReplicaWriter, logins: LoginServer, accounts: Accounts) -> Mapping[str, Verb]:
+
+def verbs(writer: ReplicaWriter, logins: LoginServer, accounts: Accounts, follower: Follower) -> Mapping[str, Verb]:
     """The table."""
+
+    def resync() -> dict[str, int] | None:
+        done = follower.resync(RESYNC_SECONDS)
+        return {"changed": done.changed, "removed": done.removed, "held": done.held} if done is not None else None
+
     return {
         "accept-deletions": Verb(Right.OPERATE, lambda caller, args: writer.accept_deletions()),
+        "directory-resync": Verb(Right.OPERATE, lambda caller, args: resync()),
+        "directory-status": Verb(Right.OPERATE, lambda caller, args: follower.facts()),
         "flush-logins": Verb(Right.OPERATE, lambda caller, args: logins.flush()),
         **accounts.verbs(),
     }

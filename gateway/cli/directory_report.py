@@ -1,0 +1,123 @@
+"""gatepost directory check, status: what the local copy shows."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from directory.findings import Finding, findings
+from directory.model import Account, Domain, Entry, ServiceAccount
+from directory.profile import Profile
+from directory.replica import ReplicaReader
+from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.problems import NO, TEMPORARY
+from gateway.config.load import load
+from gateway.config.settings import Settings
+from gateway.control.client import ControlError, call
+from gateway.policy.send_limit import parse
+
+SHOWN = 10
+
+
+def send_limits(entry: Entry) -> Iterator[Finding]:
+    """Sending limits that cannot be read limit nothing."""
+    if isinstance(entry, Account | ServiceAccount | Domain):
+        for text in entry.send_limits:
+            if parse(text) is None:
+                yield Finding(
+                    "warning", "odd-value", entry.dn, f"{text!r} is no sending limit such as 200/h: it limits nothing"
+                )
+
+
+def survey(settings: Settings) -> list[Finding]:
+    """What is wrong in the directory, worst first. Raises Deferred when there is no copy yet."""
+    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
+    try:
+        found = list(findings(reader, Profile.of(settings.directory), (send_limits,)))
+    finally:
+        reader.close()
+    return sorted(found, key=lambda finding: finding.level)
+
+
+@click.command(name="check")
+@configuration_file
+@for_machines
+def check(path: Path, as_json: bool) -> None:
+    """Look for what is wrong in the directory; exit code 1 when mail or logins suffer from it."""
+    found = survey(load(path))
+    if as_json:
+        click.echo(msgspec.json.encode([dataclasses.asdict(finding) for finding in found]))
+    else:
+        for finding in found:
+            click.echo(f"{finding.level:<8} {finding.dn or 'directory'}: {finding.text}")
+        errors = sum(finding.level == "error" for finding in found)
+        click.echo(f"{errors} errors, {len(found) - errors} warnings")
+    if any(finding.level == "error" for finding in found):
+        raise SystemExit(NO)
+
+
+def facts(settings: Settings) -> dict[str, Any]:
+    """What `gatepost directory status --json` prints. Raises Deferred when there is no copy yet."""
+    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
+    try:
+        now, freshness = time.time(), reader.freshness()
+        held = reader.held_ids()
+        shown = [raw.dn for entry_id in held[:SHOWN] if (raw := reader.get(entry_id)) is not None]
+        shared = reader.shared("address", SHOWN)
+        found: dict[str, Any] = {
+            "ok": freshness.absence_is_final(now) and not shared,
+            "complete": freshness.complete,
+            "age_seconds": round(now - freshness.fresh_at, 1) if freshness.fresh_at else None,
+            "braked": freshness.braked,
+            "trouble": freshness.trouble,
+            "entries": {name: count for name, count in reader.counts().items() if count},
+            "held": {"count": len(held), "first": shown},
+            "shared_addresses": [{"address": address, "entries": owners} for address, owners in shared],
+        }
+    finally:
+        reader.close()
+    try:
+        found["following"] = call(Path(settings.run_dir) / "control.sock", "directory-status")
+    except ControlError as error:
+        found["following"] = None
+        found["trouble"] = found["trouble"] or str(error)
+    return found
+
+
+def _lines(found: dict[str, Any], settings: Settings) -> Iterator[str]:
+    following = found["following"] or {}
+    yield f"server    {following.get('server') or 'none at the moment'} ({following.get('method', 'not followed')})"
+    yield f"base      {settings.directory.base or '(root)'}, profile {settings.directory.profile}"
+    age = "never proven" if found["age_seconds"] is None else f"{found['age_seconds']:.0f} s ago"
+    yield f"copy      {'complete' if found['complete'] else 'incomplete'}, equal to the directory {age}"
+    yield "entries   " + (", ".join(f"{count} {name}" for name, count in sorted(found["entries"].items())) or "none")
+    if found["trouble"]:
+        yield f"trouble   {found['trouble']}"
+    if found["braked"]:
+        yield f"brake     {found['braked']}"
+    for dn in found["held"]["first"]:
+        yield f"          held: {dn}"
+    if found["held"]["count"] > len(found["held"]["first"]):
+        yield f"          and {found['held']['count'] - len(found['held']['first'])} more"
+    for shared in found["shared_addresses"]:
+        yield f"address   {shared['address']} belongs to several entries (451 4.3.5): {'; '.join(shared['entries'])}"
+
+
+@click.command(name="status")
+@configuration_file
+@for_machines
+def status(path: Path, as_json: bool) -> None:
+    """Show how the directory is followed and what the copy holds; exit code 1 when something is wrong."""
+    settings = load(path)
+    found = facts(settings)
+    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_lines(found, settings)))
+    if found["following"] is None:
+        raise SystemExit(TEMPORARY)
+    if not found["ok"]:
+        raise SystemExit(NO)

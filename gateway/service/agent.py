@@ -32,6 +32,7 @@ from gateway.service.agent_verbs import verbs
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 
+FINISH_SECONDS = 3.0  # for logins under way when the agent ends
 _log = logging.getLogger("gatepost.agent")
 
 
@@ -99,9 +100,10 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.start(stop.set)
         pulse.ready()
         await stop.wait()
-        agent.stop()
         server.close()
         control_server.close()
+        await agent.logins.finish(FINISH_SECONDS)
+        agent.stop()
 
     asyncio.run(main())
     tracking.join(3)

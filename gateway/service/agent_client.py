@@ -27,6 +27,8 @@ from gateway.observe.log import fields
 from gateway.service.agent_protocol import MAX_LINE, Answer, Request
 
 ANSWER_SECONDS = 30.0  # a slowed-down login waits five, a silent directory two times five
+TRIES = 4
+RECONNECT_SECONDS = 5.0  # an agent that is replaced is back sooner
 MAX_WAITING = 500  # questions of one worker
 REMEMBERED = 20_000
 _log = logging.getLogger("gatepost.agent")
@@ -53,6 +55,7 @@ class AgentClient:
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._next = 0
         self._lock = asyncio.Lock()
+        self._gone_since: float | None = None
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
@@ -83,6 +86,14 @@ class AgentClient:
         return result
 
     async def _ask(self, login: str, password: str, service: str, address: str) -> Answer:
+        for number in range(TRIES):  # an agent that is replaced loses what it was asked last
+            try:
+                return await self._ask_once(login, password, service, address)
+            except ConnectionError:
+                await asyncio.sleep(0.1 * number)
+        raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "agent connection lost")
+
+    async def _ask_once(self, login: str, password: str, service: str, address: str) -> Answer:
         self._next += 1
         number = self._next
         line = _encode(Request(number, login, password, service, address)) + b"\n"
@@ -104,13 +115,26 @@ class AgentClient:
     async def _connected(self) -> asyncio.StreamWriter:
         async with self._lock:
             if self._writer is None:
-                try:
-                    reader, self._writer = await asyncio.open_unix_connection(str(self._socket), limit=MAX_LINE)
-                except OSError as error:
-                    raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"agent: {error}") from error
+                reader, self._writer = await self._connect()
                 self._known.clear()  # an order to forget may have been missed
                 self._reading = asyncio.create_task(self._read(reader, self._writer))
             return self._writer
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Wait for an agent that was there a moment ago; one that is gone for longer is not waited for again."""
+        now = asyncio.get_running_loop().time
+        while True:
+            try:
+                found = await asyncio.open_unix_connection(str(self._socket), limit=MAX_LINE)
+            except OSError as error:
+                if self._gone_since is None:
+                    self._gone_since = now()
+                if now() - self._gone_since >= RECONNECT_SECONDS:
+                    raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"agent: {error}") from error
+                await asyncio.sleep(0.05)
+                continue
+            self._gone_since = None
+            return found
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -125,7 +149,14 @@ class AgentClient:
             waiting, self._waiting = self._waiting, {}
             for future in waiting.values():
                 if not future.done():
-                    future.set_exception(Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "agent connection lost"))
+                    future.set_exception(ConnectionResetError("agent connection lost"))
+
+    async def close(self) -> None:
+        """Give the connection up."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._reading is not None:
+            await self._reading
 
     def _take(self, answer: Answer) -> None:
         if answer.flush:

@@ -93,6 +93,13 @@ class LoginServer:
         if not writer.is_closing():
             writer.write(_encode(answer) + b"\n")
 
+    async def finish(self, seconds: float) -> None:
+        """Answer what was asked, at most so long: the agent ends, and its successor knows nothing of it."""
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=seconds)
+        for writer in self._writers:
+            writer.close()
+
     def flush(self) -> None:
         """Forget what is remembered of logins, here and in every worker. From any thread."""
         self._authenticator.flush()

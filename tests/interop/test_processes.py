@@ -90,16 +90,20 @@ def test_a_reload_under_load_resets_no_connection(company: RunningDemo) -> None:
     for thread in threads:
         thread.start()
     first = pid_of(company, "worker-0")
-    for _ in range(RELOADS):
+    agent = pid_of(company, "agent")
+    for number in range(RELOADS):
+        # a changed configuration replaces agent and queue runner too
+        change(company, auth={"plaintext": "loopback"}, queue={"concurrency": 10 + number})
         assert reload(company).reload_problem == ""
         time.sleep(0.1)
     stop.set()
     for thread in threads:
         thread.join(30)
     print(f"\n{RELOADS} reloads, {done[0]} messages and {done[1]} IMAP sessions, {len(problems)} lost")
-    assert problems == []
+    assert problems == [], (company.folder / "demo.log").read_text()[-6000:]
     assert min(done) > RELOADS
     assert pid_of(company, "worker-0") != first
+    assert pid_of(company, "agent") != agent
 
 
 def test_a_reload_takes_new_values_and_sockets_and_leaves_old_sessions_alone(company: RunningDemo) -> None:

@@ -15,9 +15,10 @@ from typing import TypeAlias
 
 from gateway.imap.flags import has_flag
 from gateway.imap.parser import BadCommand, Parser, Ranges
-from gateway.imap.search_subject import Subject, days, folded
+from gateway.imap.search_subject import Subject, Wanted, days, folded
 from gateway.imap.view import Message, View
 from gateway.mime.encoded import codec_of
+from gateway.mime.envelope_fields import BCC, CC, FROM, IN_REPLY_TO, MESSAGE_ID, SUBJECT, TO
 
 Test: TypeAlias = Callable[[Message, "Subject | None"], "bool | None"]
 MAX_NESTING = 50
@@ -182,30 +183,27 @@ class Keys:
         if len(octets) > MAX_NEEDLE:
             raise BadCommand("the text to look for is too long")
         try:
-            return folded(octets.decode(self.codec))
+            return octets.decode(self.codec)
         except UnicodeDecodeError:
             raise BadCommand("the text is not in the given charset") from None
 
     def _envelope(self, name: bytes) -> Test:
         return self._envelope_field(_ENVELOPE[name], self._needle())
 
-    def _envelope_field(self, name: str, wanted: str) -> Test:
+    def _envelope_field(self, field: int, text: str) -> Test:
         self.needs.envelope = True
-
-        def test(_: Message, subject: Subject | None) -> bool | None:
-            text = subject.envelope_text(name) if subject is not None else None
-            return None if text is None else wanted in text
-
-        return test
+        wanted = Wanted(text)
+        return lambda _, subject: None if subject is None else subject.envelope_contains(field, wanted)
 
     def _header(self, _: bytes) -> Test:
         name = self.arguments.astring()
         self.arguments.space()
-        wanted = self._needle()
+        text = self._needle()
         known = _SAME_AS_ENVELOPE.get(name.lower())
-        if known is not None and wanted:
-            return self._envelope_field(known, wanted)
+        if known is not None and text:
+            return self._envelope_field(known, text)
         self.needs.header = True
+        wanted = folded(text)
 
         def test(_: Message, subject: Subject | None) -> bool | None:
             if subject is None or not subject.has_header:
@@ -215,7 +213,7 @@ class Keys:
         return test
 
     def _body(self, name: bytes) -> Test:
-        wanted = self._needle()
+        wanted = folded(self._needle())
         self.needs.body = True
         with_header = name == b"TEXT"
 
@@ -303,9 +301,9 @@ _SIMPLE: dict[bytes, Test] = {
         ]
     ),
 }
-_ENVELOPE = {b"BCC": "bcc", b"CC": "cc", b"FROM": "author", b"SUBJECT": "subject", b"TO": "to"}
+_ENVELOPE = {b"BCC": BCC, b"CC": CC, b"FROM": FROM, b"SUBJECT": SUBJECT, b"TO": TO}
 #: fields that have one value, of which the envelope holds all; an empty text asks whether the field is there
-_SAME_AS_ENVELOPE = {b"subject": "subject", b"message-id": "message_id", b"in-reply-to": "in_reply_to"}
+_SAME_AS_ENVELOPE = {b"subject": SUBJECT, b"message-id": MESSAGE_ID, b"in-reply-to": IN_REPLY_TO}
 _READERS: dict[bytes, Callable[[Keys, bytes], Test]] = {
     b"UID": Keys._uids,
     **dict.fromkeys((b"KEYWORD", b"UNKEYWORD"), Keys._flag),

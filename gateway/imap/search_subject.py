@@ -13,10 +13,14 @@ from functools import lru_cache
 
 from gateway.imap.content import Content
 from gateway.mime import decode_header_text, decoded_text, field_values, header_end
-from gateway.mime.envelope_fields import EnvelopeFields, envelope_fields
+from gateway.mime.envelope_fields import DATE, EnvelopeFields
 
 _MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _DATE = re.compile(rb"(?:[A-Za-z]{3}\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{2,4})")
+
+
+_NOT_AS_WRITTEN = re.compile(r'["\\\\\x00-\x1f\x7f]')
+_BETWEEN = re.compile("[@<>, ]+")  # what an envelope writes otherwise between parts of an address
 
 
 def folded(text: str) -> str:
@@ -36,6 +40,28 @@ def days(year: int, month: int, day: int) -> int:
     return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
 
 
+class Wanted:
+    """A text that is looked for, folded, and what makes a miss in an envelope quick.
+
+    `words` are pieces of it that any envelope with it holds, unless it holds encoded words or octets
+    beyond ASCII; empty where nothing can be said.
+    """
+
+    __slots__ = ("text", "words")
+
+    def __init__(self, text: str) -> None:
+        self.text = folded(text)
+        is_plain = self.text.isascii() and not _NOT_AS_WRITTEN.search(self.text)
+        self.words = [word.encode() for word in _BETWEEN.split(self.text) if word] if is_plain else []
+
+    def may_be_in(self, envelope: bytes) -> bool:
+        """False when the envelope certainly does not hold the text."""
+        if b"=?" in envelope or not envelope.isascii():
+            return True
+        low = envelope.lower()
+        return all(word in low for word in self.words)
+
+
 class Subject:
     """One message. `read(start, end)` gives stored octets; it may raise Deferred."""
 
@@ -47,32 +73,36 @@ class Subject:
         self._content = content
         self._read = read
         self._fields: EnvelopeFields | None = None
-        self._texts: dict[str, str] = {}
+        self._texts: dict[int, str] = {}
         self.has_header = has_header
         self.has_body = has_body
 
     @property
     def _envelope(self) -> EnvelopeFields | None:
         if self._fields is None and self._content.parsed is not None:
-            self._fields = envelope_fields(self._content.parsed.envelope)
+            self._fields = EnvelopeFields(self._content.parsed.envelope)
         return self._fields
 
-    def envelope_text(self, name: str) -> str | None:
-        """A field of the envelope, folded; "" for a missing one, None when there is no envelope here."""
-        text = self._texts.get(name)
+    def envelope_contains(self, field: int, wanted: Wanted) -> bool | None:
+        """True when that field of the envelope contains the text; None when there is no envelope here."""
+        parsed = self._content.parsed
+        if parsed is None:
+            return None
+        if wanted.words and not wanted.may_be_in(parsed.envelope):
+            return False
+        text = self._texts.get(field)
         if text is None:
             envelope = self._envelope
-            if envelope is None:
-                return None
-            text = self._texts[name] = folded(decode_header_text(getattr(envelope, name) or b""))
-        return text
+            assert envelope is not None
+            text = self._texts[field] = folded(decode_header_text(envelope.get(field)))
+        return wanted.text in text
 
     def sent_day(self) -> int | None:
         """The day in the Date field as written there; -1 when it has none, None when there is no envelope here."""
         envelope = self._envelope
         if envelope is None:
             return None
-        match = _DATE.match((envelope.date or b"").strip())
+        match = _DATE.match(envelope.get(DATE).strip())
         if match is None or match[2].lower() not in _MONTHS:
             return -1
         year = int(match[3])

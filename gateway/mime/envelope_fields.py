@@ -3,78 +3,64 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+_STRING = rb'(?:NIL|"(?:[^"\\]++|\\.)*+")'
+_NULLABLE = rb'(?:NIL|"((?:[^"\\]++|\\.)*+)")'
+_LIST = rb"(NIL|\((?:\(" + rb" ".join([_STRING] * 4) + rb"\))++\))"
+#: an envelope without literals: date, subject, from, sender, reply-to, to, cc, bcc, in-reply-to, message-id
+_ENVELOPE = re.compile(
+    rb"\(" + rb" ".join([_NULLABLE] * 2 + [_LIST] * 6 + [_NULLABLE] * 2) + rb"\)\Z",
+    re.DOTALL,
+)
+_ADDRESS = re.compile(rb"\(" + rb" ".join([_NULLABLE] * 4) + rb"\)", re.DOTALL)
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
-_STRINGS = re.compile(rb'"((?:[^"\\]++|\\.)*+)"|\{(\d+)\}\r\n|(\()|(\))|NIL', re.DOTALL)
+_LITERAL = re.compile(rb'"(?:[^"\\]++|\\.)*+"|\{(\d++)\}\r\n', re.DOTALL)
+_SPECIAL = re.compile(rb'(["\\])')
+
+#: what can be asked for: its group in the expression above
+DATE, SUBJECT, FROM, TO, CC, BCC, IN_REPLY_TO, MESSAGE_ID = 1, 2, 3, 6, 7, 8, 9, 10
+_LISTS = frozenset((FROM, TO, CC, BCC))
 
 
-@dataclass(frozen=True, slots=True)
 class EnvelopeFields:
-    """Raw values, None for NIL. An address list is text as people write it: `name <local@host>, ...`."""
+    """Values of an envelope that `gateway.mime` made, taken out as they are asked for."""
 
-    date: bytes | None
-    subject: bytes | None
-    author: bytes
-    to: bytes
-    cc: bytes
-    bcc: bytes
-    in_reply_to: bytes | None
-    message_id: bytes | None
+    __slots__ = ("_match",)
 
+    def __init__(self, envelope: bytes) -> None:
+        self._match = _ENVELOPE.match(envelope) or _ENVELOPE.match(_quoted(envelope))
 
-def envelope_fields(envelope: bytes) -> EnvelopeFields:
-    """What `envelope` made. Linear."""
-    values: list[bytes | None] = []
-    lists: list[bytes] = []
-    depth = at = 0
-    strings: list[bytes | None] = []
-    found: list[bytes] = []
-    end = len(envelope)
-    match = _STRINGS.match
-    while at < end:
-        token = match(envelope, at)
-        if token is None:
-            at += 1  # the space between two values
-            continue
-        at = token.end()
-        text, size, opens, closes = token.groups()
-        if opens:
-            depth += 1
-            if depth == 2:
-                found = []
-            elif depth == 3:
-                strings = []
-            continue
-        if closes:
-            depth -= 1
-            if depth == 2:
-                found.append(_shown(strings))
-            elif depth == 1:
-                lists.append(b", ".join(found))
-            continue
-        value: bytes | None = None
-        if text is not None:
-            value = _PAIR.sub(rb"\1", text) if b"\\" in text else text
-        elif size is not None:
-            value = envelope[at : at + int(size)]
-            at += len(value)
-        if depth == 3:
-            strings.append(value)
-        elif depth == 1:
-            position = len(values) + len(lists)
-            if 2 <= position < 8:
-                lists.append(b"")
-            else:
-                values.append(value)
-    date, subject, in_reply_to, message_id = values
-    author, _, _, to, cc, bcc = lists
-    return EnvelopeFields(date, subject, author, to, cc, bcc, in_reply_to, message_id)
+    def get(self, field: int) -> bytes:
+        """The raw value, empty for NIL. An address list is text as people write it: `name <local@host>, ...`."""
+        value = self._match[field] if self._match is not None else None
+        if value is None:
+            return b""
+        if field in _LISTS:
+            return b", ".join([_shown(*each.groups()) for each in _ADDRESS.finditer(value)])
+        return _PAIR.sub(rb"\1", value) if b"\\" in value else value
 
 
-def _shown(strings: list[bytes | None]) -> bytes:
-    name, _, local, host = strings
+def _shown(name: bytes | None, _: bytes | None, local: bytes | None, host: bytes | None) -> bytes:
     if host is None:  # the beginning or the end of a group
-        return local or b""
-    address = b"%b@%b" % (local or b"", host)
-    return address if name is None else b"%b <%b>" % (name, address)
+        text = local or b""
+    else:
+        text = b"%b@%b" % (local or b"", host)
+        if name is not None:
+            text = b"%b <%b>" % (name, text)
+    return _PAIR.sub(rb"\1", text) if b"\\" in text else text
+
+
+def _quoted(envelope: bytes) -> bytes:
+    """The envelope with its literals as quoted strings, whatever octets they hold."""
+    out: list[bytes] = []
+    at = 0
+    while (match := _LITERAL.search(envelope, at)) is not None:
+        out.append(envelope[at : match.start()])
+        at = match.end()
+        if match[1] is None:
+            out.append(match[0])
+        else:
+            end = at + int(match[1])
+            out.append(b'"%b"' % _SPECIAL.sub(rb"\\\1", envelope[at:end]))
+            at = end
+    return b"".join(out) + envelope[at:]

@@ -108,4 +108,6 @@ def selected_fields(header: bytes, names: frozenset[bytes], *, invert: bool = Fa
 def field_values(header: bytes, name: bytes) -> list[bytes]:
     """The unfolded values of every field `name` of a header, for SEARCH HEADER."""
     wanted = name.strip().lower()
+    if wanted not in header.lower():
+        return []
     return [value for known, value in unfolded(header) if known == wanted]

@@ -108,14 +108,23 @@ class _Fetch:
             marked: dict[int, Message] = {}
             if self._marks:
                 marked = yield from self._mark([message for message in batch if message.uid in contents])
+            said: list[bytes] = []
             for message in batch:
                 content = contents.pop(message.uid, None)
                 if content is None:
                     self._gone += 1
-                elif message.uid in marked:
-                    yield from self._answer(marked[message.uid], content, *self._shown_changed)
-                else:
-                    yield from self._answer(message, content, *self._shown)
+                    continue
+                shown = self._shown
+                if message.uid in marked:
+                    message, shown = marked[message.uid], self._shown_changed
+                answer = self._at_once(message, content, *shown)
+                if answer is not None:
+                    said.append(answer)
+                    continue
+                yield b"".join(said)
+                said.clear()
+                yield from self._in_pieces(message, content, *shown)
+            yield b"".join(said)
             self._told(uids)
         return not self._gone
 
@@ -147,26 +156,34 @@ class _Fetch:
             yield b"".join([text % pick(message) for message in view.messages(part)])
             self._told(view.uids(part))
 
-    def _answer(self, message: Message, content: Content, text: bytes, pick: Pick) -> Dialogue:
-        said = [text % pick(message)]
+    def _at_once(self, message: Message, content: Content, text: bytes, pick: Pick) -> bytes | None:
+        """The answer for a message of which all that is needed is there, else None."""
+        values: list[bytes] = []
+        for item in self._rest:
+            value = _structure(item, content) if isinstance(item, Structure) else body_at_once(item, content)
+            if value is None:
+                return None
+            values.append(value)
+        between = b"" if text.endswith(b"(") else b" "
+        return b"%b%b%b)\r\n" % (text % pick(message), between, b" ".join(values))
+
+    def _in_pieces(self, message: Message, content: Content, text: bytes, pick: Pick) -> Dialogue:
+        yield text % pick(message)
         between = not text.endswith(b"(")
         for item in self._rest:
             if between:
-                said.append(b" ")
+                yield b" "
             between = True
             value = _structure(item, content) if isinstance(item, Structure) else body_at_once(item, content)
             if value is not None:
-                said.append(value)
+                yield value
                 continue
             assert isinstance(item, Body)
-            yield b"".join(said)
-            said.clear()
             session = self._session
             session.place = yield from stream_body(
                 item, content, self._view, message.uid, session.place, session.settings.piece
             )
-        said.append(b")\r\n")
-        yield b"".join(said)
+        yield b")\r\n"
 
 
 @command("FETCH", states=SELECTED, by_uid=True, keeps_numbers=True)

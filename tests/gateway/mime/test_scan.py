@@ -15,6 +15,8 @@ from gateway.imap.fetch_items import Body, parse_items
 from gateway.imap.parser import Parser
 from gateway.mime import Parsed, Part, decode_header_text, decoded_text, envelope, scan, section_octets
 from gateway.mime.address import addresses
+from gateway.mime.envelope_fields import CC, DATE, FROM, MESSAGE_ID, SUBJECT, TO, EnvelopeFields
+from gateway.mime.fields import Fields
 from gateway.mime.limits import MAX_ADDRESSES, MAX_PARTS
 from gateway.mime.parameters import content_type, parameter_text
 from gateway.mime.parsed import LEAF, MULTIPART
@@ -166,6 +168,23 @@ def test_parameters(raw: bytes, name: str) -> None:
     assert parameter_text(found[2], b"name") == name
 
 
+@pytest.mark.parametrize(
+    ("header", "field", "text"),
+    [
+        (b'From: "Doe, \\"J\\"" <j@x>, k@y', FROM, b'Doe, "J" <j@x>, k@y'),
+        (b"To: Team: a@b, c@d;, e@f", TO, b"Team, a@b, c@d, , e@f"),
+        (b"To: J\xc3\xbcrgen <j@x>", TO, b"J\xc3\xbcrgen <j@x>"),
+        (b"Cc: undisclosed-recipients:;", CC, b"undisclosed-recipients, "),
+        (b'Subject: a "quoted" \\ word', SUBJECT, b'a "quoted" \\ word'),
+        (b'Subject: (NIL "x', SUBJECT, b'(NIL "x'),
+        (b"X: y", SUBJECT, b""),
+    ],
+)
+def test_an_envelope_taken_apart(header: bytes, field: int, text: bytes) -> None:
+    for other in (b"", b"Bcc: \xff<a@b>\nMessage-ID: <\xff>\n"):
+        assert EnvelopeFields(envelope(header + b"\n" + other + b"\n")).get(field) == text
+
+
 def test_text_for_search() -> None:
     stored = b"Subject: =?utf-8?q?=C3=BC?=\nContent-Type: text/plain; charset=gb2312\nContent-Transfer-Encoding: base64\n\nxOO6ww==\n"
     assert whole_text(stored, scan(stored))[0] == "你好"
@@ -232,6 +251,9 @@ def check_sense(stored: bytes) -> Parsed:
     parsed = scan(stored)
     for answer in (parsed.envelope, parsed.bodystructure, parsed.body):
         assert balanced(answer)
+    fields, envelope_values = Fields(stored, 0, parsed.root.body), EnvelopeFields(parsed.envelope)
+    for name, field in ((b"\nsubject:", SUBJECT), (b"\ndate:", DATE), (b"\nmessage-id:", MESSAGE_ID)):
+        assert envelope_values.get(field) == (fields.get(name) or b"").replace(b"\0", b"?")
     for part in parts_of(parsed.root):
         assert 0 <= part.start <= part.body <= part.end <= len(stored)
     assert scan(stored) == parsed

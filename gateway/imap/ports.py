@@ -62,6 +62,8 @@ class StartTls:
 class StoreFlags:
     """Change flags in the selected mailbox; its contents know of it afterwards. Answer: `Stored`.
 
+    `Failure` too, where there are keywords and they are too many.
+
     `letters` and `keywords` are as `flags.read_flags` gives them. Raises Refused, Deferred.
     """
 

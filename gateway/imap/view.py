@@ -44,7 +44,9 @@ class Row(NamedTuple):
     internaldate: float
 
 
-class _Columns:
+class Columns:
+    """The messages of a mailbox by UID, a column a field."""
+
     __slots__ = ("dates", "flags", "modseqs", "sizes", "uids")
 
     def __init__(self) -> None:
@@ -53,6 +55,21 @@ class _Columns:
         self.flags: list[bytes] = []
         self.sizes = array("Q")
         self.dates = array("d")
+
+    def extend(
+        self,
+        uids: Iterable[int],
+        modseqs: Iterable[int],
+        flags: Iterable[bytes],
+        sizes: Iterable[int],
+        dates: Iterable[float],
+    ) -> None:
+        """Append many rows, given by column."""
+        self.uids.extend(uids)
+        self.modseqs.extend(modseqs)
+        self.flags.extend(flags)
+        self.sizes.extend(sizes)
+        self.dates.extend(dates)
 
     def append(self, row: Row) -> None:
         self.uids.append(row.uid)
@@ -66,9 +83,9 @@ class _Columns:
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
-    def without(self, indexes: Collection[int]) -> _Columns:
+    def without(self, indexes: Collection[int]) -> Columns:
         """A copy that lacks some rows."""
-        kept, start = _Columns(), 0
+        kept, start = Columns(), 0
         for end in (*sorted(indexes), len(self.uids)):
             for name in self.__slots__:
                 getattr(kept, name).extend(getattr(self, name)[start:end])
@@ -101,12 +118,17 @@ class Contents:
         self.hinted = 0
         #: a message came back between others (after a crash): no session can be told, it has to open anew
         self.superseded = False
-        self.columns = _Columns()
+        self.columns = Columns()
         self._log: deque[tuple[int, int]] = deque(maxlen=MAX_LOG)
         self._log_from = 0
 
     def __len__(self) -> int:
         return len(self.columns.uids)
+
+    def fill(self, columns: Columns, *, uidnext: int, modseq: int) -> None:
+        """Begin with a whole mailbox, complete up to `modseq`. Only for contents that nothing was applied to."""
+        self.columns = columns
+        self.uidnext, self.modseq, self._log_from = uidnext, modseq, modseq
 
     def apply(self, rows: Iterable[Row], gone: Iterable[int], *, uidnext: int, modseq: int) -> None:
         """Take over what changed since `self.modseq`, complete up to `modseq`: rows by UID, expunged UIDs.
@@ -120,11 +142,11 @@ class Contents:
         changed: list[tuple[int, int]] = []
         last = columns.uids[-1] if columns.uids else 0
         for row in rows:
-            if row.modseq > modseq:
-                continue  # committed after `modseq` was read; it comes with the next change
             if row.uid > last:
-                columns.append(row)
+                columns.append(row)  # even one that has changed since `modseq` was read: it must not come later
                 last = row.uid
+            elif row.modseq > modseq:
+                continue  # it comes with the next change
             elif (at := columns.index(row.uid)) >= 0 and row.modseq > columns.modseqs[at]:
                 columns.modseqs[at] = row.modseq
                 columns.flags[at] = row.flags

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from directory.model import Condition, Deferred, Refused
 from gateway.imap.ports import Appended, AppendPiece, BeginAppend, DropAppend, Failure, FinishAppend
+from gateway.service.imap_changing import too_many_keywords
 from gateway.service.imap_selecting import catch_up
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.opening import limits_of
@@ -81,7 +82,7 @@ async def _begin(executor: ImapExecutor, request: BeginAppend) -> Failure | None
             or (limits.messages and account.used_messages >= limits.messages)
         ):
             raise Refused(Condition.MAILBOX_FULL)
-        return None
+        return too_many_keywords(executor, holder.id, request.keywords) if request.keywords else None
 
     failure = await executor.in_pool(check)
     if failure is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from directory.model import Condition, Deferred
@@ -17,24 +18,42 @@ if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
 
 
-async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored:
+def too_many_keywords(executor: ImapExecutor, account: str, keywords: str) -> Failure | None:
+    """Why messages of an account may not get these keywords. Reads all its messages: only for new keywords."""
+    limit = executor.host.settings.imap.max_keywords
+    known = {word.lower() for word in executor.host.stores.repository.keywords(account)}
+    if len(known.union(keywords.lower().split())) > max(limit, len(known)):
+        return Failure("LIMIT", f"an account has at most {limit} keywords")
+    return None
+
+
+async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | Failure:
     contents, mailbox = executor.selected()
     account, stores = executor.holder().id, executor.host.stores
+    if request.keywords and request.mode != "remove":
+        known = {word.decode("ascii").lower() for word in contents.keywords()}
+        if not known.issuperset(request.keywords.lower().split()):
+            failure = await executor.in_pool(partial(too_many_keywords, executor, account, request.keywords))
+            if failure is not None:
+                return failure
     before = contents.modseq
 
-    def change() -> tuple[list[MessageRow], list[int]]:
+    def change() -> tuple[list[MessageRow], list[int], int]:
         changed, failed = stores.repository.store_flags(
             account, mailbox.id, request.uids, request.mode, request.letters, request.keywords, request.unchanged_since
         )
         stores.changed(account, mailbox.id, changed)
-        return changed, failed
+        latest = max((row.modseq for row in changed), default=0)
+        if len(changed) < len(request.uids):  # the others are as asked already, or not as they are known here
+            latest = _row(stores, account, mailbox.id).highestmodseq
+        return changed, failed, latest
 
-    changed, failed = await executor.in_pool(change)
+    changed, failed, latest = await executor.in_pool(change)
     modseqs = {row.modseq for row in changed}
     alone = not modseqs or max(modseqs) - before == len(modseqs)
     if modseqs and alone and contents.modseq == before:
         contents.apply(rows_of(changed), (), uidnext=contents.uidnext, modseq=max(modseqs))
-    elif modseqs or failed or contents.hinted > contents.modseq:
+    if contents.modseq < latest:
         await catch_up(executor, contents, account, mailbox.id)
     return Stored(failed, before, alone)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,13 +11,14 @@ from weakref import WeakValueDictionary
 
 from gateway.imap.flags import flags_text
 from gateway.imap.ports import Opened, OpenMailbox, Refresh, Watch
-from gateway.imap.view import Contents, Row, View
+from gateway.imap.view import Columns, Contents, Row, View
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
-from gateway.store.repository import MailboxRow, MessageRow, Repository
+from gateway.store.repository import MailboxRow, MessageRow, Outline, Repository
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
 
+PART = 10_000  # rows read at once
 MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
 Wake: TypeAlias = Callable[[], None]
@@ -71,36 +72,55 @@ class OpenMailboxes:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What was read from the index: everything that changed after `since`."""
+    """What was read from the index: everything that changed after `since`, or the whole mailbox."""
 
     since: int
     mailbox: MailboxRow
-    rows: list[MessageRow]
-    gone: list[int]
-    #: the tombstones do not reach back to `since`: `rows` is the whole mailbox
-    whole: bool = False
+    rows: Sequence[Outline] = ()
+    gone: Sequence[int] = ()
+    whole: Columns | None = None
 
 
 def _read(repository: Repository, account: str, mailbox: int, since: int) -> Delta | None:
     """What changed in a mailbox, None when it is gone. The MODSEQ is read first, so later changes come again."""
     row = repository.mailbox_by_id(account, mailbox)
     if row is None or row.highestmodseq == since:
-        return None if row is None else Delta(since, row, [], [])
-    if since and since < repository.tombstone_floor(account, mailbox):
-        return Delta(since, row, repository.messages(account, mailbox), [], whole=True)
-    rows = repository.messages(account, mailbox, since)
-    gone = [uid for uid, _ in repository.expunged(account, mailbox, since)] if since else []
-    return Delta(since, row, rows, gone)
+        return None if row is None else Delta(since, row)
+    if since < repository.tombstone_floor(account, mailbox) or not since:
+        return Delta(since, row, whole=_whole(repository, account, mailbox))
+    rows = repository.outline(account, mailbox, after_modseq=since)
+    return Delta(since, row, rows, [uid for uid, _ in repository.expunged(account, mailbox, since)])
+
+
+def _whole(repository: Repository, account: str, mailbox: int) -> Columns:
+    columns = Columns()
+    last = 0
+    while part := repository.outline(account, mailbox, after_uid=last, limit=PART):
+        uids, modseqs, letters, keywords, sizes, dates = zip(*part, strict=True)
+        columns.extend(uids, modseqs, map(flags_text, letters, keywords), sizes, dates)
+        last = uids[-1]
+    return columns
 
 
 def _apply(contents: Contents, delta: Delta) -> bool:
-    """Take over what was read. False when a first reading came too late and has to be done as a later one."""
-    if not delta.since and contents.modseq:
-        return contents.modseq >= delta.mailbox.highestmodseq
-    gone = delta.gone
-    if delta.whole:
-        gone = sorted(set(contents.columns.uids).difference(row.uid for row in delta.rows))
-    contents.apply(rows_of(delta.rows), gone, uidnext=delta.mailbox.uidnext, modseq=delta.mailbox.highestmodseq)
+    """Take over what was read. False when it is the beginning and something is there already: read again."""
+    uidnext, modseq = delta.mailbox.uidnext, delta.mailbox.highestmodseq
+    if delta.whole is None:
+        rows = (Row(uid, at, flags_text(f, k), size, date) for uid, at, f, k, size, date in delta.rows)
+        contents.apply(rows, delta.gone, uidnext=uidnext, modseq=modseq)
+    elif contents.modseq and not delta.since:
+        return contents.modseq >= modseq
+    elif not contents.modseq:
+        contents.fill(delta.whole, uidnext=uidnext, modseq=modseq)
+    else:  # the tombstones do not reach back so far
+        whole = delta.whole
+        gone = sorted(set(contents.columns.uids).difference(whole.uids))
+        contents.apply(
+            map(Row, whole.uids, whole.modseqs, whole.flags, whole.sizes, whole.dates),
+            gone,
+            uidnext=uidnext,
+            modseq=modseq,
+        )
     return True
 
 
@@ -113,8 +133,7 @@ async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mai
     """Bring contents up to date with the index. False when they are no more to be used. Raises Deferred."""
     repository = executor.host.stores.repository
     while True:
-        since = contents.modseq
-        delta = await executor.in_pool(partial(_read, repository, account, mailbox, since))
+        delta = await executor.in_pool(partial(_read, repository, account, mailbox, contents.modseq))
         if delta is None:
             return False
         if _apply(contents, delta):

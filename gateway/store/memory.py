@@ -21,6 +21,7 @@ from gateway.store.repository import (
     MessageRow,
     Mode,
     NewMessage,
+    Outline,
     Placement,
     lost_modseq,
 )
@@ -267,6 +268,18 @@ class MemoryRepository:
         with self._lock:
             rows = self._box(account, mailbox).live.values()
             return sorted((row for row in rows if row.modseq > after_modseq), key=lambda row: row.uid)
+
+    def outline(
+        self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
+    ) -> list[Outline]:
+        rows = [row for row in self.messages(account, mailbox, after_modseq) if row.uid > after_uid]
+        return [(r.uid, r.modseq, r.flags, r.keywords, r.crlf, r.internaldate) for r in rows[:limit]]
+
+    def keywords(self, account: str) -> set[str]:
+        with self._lock:
+            home = self._accounts.get(account)
+            boxes = home.mailboxes.values() if home else ()
+            return {word for box in boxes for row in box.live.values() for word in row.keywords.split()}
 
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None:
         return self._box(account, mailbox).live.get(uid)

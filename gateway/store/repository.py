@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from directory.model import Deferred, Refused
 
@@ -114,6 +114,10 @@ class Counts:
     unseen: int
     octets: int
     deleted: int
+
+
+#: (UID, MODSEQ, flags, keywords, octets on the wire, internal date) of a message, as in MessageRow
+Outline: TypeAlias = tuple[int, int, str, str, int, float]
 
 
 def lost_modseq() -> int:
@@ -232,6 +236,12 @@ class Repository(Protocol):
         """Messages whose MODSEQ is greater, by UID."""
         ...
 
+    def outline(
+        self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
+    ) -> list[Outline]:
+        """The first messages with a greater UID and MODSEQ, by UID: what a listing of a large mailbox needs."""
+        ...
+
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None: ...
 
     def messages_of(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
@@ -287,6 +297,10 @@ class Repository(Protocol):
 
     def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
         """Octets on the wire of all messages, stored octets of those that are deleted; looks at every row."""
+        ...
+
+    def keywords(self, account: str) -> set[str]:
+        """Every keyword that some message of the account has. Looks at all messages."""
         ...
 
     # the exclusive lock on a POP3 maildrop

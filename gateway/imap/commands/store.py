@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.ask import Ask, Dialogue
+from gateway.ask import Dialogue
 from gateway.imap.flags import read_flags
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Mode, StoreFlags
@@ -51,7 +51,7 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     numbers = view.numbers(ranges, by_uid=by_uid)
     pending = set(view.contents.changed_since(view.told))
     uids = view.uids(numbers)
-    stored = yield Ask(StoreFlags(uids, mode, letters, keywords, unchanged_since))
+    stored = yield from session.ask(StoreFlags(uids, mode, letters, keywords, unchanged_since))
     kept_out = set(stored.modified)
     # what others changed before is told, even where this change was to be silent
     view.tell(uid for uid in uids if not silent or (stored.alone and uid not in pending))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from gateway.store.flags import changed, foreign_change
-from gateway.store.repository import Counts, MessageRow, Mode
+from gateway.store.repository import Counts, MessageRow, Mode, Outline
 from gateway.store.sqlite.base import MESSAGE, Base, Exhausted, chunks, live_rows, next_modseq, recount, use
 from gateway.store.sqlite.placing import remove
 
@@ -27,6 +27,18 @@ class Messages(Base):
             (account, mailbox, after_modseq) if after_modseq else (account, mailbox),
         )
         return [MessageRow(*row) for row in rows]
+
+    def outline(
+        self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
+    ) -> list[Outline]:
+        where = "AND modseq>? " if after_modseq else ""
+        bounds = (after_modseq, after_uid, limit) if after_modseq else (after_uid, limit)
+        return self._all(
+            account,
+            "SELECT uid, modseq, flags, keywords, crlf, internaldate FROM message WHERE account=? AND mailbox=? "
+            f"{where}AND uid>? AND expunged_at IS NULL ORDER BY uid LIMIT ?",
+            (account, mailbox, *bounds),
+        )
 
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None:
         row = self._one(
@@ -68,6 +80,14 @@ class Messages(Base):
             (account, mailbox),
         )
         return int(row[0]), int(row[1])
+
+    def keywords(self, account: str) -> set[str]:
+        rows = self._all(
+            account,
+            "SELECT DISTINCT keywords FROM message WHERE account=? AND keywords<>'' AND expunged_at IS NULL",
+            (account,),
+        )
+        return {word for (words,) in rows for word in words.split()}
 
     def store_flags(
         self,

@@ -6,6 +6,7 @@ import pytest
 from two_sessions import Client, World
 
 from gateway.imap.commands import store
+from gateway.imap.settings import ImapSettings
 
 
 def test_a_second_session_sees_flags(pair: tuple[Client, Client]) -> None:
@@ -50,6 +51,19 @@ def test_refusals(world: World, command: str, answered: str) -> None:
     client = worker.session("SELECT INBOX")
     assert client.say(command).startswith(answered)
     assert client.say("FETCH 1 FLAGS").startswith("* 1 FETCH (FLAGS ())\r\n")
+
+
+def test_keywords_of_an_account_are_limited(world: World) -> None:
+    world.imap = ImapSettings(max_keywords=3)
+    worker = world.worker()
+    worker.deliver()
+    client = worker.session("SELECT INBOX", "CREATE Work", "STORE 1 +FLAGS (a b)", "COPY 1 Work", "SELECT Work")
+    assert client.say("STORE 1 +FLAGS (c B)").startswith("* 1 FETCH (FLAGS (a b c))\r\nT OK ")
+    assert client.say("STORE 1 +FLAGS (d)").startswith("T NO [LIMIT] ")
+    assert client.say("STORE 1 FLAGS (C d)").startswith("T NO [LIMIT] ")
+    assert client.send(b"T APPEND INBOX (d) {3+}\r\nabc\r\n").startswith("T NO [LIMIT] ")
+    assert client.send(b"T APPEND INBOX (c) {3+}\r\nabc\r\n").startswith("T OK ")
+    assert client.say("STORE 1 -FLAGS (d c)").startswith("* 1 FETCH (FLAGS (a b))\r\nT OK ")
 
 
 def test_examine_changes_nothing(world: World) -> None:

@@ -115,6 +115,25 @@ def test_an_old_reading_changes_nothing() -> None:
     assert [message.uid for message in View(contents).messages()] == [1]
 
 
+def test_a_new_message_that_changed_while_it_was_read() -> None:
+    """`modseq` was read, then message 1 was flagged, then the rows were read."""
+    contents = Contents(("key", 1), 1)
+    contents.apply([Row(1, 5, b"x", 1, 0.0), Row(2, 2, b"", 1, 0.0)], (), uidnext=3, modseq=2)
+    view = View(contents)
+    assert [(message.uid, message.flags) for message in view.messages()] == [(1, b"x"), (2, b"")]
+    contents.apply([Row(1, 5, b"x", 1, 0.0)], (), uidnext=3, modseq=5)
+    assert not contents.superseded
+    contents.apply([Row(1, 6, b"y", 1, 0.0)], (), uidnext=3, modseq=6)
+    assert view.changes(may_expunge=True) == b"* 1 FETCH (UID 1 FLAGS (y))\r\n"
+
+
+def test_a_message_that_comes_back_between_others() -> None:
+    contents = Contents(("key", 1), 1)
+    contents.apply([Row(1, 1, b"", 1, 0.0), Row(3, 3, b"", 1, 0.0)], (), uidnext=4, modseq=3)
+    contents.apply([Row(2, 4, b"", 1, 0.0)], (), uidnext=4, modseq=4)
+    assert contents.superseded
+
+
 def test_what_a_session_did_itself_is_not_repeated() -> None:
     contents = Contents(("key", 1), 1)
     contents.apply([Row(1, 1, b"", 1, 0.0), Row(2, 2, b"", 1, 0.0)], (), uidnext=3, modseq=2)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from directory.authenticator_bind import BindPool, Verdict
+from directory.authenticator_bind import Binds, Verdict
 from directory.authenticator_grace import Grace
 from directory.authenticator_memory import (
     FAILED_PER_ACCOUNT,
@@ -74,7 +74,7 @@ class Authenticator:
     def __init__(
         self,
         directory: Directory,
-        binds: BindPool,
+        binds: Binds,
         state: State,
         key_file: Path,
         settings: AuthSettings | None = None,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import ldap3
 from ldap3.core.exceptions import LDAPException
@@ -104,6 +104,16 @@ def verdict_of(result: dict[str, Any]) -> BindAnswer | None:
     if code == 49 and found is not None:
         verdict = _AD_CODES.get(found[1], verdict)
     return BindAnswer(verdict, control is not None, detail)
+
+
+class Binds(Protocol):
+    """Proves passwords by the DN of an entry."""
+
+    def bind(self, dn: str, password: str) -> BindAnswer:
+        """What a bind as `dn` proves. Raises Deferred when there is no answer."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class BindPool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -82,6 +84,12 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     track: Literal["auto", "syncrepl", "timestamp"] = "auto"
     #: seconds between comparisons of all ids, which find deletions that were missed
     compare_seconds: Seconds = 900.0
+
+    @property
+    def ldif_path(self) -> Path | None:
+        """The file that is the directory (`servers: [file:///path]`); None when there are servers."""
+        parts = urlsplit(self.servers[0]) if len(self.servers) == 1 else None
+        return Path(unquote(parts.path)) if parts is not None and parts.scheme == "file" else None
 
     @property
     def scope(self) -> str:

@@ -84,6 +84,8 @@ class WriteServer:
     @classmethod
     def of(cls, settings: DirectorySettings) -> WriteServer:
         """With the binds of the configuration; without `write_bind` only people's own binds write."""
+        if settings.ldif_path is not None:
+            return FileServer(settings)
         bind = settings.write_bind
         writers = Servers(msgspec.structs.replace(settings, bind=bind)) if bind.dn or bind.sasl_external else None
         return cls(Servers(settings), writers, bind.dn or "SASL EXTERNAL")
@@ -192,3 +194,17 @@ class WriteServer:
         if isinstance(found, Deferred):
             raise found
         return found
+
+
+class FileServer(WriteServer):
+    """A directory that is a file: nothing is written to it here."""
+
+    def __init__(self, settings: DirectorySettings) -> None:
+        super().__init__(Servers(settings), None, "")
+        self._path = settings.ldif_path
+
+    def read(self, dn: str) -> dict[str, list[bytes]] | None:
+        raise NotAllowed(f"the directory is the file {self._path}: it is changed with an editor, not through Gatepost")
+
+    def _do(self, actor: Actor, ask: Ask, *, synchronous: bool = False) -> None:
+        self.read("")

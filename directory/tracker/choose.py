@@ -9,17 +9,22 @@ import ldap3
 from ldap3.core.exceptions import LDAPException
 
 from directory.connection import Servers, close
+from directory.ldif_file import LdifFile
 from directory.model import Condition, Deferred
 from directory.profile import Profile
 from directory.settings import DirectorySettings
 from directory.tracker import sync_protocol, timestamp
+from directory.tracker.ldif_file import LdifTracker
 from directory.tracker.port import Event, NotOffered, Tracker
 from directory.tracker.syncrepl import SyncreplTracker
 from directory.tracker.timestamp import TimestampTracker
 
 
 def tracker_for(settings: DirectorySettings, servers: Servers, profile: Profile) -> Tracker:
-    """The tracker that `directory.track` names."""
+    """The tracker that `directory.track` names, or that of a file."""
+    file = LdifFile.of(settings)
+    if file is not None:
+        return LdifTracker(file)
     syncrepl = SyncreplTracker(settings, servers, id_attribute=profile.id_attribute)
     if settings.track == "syncrepl":
         return _Named(syncrepl)

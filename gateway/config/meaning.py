@@ -74,10 +74,17 @@ def _directory(settings: Settings) -> Found:
         yield ("directory", "servers"), "is empty; at least one URL, as in ldaps://ldap.example.com"
     for number, url in enumerate(settings.directory.servers):
         parts = urlsplit(url)
+        if parts.scheme == "file":
+            if len(settings.directory.servers) > 1 or not parts.path.startswith("/") or parts.netloc:
+                yield (
+                    ("directory", "servers", str(number)),
+                    f"{url!r}: a file stands alone and is written file:///path/to/company.ldif",
+                )
+            continue
         if parts.scheme not in SCHEMES or not parts.netloc:
             yield (
                 ("directory", "servers", str(number)),
-                f"{url!r} is not ldap://host[:port], ldaps://host[:port] or ldapi://%2Fpath%2Fto%2Fsocket",
+                f"{url!r} is not ldap://host[:port], ldaps://host[:port] or ldapi://%2Fpath%2Fto%2Fsocket or file:///path",
             )
     bind = settings.directory.bind
     if bind.dn and not bind.password_file and not bind.sasl_external:

@@ -14,6 +14,7 @@ from directory.authenticator_bind import BindPool
 from directory.authenticator_tokens import LOOPBACK
 from directory.connection import Servers
 from directory.follow import Follower
+from directory.ldif_file import FileBinds, LdifFile
 from directory.profile import Profile
 from directory.replica import ReplicaWriter
 from directory.rights import Rights
@@ -48,9 +49,10 @@ class Agent:
         self.follower = Follower(self._tracker, self.writer, self._report)
         view = View(self.writer.reader(), profile, settings.defaults)
         self._state = State(Path(settings.state_dir) / "state.db")
+        file = LdifFile.of(settings.directory)
         authenticator = Authenticator(
             view,
-            BindPool(self._servers),
+            FileBinds(file) if file is not None else BindPool(self._servers),
             self._state,
             Path(settings.state_dir) / "auth.key",
             settings.auth,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from directory.profile import InvalidProfile, Profile
-from gateway.config.settings import Settings
+from gateway.config.settings import Listener, Settings
 from gateway.service.network import host_and_port
 from gateway.store.errors import InvalidMailboxName
 from gateway.store.layout import checked_name
 from gateway.store.repository import INBOX
 
 Found = Iterator[tuple[tuple[str, ...], str]]
+MAX_UNIX_PATH = 107  # what the system allows
 SCHEMES = ("ldap", "ldaps", "ldapi")
 
 
@@ -42,6 +44,10 @@ def _listeners(settings: Settings) -> Found:
     for service, listeners in settings.listen.items():
         for number, listener in enumerate(listeners):
             steps = ("listen", service, str(number))
+            if listener.path:
+                yield from _unix(service, steps, listener)
+            elif listener.port is None:
+                yield (*steps, "port"), "is missing"
             try:
                 ipaddress.ip_address(listener.address)
             except ValueError:
@@ -52,10 +58,27 @@ def _listeners(settings: Settings) -> Found:
             if listener.tls == "implicit" and not (settings.tls.cert and settings.tls.key):
                 yield (*steps, "tls"), "implicit needs tls.cert and tls.key"
             yield from _networks((*steps, "proxy_from"), listener.proxy_from)
+            if listener.port is None:
+                continue
             place = (listener.address, listener.port)
             if place in taken:
                 yield (*steps, "port"), f"{listener.address}:{listener.port} is also the port of {taken[place]}"
             taken.setdefault(place, service)
+
+
+def _unix(service: str, steps: tuple[str, ...], listener: Listener) -> Found:
+    if service != "lmtp":
+        yield (*steps, "path"), "a unix socket is for lmtp only"
+    if listener.port is not None:
+        yield (*steps, "port"), "port and path exclude each other: one listener each"
+    if not listener.path.startswith("/"):
+        yield (*steps, "path"), f"{listener.path!r} is not an absolute path"
+    if len(listener.path.encode()) > MAX_UNIX_PATH:
+        yield (*steps, "path"), f"is longer than {MAX_UNIX_PATH} octets"
+    if not re.fullmatch("0?[0-7]{3}", listener.mode):
+        yield (*steps, "mode"), f"{listener.mode!r} is not an octal mode, as in '0660'"
+    if listener.tls == "implicit":
+        yield (*steps, "tls"), "a unix socket has no TLS; allowed: none"
 
 
 def _networks(path: tuple[str, ...], networks: tuple[str, ...]) -> Found:

@@ -25,10 +25,15 @@ Service = Literal["mx", "submission", "submissions", "lmtp", "imap", "imaps", "p
 class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One listening socket."""
 
-    port: Port
+    #: TCP port; not with path
+    port: Port | None = None
+    #: unix socket, for lmtp only, instead of a port
+    path: str = ""
+    #: who may connect to the unix socket, octal, as in 0660 for owner and group
+    mode: str = "0660"
     #: IPv4 or IPv6 address; 0.0.0.0 is every IPv4 address of the host, :: every IPv6 address
     address: str = "127.0.0.1"
-    #: none, starttls (the client may upgrade) or implicit (TLS from the first octet)
+    #: none (as on every unix socket), starttls (the client may upgrade) or implicit (TLS from the first octet)
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     #: addresses or networks of proxies, which must begin every connection with a PROXY header (version 1 or 2)
     proxy_from: tuple[str, ...] = ()

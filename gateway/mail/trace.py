@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+LOCAL = "local"  # the address of a client on a unix socket
 _UNSAFE = re.compile(r"[^\x21-\x7e\u0080-\U0010ffff]|[()\\;<>]")
 
 
@@ -26,7 +27,7 @@ def received(
     tls: str = "",
 ) -> bytes:
     """The Received field that this host adds. `protocol` is a keyword of RFC 3848 (ESMTP, ESMTPSA, LMTP, ...)."""
-    literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+    literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]" if address != LOCAL else LOCAL
     lines = [f"Received: from {_clean(helo)} ({literal})"]
     if tls:
         lines.append(f"\t(using {tls})")

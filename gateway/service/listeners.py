@@ -85,7 +85,7 @@ class Listeners:
     def _secured(self, make: Factory, listener: Listener, alpn: str) -> Factory:
         """`make`, under TLS from the first octet or ready to be upgraded, as the listener says."""
         certificates = self._certificates
-        if listener.tls == "none" or certificates is None:
+        if listener.path or listener.tls == "none" or certificates is None:
             if listener.tls == "implicit":
                 raise ValueError(f"port {listener.port} is implicit TLS and tls.cert is not set")
             return make
@@ -101,7 +101,7 @@ class Listeners:
         return allowed == "always" or (allowed == "loopback" and is_loopback(address))
 
     def _upgradable(self, listener: Listener) -> bool:
-        return listener.tls == "starttls" and self._certificates is not None
+        return listener.tls == "starttls" and not listener.path and self._certificates is not None
 
     def _smtp(self, role: Role, listener: Listener) -> Factory:
         host, settings, upgradable = self._host, self._host.settings, self._upgradable(listener)

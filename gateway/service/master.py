@@ -92,6 +92,7 @@ class Master:
             return 0
         finally:
             signal.set_wakeup_fd(-1)
+            self._listening.close()
             self._overview.end()
 
     def _names(self) -> list[str]:

@@ -6,7 +6,11 @@ unix socket. A reload keeps every socket whose address stays, so no connection i
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import socket
+import stat
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -16,11 +20,44 @@ BACKLOG = 1024
 
 #: what one worker serves
 Sockets: TypeAlias = list[tuple[str, Listener, socket.socket]]
+#: address and port, or a path and 0
 Place: TypeAlias = tuple[str, int]
 
 
 class PortTaken(Exception):
     """A port cannot be opened; the message names service, address and port."""
+
+
+def _place(listener: Listener) -> Place:
+    return (listener.path, 0) if listener.path else (listener.address, listener.port or 0)
+
+
+def _open_unix(listener: Listener) -> socket.socket:
+    """A unix socket with its mode; a file that a killed process left is replaced. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.connect(listener.path)
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        except ConnectionRefusedError:
+            if not stat.S_ISSOCK(os.lstat(listener.path).st_mode):
+                raise
+            os.unlink(listener.path)
+        except FileNotFoundError:
+            pass
+        before = os.umask(0o177)  # nobody connects before the mode is set
+        try:
+            sock.bind(listener.path)
+        finally:
+            os.umask(before)
+        os.chmod(listener.path, int(listener.mode, 8))
+        sock.setblocking(False)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _family(listener: Listener) -> socket.AddressFamily:
@@ -62,6 +99,10 @@ class Listening:
     def _from_systemd(self, service: str, listener: Listener) -> socket.socket | None:
         for name, sock in self._passed:
             own = sock.getsockname()
+            if listener.path:
+                if own == listener.path:
+                    return sock
+                continue
             if isinstance(own, tuple) and own[1] == listener.port and name in (service, "", "unknown"):
                 return sock
             if isinstance(own, tuple) and tuple(own[:2]) == (listener.address, listener.port):
@@ -73,7 +114,7 @@ class Listening:
         fresh: list[tuple[Place, socket.socket]] = []
         for service, listeners in settings.listen.items():
             for listener in listeners:
-                place = (listener.address, listener.port)
+                place = _place(listener)
                 have = self._open.get(place, [])
                 passed = self._from_systemd(service, listener)
                 if passed is not None:
@@ -81,6 +122,9 @@ class Listening:
                         fresh.append((place, passed))
                     continue
                 try:
+                    if listener.path:
+                        fresh.extend((place, _open_unix(listener)) for _ in range(1 - len(have)))
+                        continue
                     if not have:
                         _check_free(listener)
                     fresh.extend((place, _open(listener)) for _ in range(settings.workers - len(have)))
@@ -88,7 +132,8 @@ class Listening:
                     for _, sock in fresh:
                         if all(sock is not given for _, given in self._passed):
                             sock.close()
-                    raise PortTaken(f"{service}: {listener.address}:{listener.port}: {error.strerror}") from error
+                    where = listener.path or f"{listener.address}:{listener.port}"
+                    raise PortTaken(f"{service}: {where}: {error.strerror}") from error
         for place, sock in fresh:
             self._open.setdefault(place, []).append(sock)
 
@@ -97,7 +142,7 @@ class Listening:
         shares: list[Sockets] = [[] for _ in range(settings.workers)]
         for service, listeners in settings.listen.items():
             for listener in listeners:
-                sockets = self._open[listener.address, listener.port]
+                sockets = self._open[_place(listener)]
                 for number in range(max(len(sockets), settings.workers)):
                     # fewer workers than sockets: some serve two; fewer sockets (systemd's): some share one
                     share = shares[number % settings.workers]
@@ -106,10 +151,22 @@ class Listening:
 
     def close_unused(self, settings: Settings) -> None:
         """Close the sockets of listeners that are gone from `settings`."""
-        wanted = {(each.address, each.port) for listeners in settings.listen.values() for each in listeners}
+        wanted = {_place(each) for listeners in settings.listen.values() for each in listeners}
         for place in [place for place in self._open if place not in wanted]:
-            for sock in self._open.pop(place):
-                sock.close()
+            self._close(place)
+
+    def close(self) -> None:
+        """Close all of them; the service ends."""
+        for place in list(self._open):
+            self._close(place)
+
+    def _close(self, place: Place) -> None:
+        for sock in self._open.pop(place):
+            given = any(sock is each for _, each in self._passed)
+            if sock.family == socket.AF_UNIX and not given:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(place[0])
+            sock.close()
 
     def close_in_child(self, keep: Sockets) -> None:
         """In a child: close every socket that it does not serve."""

@@ -10,7 +10,8 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from gateway.store.repository import INBOX, MailboxRow, MessageRow
 from gateway.store.stores import LfPieces
 
 WHOLE = 256 * 1024  # octets; what is larger is read and sent in pieces
+AHEAD = 64  # messages read in one go, WHOLE octets at most together
 RENEWALS = 3  # in the time of a lease
 _numbers = itertools.count(1)
 
@@ -33,9 +35,11 @@ class Pop3Executor:
     """One a session."""
 
     __slots__ = (
+        "_ahead",
         "_closed",
         "_holder",
         "_host",
+        "_last",
         "_locked",
         "_mailbox",
         "_owner",
@@ -44,6 +48,7 @@ class Pop3Executor:
         "_rest",
         "_rows",
         "_session",
+        "_uids",
     )
 
     def __init__(self, session: Session, host: Host, peer: Peer | None = None) -> None:
@@ -54,6 +59,10 @@ class Pop3Executor:
         self._holder: MailboxHolder | None = None
         self._mailbox: MailboxRow | None = None
         self._rows: dict[int, MessageRow] = {}
+        self._uids: list[int] = []
+        #: messages read ahead, at most WHOLE octets
+        self._ahead: dict[int, bytes] = {}
+        self._last = 0
         self._rest: Iterator[bytes] | None = None
         self._renewal: asyncio.TimerHandle | None = None
         self._locked = self._closed = False
@@ -64,6 +73,7 @@ class Pop3Executor:
     def close(self) -> None:
         self._closed = True
         self._rest = None
+        self._ahead.clear()
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
@@ -135,14 +145,51 @@ class Pop3Executor:
             if self._closed:  # the client has gone meanwhile; `close` may have been too early to see the lock
                 self._unlock()
         self._rows = {row.uid: row for row in rows}
+        self._uids = list(self._rows)
         return Maildrop(self._mailbox.uidvalidity, tuple(Message(row.uid, row.crlf) for row in rows))
 
-    async def _content(self, request: Content) -> Piece | None:
+    def _content(self, request: Content) -> Piece | Awaitable[Piece | None]:
         self._rest = None
+        octets = self._ahead.pop(request.uid, None)
+        if octets is not None:
+            self._last = request.uid
+            return Piece(octets, is_last=True)
+        return self._fetch(request.uid)
+
+    async def _fetch(self, uid: int) -> Piece | None:
+        self._ahead.clear()
+        rows = self._together(uid)
+        self._last = uid
         try:
-            return await self._host.in_pool(partial(self._begin, self._rows[request.uid]))
+            return await self._host.in_pool(partial(self._read, rows))
         except FileNotFoundError:
             return None
+
+    def _together(self, uid: int) -> list[MessageRow]:
+        """What is read in one go: the message, and those behind it when the client reads one after the other."""
+        place = bisect_left(self._uids, uid)
+        rows = [self._rows[uid]]
+        if place == 0 or self._uids[place - 1] != self._last:
+            return rows
+        size = rows[0].size
+        for following in self._uids[place + 1 : place + AHEAD]:
+            row = self._rows[following]
+            size += row.size
+            if size > WHOLE:
+                break
+            rows.append(row)
+        return rows
+
+    def _read(self, rows: list[MessageRow]) -> Piece:
+        piece = self._begin(rows[0])
+        assert self._holder is not None
+        assert self._mailbox is not None
+        try:
+            for row in rows[1:]:
+                self._ahead[row.uid] = self._host.stores.read(self._holder.id, self._mailbox, row)
+        except (FileNotFoundError, Deferred):
+            pass  # found again when it is asked for
+        return piece
 
     def _begin(self, row: MessageRow) -> Piece:
         assert self._holder is not None

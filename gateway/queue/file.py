@@ -24,6 +24,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -101,7 +102,8 @@ class QueueFolder:
         temporary = str(self._tmp / envelope.id)
         try:
             self._check_room()
-            write_synced(temporary, [b"%s %d %d\n" % (MAGIC, VERSION, len(block)), block, b"\n", *pieces])
+            head = b"%s %d %d\n%s\n" % (MAGIC, VERSION, len(block), block)
+            write_synced(temporary, chain((head,), pieces))
             try:
                 os.rename(temporary, self.messages / envelope.id)
             except OSError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
+from gateway.files.spool import lines_of, prefixed, size_of
 from gateway.mail import trace
 from gateway.mail.envelope import Envelope
 from gateway.observe import maillog
@@ -59,8 +60,8 @@ def deliver_many(
     stores: Stores, grace: QuotaGrace, steps: Sequence[Local], content: Sequence[bytes], message_id: str
 ) -> list[Outcome]:
     """Final delivery of the same octets into several stores, each for itself: one file a volume, the rest links."""
-    size = sum(map(len, content))
-    crlf = size + sum(piece.count(b"\n") for piece in content)
+    size = size_of(content)
+    crlf = size + lines_of(content)
     answers = stores.deliver_many([StoreTarget(step.holder, step.recipient) for step in steps], content, size, crlf)
     outcomes: list[Outcome] = []
     for step, answer in zip(steps, answers, strict=True):
@@ -140,7 +141,7 @@ class Acceptance:
             for step in local:
                 by_path.setdefault(_path(step, envelope), []).append(step)
             for path, some in by_path.items():
-                content = [trace.return_path(path) + arrival.head, *arrival.pieces]
+                content = prefixed(trace.return_path(path) + arrival.head, arrival.pieces)
                 errors = deliver_many(self._stores, self._grace, some, content, arrival.id)
                 for step, error in zip(some, errors, strict=True):
                     if error is not None:
@@ -181,15 +182,15 @@ class Acceptance:
         return own if arrival.by_lmtp else [None] * len(of)
 
     def _inject(self, arrival: Arrival, steps: Sequence[Step]) -> None:
-        content = [arrival.head, *arrival.pieces]
-        size = sum(map(len, content))
+        content = prefixed(arrival.head, arrival.pieces)
+        size = size_of(content)
         queued = QueuedEnvelope(
             arrival.id,
             arrival.envelope.return_path,
             time.time(),
             tuple(_target(step, arrival.envelope) for step in steps),
             size,
-            size + sum(piece.count(b"\n") for piece in content),
+            size + lines_of(content),
             dict(arrival.envelope.parameters),
         )
         self._queue.inject(queued, content)
@@ -201,7 +202,7 @@ class Acceptance:
         maillog.accepted(
             id=arrival.id,
             return_path=arrival.envelope.return_path,
-            size=len(arrival.head) + sum(map(len, arrival.pieces)),
+            size=len(arrival.head) + size_of(arrival.pieces),
             recipients=len(arrival.envelope.recipients),
             client=arrival.client,
             service=arrival.service,

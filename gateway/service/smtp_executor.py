@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -12,6 +11,8 @@ from pathlib import Path
 from directory.model import Account, Condition, Deferred, Recipient, Refused, ServiceAccount
 from directory.port import Login
 from gateway.files.names import unique_name
+from gateway.files.spool import Joined
+from gateway.files.spool import Spool as SpoolFile
 from gateway.filters.port import Facts, run
 from gateway.mail import trace
 from gateway.mail.header import Header, HeaderProblem, scan
@@ -50,7 +51,7 @@ class SmtpExecutor:
         self._session = session
         self._peer = peer
         self._host = host
-        self._spool_path: str | None = None
+        self._spooled: SpoolFile | None = None
 
     def execute(self, request: object) -> object:
         return _EXECUTE[type(request)](self, request)
@@ -137,35 +138,20 @@ class SmtpExecutor:
 
     def _write(self, pieces: Sequence[bytes]) -> None:
         try:
-            if self._spool_path is None:
-                folder = Path(self._host.settings.state_dir) / "spool"
-                folder.mkdir(mode=0o700, exist_ok=True)
-                descriptor, self._spool_path = tempfile.mkstemp(prefix="smtp-", dir=folder)
-                os.close(descriptor)
-            with open(self._spool_path, "ab") as file:
-                file.writelines(pieces)
+            if self._spooled is None:
+                folder = os.path.join(self._host.settings.state_dir, "spool")
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+                self._spooled = SpoolFile(folder)
+            self._spooled.append(pieces)
         except OSError as error:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"spool: {error}") from error
-
-    def _take_spooled(self) -> list[bytes]:
-        path, self._spool_path = self._spool_path, None
-        if path is None:
-            return []
-        try:
-            pieces = [Path(path).read_bytes()]
-            os.unlink(path)
-        except OSError as error:
-            raise Deferred(Condition.STORE_UNAVAILABLE, f"spool: {error}") from error
-        return pieces
 
     def _drop_spool(self, request: DropSpool) -> None:
         self.close()
 
     def close(self) -> None:
         """The session has ended: what it spooled is gone with it."""
-        path, self._spool_path = self._spool_path, None
-        if path is not None:
-            Path(path).unlink(missing_ok=True)
+        self._spooled = None
 
     async def _accept(self, request: Accept) -> Accepted:
         session, host = self._session, self._host
@@ -178,9 +164,10 @@ class SmtpExecutor:
         try:
             added = self._check(request, header, message_id)
             facts = Facts(request.envelope, header, session.client.address, session.role.value, session.hostname)
-            pieces = header.without(b"return-path")
-            if request.spooled:
-                pieces += await host.in_pool(self._take_spooled)
+            pieces: Sequence[bytes] = header.without(b"return-path")
+            spooled, self._spooled = self._spooled, None
+            if request.spooled and spooled is not None:
+                pieces = Joined(pieces, spooled)
             verdict = await run(host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
             await self._count(len(request.envelope.recipients))
         except (Deferred, Refused) as error:

@@ -122,7 +122,7 @@ class Pop3Executor:
             self._lock()
         except Deferred:
             pass  # tried again soon; whoever took it meanwhile is found at the update
-        if self._closed:
+        if self._closed or not self._locked:  # given back meanwhile
             self._unlock()
 
     # the maildrop
@@ -216,8 +216,19 @@ class Pop3Executor:
         return Piece(octets or b"", is_last=octets is None)
 
     async def _update(self, request: Update) -> None:
-        if request.uids:
-            await self._host.in_pool(partial(self._remove, request.uids))
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+        await self._host.in_pool(partial(self._finish, request.uids))
+
+    def _finish(self, uids: tuple[int, ...]) -> None:
+        """Remove what was marked and give the lock back, before the client is told: it may come again at once."""
+        try:
+            if uids:
+                self._remove(uids)
+        finally:
+            self._locked = False
+            self._unlock()
 
     def _remove(self, uids: tuple[int, ...]) -> None:
         assert self._holder is not None

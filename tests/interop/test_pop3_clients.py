@@ -129,6 +129,10 @@ def test_a_second_session_is_told_that_the_maildrop_is_in_use(demo: RunningDemo)
         with pytest.raises(poplib.error_proto, match=r"-ERR \[IN-USE\]"):
             second.pass_(account["password"])
         second.close()
+    client.quit()
+    for _ in range(10):  # after QUIT it is free at once
+        login(demo, account).quit()
+    client = login(demo, account)
     client.close()  # a client that vanishes without QUIT frees it too
     deadline = time.monotonic() + 5
     while True:

@@ -152,3 +152,12 @@ def test_a_dead_directory_is_temporary_and_who_logged_in_lately_still_can(compan
             assert client.noop().startswith(b"+OK")
     finally:
         os.kill(slapd, signal.SIGCONT)
+    back = time.monotonic()
+    while True:
+        try:
+            login(company, unknown).quit()
+            break
+        except poplib.error_proto as error:
+            assert "[SYS/TEMP]" in str(error)
+            assert time.monotonic() - back < 40
+            time.sleep(0.2)

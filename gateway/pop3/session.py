@@ -115,15 +115,13 @@ class Session:
     def require_privacy(self) -> None:
         """Raises Wrong where a password would cross the wire in clear text."""
         if not (self.tls or self.plaintext_auth):
-            raise Wrong("[AUTH] encryption needed before login")
+            raise Wrong("encryption needed before login")
 
-    def log_in(self, name: bytes, password: bytes) -> Dialogue:
-        """Prove the login and open the maildrop."""
-        try:
-            request = Login(name.decode("utf-8"), password.decode("utf-8"))
-        except UnicodeDecodeError:
-            raise Wrong("[AUTH] login and password are UTF-8") from None
-        self.maildrop = yield Ask(request)
+    def log_in(self, name: str, password: str) -> Dialogue:
+        """Prove the login and open the maildrop. An empty password is an anonymous bind (RFC 4513 5.1.2)."""
+        if not password:
+            raise Refused(Condition.AUTHENTICATION_FAILED, "empty password")
+        self.maildrop = yield Ask(Login(name, password))
         yield b"+OK maildrop open\r\n"
 
     def living(self) -> list[tuple[int, Message]]:

@@ -1,47 +1,41 @@
-"""AUTH with PLAIN and LOGIN (RFC 5034, RFC 4616)."""
+"""AUTH (RFC 5034), with an initial response; the mechanisms are those of `gateway.sasl`."""
 
-import binascii
-
+from directory.model import Condition, Refused
 from gateway.ask import Dialogue
 from gateway.pop3.registry import Wrong, command
 from gateway.pop3.session import Session
-
-
-def _decoded(line: bytes) -> bytes:
-    if line == b"*":
-        raise Wrong("[AUTH] cancelled")
-    try:
-        return binascii.a2b_base64(b"" if line == b"=" else line, strict_mode=True)
-    except binascii.Error:
-        raise Wrong("[AUTH] not base64") from None
+from gateway.sasl import MECHANISMS, SaslProblem, Steps, decode, encode, start
 
 
 @command("AUTH", logged_in=False)
 def auth(session: Session, argument: bytes) -> Dialogue:
     session.require_privacy()
     name, space, initial = argument.partition(b" ")
-    name = name.upper()
-    if name not in (b"PLAIN", b"LOGIN"):
-        raise Wrong("[AUTH] mechanisms are PLAIN and LOGIN")
-
-    def plain(line: bytes) -> Dialogue:
-        parts = _decoded(line).split(b"\0")
-        if len(parts) != 3 or parts[0] not in (b"", parts[1]):
-            raise Wrong("[AUTH] login, password expected")
-        yield from session.log_in(parts[1], parts[2])
-
-    def login(line: bytes) -> Dialogue:
-        who = _decoded(line)
-
-        def finish(line: bytes) -> Dialogue:
-            yield from session.log_in(who, _decoded(line))
-
-        session.pending = finish
-        yield b"+ UGFzc3dvcmQ6\r\n"
-
-    step = plain if name == b"PLAIN" else login
+    steps = start(name.decode("ascii", "replace"))
+    if steps is None:
+        raise Wrong(f"mechanisms are {' and '.join(MECHANISMS)}")
     if space:
-        yield from step(initial)
+        yield from _respond(session, steps, initial)
     else:
-        session.pending = step
-        yield b"+ \r\n" if name == b"PLAIN" else b"+ VXNlcm5hbWU6\r\n"
+        yield from _challenge(session, steps)
+
+
+def _challenge(session: Session, steps: Steps) -> Dialogue:
+    session.pending = lambda line: _respond(session, steps, line)
+    yield f"+ {encode(steps.challenge)}\r\n".encode()
+
+
+def _respond(session: Session, steps: Steps, line: bytes) -> Dialogue:
+    if line == b"*":
+        raise Wrong("cancelled")
+    try:
+        steps.respond(decode(line))
+    except SaslProblem as problem:
+        raise Wrong(str(problem)) from None
+    credentials = steps.credentials
+    if credentials is None:
+        yield from _challenge(session, steps)
+    elif credentials.authorization:
+        raise Refused(Condition.AUTHENTICATION_FAILED, "nobody acts as somebody else")
+    else:
+        yield from session.log_in(credentials.login, credentials.password)

@@ -3,6 +3,7 @@
 from gateway.ask import Dialogue
 from gateway.pop3.registry import Wrong, command
 from gateway.pop3.session import Session
+from gateway.sasl.credentials import MAX_NAME, MAX_PASSWORD, SaslProblem, text
 
 
 @command("USER", logged_in=False)
@@ -20,4 +21,8 @@ def password(session: Session, argument: bytes) -> Dialogue:
     name, session.user = session.user, None
     if name is None:
         raise Wrong("USER first")
-    yield from session.log_in(name, argument)
+    try:
+        login, secret = text(name, MAX_NAME), text(argument, MAX_PASSWORD)
+    except SaslProblem as problem:
+        raise Wrong(str(problem)) from None
+    yield from session.log_in(login, secret)

@@ -138,8 +138,20 @@ def test_auth() -> None:
     assert talk([b"AUTH PLAIN\r\n" + plain + b"\r\n"], Port()) == b"+ \r\n+OK maildrop open\r\n"
     lines = b"AUTH LOGIN\r\n" + base64.b64encode(b"jane") + b"\r\n" + base64.b64encode(b"secret word") + b"\r\n"
     assert talk([lines], Port()).endswith(b"+OK maildrop open\r\n")
-    assert talk([b"AUTH PLAIN\r\n*\r\n"], Port()) == b"+ \r\n-ERR [AUTH] cancelled\r\n"
-    assert talk([b"AUTH PLAIN !\r\n"], Port()) == b"-ERR [AUTH] not base64\r\n"
+    assert talk([b"AUTH PLAIN\r\n*\r\n"], Port()) == b"+ \r\n-ERR cancelled\r\n"
+    assert talk([b"AUTH PLAIN !\r\n"], Port()) == b"-ERR not base64\r\n"
+
+
+def test_responses_that_prove_nothing() -> None:
+    other = base64.b64encode(b"john\0jane\0secret word")
+    assert talk([b"AUTH PLAIN " + other + b"\r\n"], Port()).startswith(b"-ERR [AUTH] ")
+    empty = base64.b64encode(b"\0jane\0")
+    assert talk([b"AUTH PLAIN " + empty + b"\r\n"], Port()).startswith(b"-ERR [AUTH] ")
+    assert talk([b"USER jane\r\nPASS \r\n"], Port()).endswith(b"-ERR [AUTH] authentication failed\r\n")
+    assert talk([b"AUTH PLAIN " + base64.b64encode(b"jane\0x") + b"\r\n"], Port()).startswith(b"-ERR PLAIN needs ")
+    assert talk([b"AUTH\r\n"], Port()) == b"-ERR mechanisms are PLAIN and LOGIN\r\n"
+    assert talk([b"USER \xff\r\nPASS x\r\n"], Port()).endswith(b"-ERR not UTF-8\r\n")
+    assert talk([b"USER jane\r\nPASS a\0b\r\n"], Port()).endswith(b"-ERR NUL in a response\r\n")
 
 
 def test_trouble_is_told_apart() -> None:
@@ -149,7 +161,7 @@ def test_trouble_is_told_apart() -> None:
 
 
 def test_privacy_and_stls() -> None:
-    assert talk([b"USER jane\r\n"], Port(), plaintext=False).startswith(b"-ERR [AUTH] ")
+    assert talk([b"USER jane\r\n"], Port(), plaintext=False).startswith(b"-ERR encryption ")
     port = Port()
     assert talk([b"STLS\r\nUSER injected\r\n"], port, may_start_tls=True) == b"+OK begin TLS\r\n"
     assert port.tls == 1

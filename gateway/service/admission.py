@@ -42,8 +42,13 @@ class Admitted(Protocol):
 class Admission:
     """One a worker; used in its event loop only."""
 
-    def __init__(self, limits: LimitSettings, workers: int, counts: SharedCounts) -> None:
+    def __init__(
+        self, limits: LimitSettings, workers: int, counts: SharedCounts, most_connections: int = 1_000_000
+    ) -> None:
+        """`most_connections` is what this process has descriptors for."""
         self._limits = limits
+        self._most = most_connections
+        self._open = 0
         self._counts = counts
         self._share = max(1, limits.unauthenticated_connections // workers)
         #: connections without a login, the one that was silent longest first
@@ -66,8 +71,11 @@ class Admission:
         if places is not None and self._counts.total(places) >= self._limits.connections_per_address:
             self._tell(connection.address)
             return Condition.TOO_MANY_CONNECTIONS
+        if self._open >= self._most:
+            return Condition.OVERLOADED
         if len(self._waiting) >= self._share and not self._shed_one():
             return Condition.OVERLOADED
+        self._open += 1
         connection.places = places
         if places is not None:
             self._counts.add(places, 1)
@@ -106,7 +114,8 @@ class Admission:
         self._waiting.pop(connection, None)
 
     def leave(self, connection: Admitted) -> None:
-        """It has ended."""
+        """One that was admitted has ended."""
+        self._open -= 1
         self._waiting.pop(connection, None)
         self._uncount(connection)
 

@@ -113,8 +113,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._door.admission.leave(self)
         if self._inner is not None:
+            self._door.admission.leave(self)
             self._inner.connection_lost(exc)
         self.speaker = None
 

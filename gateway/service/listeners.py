@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +35,7 @@ from gateway.smtp.session import Session as SmtpSession
 from gateway.smtp.settings import Role
 
 DEAD_PEER_SECONDS = 300
+RESERVED_DESCRIPTORS = 256  # for the index, messages, sockets to agent and queue
 SMTP_ROLES = {"mx": Role.MX, "submission": Role.SUBMISSION, "submissions": Role.SUBMISSION, "lmtp": Role.LMTP}
 Factory = Callable[[Connection], asyncio.Protocol]
 # the tables are filled by their packages' import, before fork
@@ -49,7 +51,7 @@ class Listeners:
         self._host = host
         self._deadlines = Deadlines()
         counts = SharedCounts(Path(settings.run_dir) / "connections", max(8, 4 * settings.workers))
-        self._admission = Admission(settings.limits, settings.workers, counts)
+        self._admission = Admission(settings.limits, settings.workers, counts, _room_for_connections())
         self._certificates = Certificates(settings.tls.cert, settings.tls.key) if settings.tls.cert else None
         if self._certificates is not None:
             self._certificates.watch()
@@ -138,6 +140,14 @@ class Listeners:
         settings, address = self._host.settings, connection.address
         session = Pop3Session(settings.pop3, settings.hostname, address, tls, self._plaintext(address), upgradable)
         return session, Pop3Executor(session, self._host, connection)
+
+
+def _room_for_connections() -> int:
+    """How many connections this process has descriptors for, beside its files; the system's limit is used up to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(16, hard - RESERVED_DESCRIPTORS) if hard != resource.RLIM_INFINITY else 1_000_000
 
 
 def _imap_refusal(condition: Condition) -> bytes:

@@ -44,7 +44,6 @@ def test_an_address_has_so_many_and_others_are_not_touched(counts: SharedCounts)
     assert admission.enter(Connected("192.0.2.2")) is None
     assert admission.enter(Connected("::ffff:192.0.2.1")) is Condition.TOO_MANY_CONNECTIONS
     admission.leave(three[0])
-    admission.leave(three[0])  # once is once
     assert admission.enter(Connected("192.0.2.1")) is None
     assert admission.enter(Connected("192.0.2.1")) is Condition.TOO_MANY_CONNECTIONS
 
@@ -81,6 +80,16 @@ def test_after_the_login_the_account_counts_and_the_address_is_free(counts: Shar
     admission.log_in(elsewhere, "jane")
     admission.leave(one)
     admission.log_in(other, "jane")
+
+
+def test_a_process_takes_no_more_than_it_has_descriptors_for(counts: SharedCounts) -> None:
+    admission = Admission(LimitSettings(), 1, counts, most_connections=2)
+    one, two = Connected("192.0.2.1"), Connected("192.0.2.2")
+    assert admission.enter(one) is admission.enter(two) is None
+    admission.log_in(one, "jane")
+    assert admission.enter(Connected("192.0.2.3")) is Condition.OVERLOADED
+    admission.leave(one)
+    assert admission.enter(Connected("192.0.2.3")) is None
 
 
 def test_the_one_that_was_silent_longest_gives_its_place_and_a_busy_or_proven_one_does_not(

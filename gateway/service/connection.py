@@ -77,7 +77,12 @@ class Connection(asyncio.Protocol):
                 self._transport.write(door.refusal(condition))
             self._transport.close()
             return
-        self._inner = door.make(self)
+        try:
+            self._inner = door.make(self)
+        except BaseException:
+            door.admission.leave(self)
+            self._transport.abort()
+            raise
         self._inner.connection_made(self._transport)
 
     def _read_header(self, data: bytes) -> None:

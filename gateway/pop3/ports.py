@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message of the snapshot; `size` counts CRLF line ends."""
 
+    number: int
     uid: int
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Maildrop:
-    """The snapshot taken at login, in UID order."""
+    """The snapshot taken at login, in UID order; sequences of numbers, so that a large one stays small."""
 
     uidvalidity: int
-    messages: tuple[Message, ...]
+    uids: Sequence[int]
+    sizes: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask, Dialogue
@@ -124,20 +125,21 @@ class Session:
         self.maildrop = yield Ask(Login(name, password))
         yield b"+OK maildrop open\r\n"
 
-    def living(self) -> list[tuple[int, Message]]:
-        """Numbered messages that are not marked."""
+    def living(self) -> Iterator[Message]:
+        """Messages that are not marked."""
         assert self.maildrop is not None
-        return [(n, m) for n, m in enumerate(self.maildrop.messages, 1) if m.uid not in self.deleted]
+        numbered = zip(count(1), self.maildrop.uids, self.maildrop.sizes, strict=False)
+        return (Message(n, uid, size) for n, uid, size in numbered if uid not in self.deleted)
 
-    def message(self, argument: bytes) -> tuple[int, Message]:
+    def message(self, argument: bytes) -> Message:
         """The message a number names. Raises Wrong."""
         assert self.maildrop is not None
         if not (argument.isdigit() and len(argument) <= 10):
             raise Wrong("message number expected")
         number = int(argument)
-        if not 1 <= number <= len(self.maildrop.messages):
+        if not 1 <= number <= len(self.maildrop.uids):
             raise Wrong("no such message")
-        message = self.maildrop.messages[number - 1]
+        message = Message(number, self.maildrop.uids[number - 1], self.maildrop.sizes[number - 1])
         if message.uid in self.deleted:
             raise Wrong("message is deleted")
-        return number, message
+        return message

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import os
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.names import host_id
-from gateway.pop3.ports import Content, Login, Maildrop, Message, More, Piece, StartTls, Update
+from gateway.pop3.ports import Content, Login, Maildrop, More, Piece, StartTls, Update
 from gateway.pop3.session import Session
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
@@ -42,13 +43,12 @@ class Pop3Executor:
         "_last",
         "_locked",
         "_mailbox",
+        "_maildrop",
         "_owner",
         "_peer",
         "_renewal",
         "_rest",
-        "_rows",
         "_session",
-        "_uids",
     )
 
     def __init__(self, session: Session, host: Host, peer: Peer | None = None) -> None:
@@ -58,8 +58,7 @@ class Pop3Executor:
         self._owner = ""
         self._holder: MailboxHolder | None = None
         self._mailbox: MailboxRow | None = None
-        self._rows: dict[int, MessageRow] = {}
-        self._uids: list[int] = []
+        self._maildrop: Maildrop | None = None
         #: messages read ahead, at most WHOLE octets
         self._ahead: dict[int, bytes] = {}
         self._last = 0
@@ -136,7 +135,7 @@ class Pop3Executor:
         self._locked = True
         try:
             self._mailbox = stores.open_mailbox(holder, INBOX)
-            rows = stores.repository.messages(holder.id, self._mailbox.id)
+            rows = stores.repository.outline(holder.id, self._mailbox.id)
         except BaseException:
             self._locked = False
             self._unlock()
@@ -144,9 +143,9 @@ class Pop3Executor:
         finally:
             if self._closed:  # the client has gone meanwhile; `close` may have been too early to see the lock
                 self._unlock()
-        self._rows = {row.uid: row for row in rows}
-        self._uids = list(self._rows)
-        return Maildrop(self._mailbox.uidvalidity, tuple(Message(row.uid, row.crlf) for row in rows))
+        uids, sizes = array("I", (row[0] for row in rows)), array("Q", (row[4] for row in rows))
+        self._maildrop = Maildrop(self._mailbox.uidvalidity, uids, sizes)
+        return self._maildrop
 
     def _content(self, request: Content) -> Piece | Awaitable[Piece | None]:
         self._rest = None
@@ -158,35 +157,37 @@ class Pop3Executor:
 
     async def _fetch(self, uid: int) -> Piece | None:
         self._ahead.clear()
-        rows = self._together(uid)
+        uids = self._together(uid)
         self._last = uid
         try:
-            return await self._host.in_pool(partial(self._read, rows))
+            return await self._host.in_pool(partial(self._read, uids))
         except FileNotFoundError:
             return None
 
-    def _together(self, uid: int) -> list[MessageRow]:
+    def _together(self, uid: int) -> list[int]:
         """What is read in one go: the message, and those behind it when the client reads one after the other."""
-        place = bisect_left(self._uids, uid)
-        rows = [self._rows[uid]]
-        if place == 0 or self._uids[place - 1] != self._last:
-            return rows
-        size = rows[0].size
-        for following in self._uids[place + 1 : place + AHEAD]:
-            row = self._rows[following]
-            size += row.size
-            if size > WHOLE:
-                break
-            rows.append(row)
-        return rows
+        assert self._maildrop is not None
+        uids, sizes = self._maildrop.uids, self._maildrop.sizes
+        place = bisect_left(uids, uid)
+        if place == 0 or uids[place - 1] != self._last:
+            return [uid]
+        end, room = place + 1, WHOLE - sizes[place]
+        while end < min(len(uids), place + AHEAD) and room >= sizes[end]:
+            room -= sizes[end]
+            end += 1
+        return list(uids[place:end])
 
-    def _read(self, rows: list[MessageRow]) -> Piece:
-        piece = self._begin(rows[0])
+    def _read(self, uids: list[int]) -> Piece | None:
         assert self._holder is not None
         assert self._mailbox is not None
+        stores, account = self._host.stores, self._holder.id
+        rows = stores.repository.messages_of(account, self._mailbox.id, uids)
+        if not rows or rows[0].uid != uids[0]:
+            return None
+        piece = self._begin(rows[0])
         try:
             for row in rows[1:]:
-                self._ahead[row.uid] = self._host.stores.read(self._holder.id, self._mailbox, row)
+                self._ahead[row.uid] = stores.read(account, self._mailbox, row)
         except (FileNotFoundError, Deferred):
             pass  # found again when it is asked for
         return piece

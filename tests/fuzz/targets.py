@@ -33,7 +33,7 @@ from gateway.mime.scanner import scan as scan_mime
 from gateway.mime.section import Section, What, section_octets
 from gateway.mime.text import decoded_text
 from gateway.pop3.commands import COMMANDS as POP3_COMMANDS
-from gateway.pop3.ports import Content, Maildrop, Message, More, Piece
+from gateway.pop3.ports import Content, Maildrop, More, Piece
 from gateway.pop3.ports import Login as Pop3Login
 from gateway.pop3.session import Session as Pop3Session
 from gateway.pop3.settings import Pop3Settings
@@ -94,7 +94,7 @@ def _imap(request: object) -> object:
 
 def _pop3(request: object) -> object:
     if isinstance(request, Pop3Login):
-        return Maildrop(7, (Message(1, len(STORED) + 5), Message(9, 10)))
+        return Maildrop(7, (1, 9), (len(STORED) + 5, 10))
     if isinstance(request, Content):
         return Piece(STORED[:30], is_last=False) if request.uid == 1 else None
     return Piece(STORED[30:], is_last=True) if isinstance(request, More) else None

@@ -7,8 +7,7 @@ from gateway.pop3.session import Session
 
 @command("DELE", logged_in=True)
 def dele(session: Session, argument: bytes) -> Dialogue:
-    _, message = session.message(argument)
-    session.deleted.add(message.uid)
+    session.deleted.add(session.message(argument).uid)
     yield b"+OK marked\r\n"
 
 

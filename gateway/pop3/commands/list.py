@@ -8,7 +8,7 @@ from gateway.pop3.session import Session
 @command("LIST", logged_in=True)
 def list_messages(session: Session, argument: bytes) -> Dialogue:
     if argument:
-        number, message = session.message(argument)
-        yield b"+OK %d %d\r\n" % (number, message.size)
+        message = session.message(argument)
+        yield b"+OK %d %d\r\n" % (message.number, message.size)
         return
-    yield b"".join([b"+OK\r\n", *(b"%d %d\r\n" % (n, m.size) for n, m in session.living()), b".\r\n"])
+    yield b"".join([b"+OK\r\n", *(b"%d %d\r\n" % (m.number, m.size) for m in session.living()), b".\r\n"])

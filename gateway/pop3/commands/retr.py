@@ -27,7 +27,7 @@ def _send(session: Session, message: Message, first_line: bytes, top: Top | None
 
 @command("RETR", logged_in=True)
 def retr(session: Session, argument: bytes) -> Dialogue:
-    _, message = session.message(argument)
+    message = session.message(argument)
     yield from _send(session, message, b"+OK %d octets\r\n" % message.size)
 
 
@@ -36,5 +36,5 @@ def top(session: Session, argument: bytes) -> Dialogue:
     number, _, lines = argument.partition(b" ")
     if not (lines.isdigit() and len(lines) <= 10):
         raise Wrong("number of lines expected")
-    _, message = session.message(number)
+    message = session.message(number)
     yield from _send(session, message, b"+OK\r\n", Top(int(lines)))

@@ -7,5 +7,5 @@ from gateway.pop3.session import Session
 
 @command("STAT", logged_in=True)
 def stat(session: Session, argument: bytes) -> Dialogue:
-    living = session.living()
-    yield b"+OK %d %d\r\n" % (len(living), sum(message.size for _, message in living))
+    sizes = [message.size for message in session.living()]
+    yield b"+OK %d %d\r\n" % (len(sizes), sum(sizes))

@@ -10,8 +10,8 @@ def uidl(session: Session, argument: bytes) -> Dialogue:
     assert session.maildrop is not None
     validity = session.maildrop.uidvalidity
     if argument:
-        number, message = session.message(argument)
-        yield b"+OK %d %08Xu%08Xv\r\n" % (number, message.uid, validity)
+        message = session.message(argument)
+        yield b"+OK %d %08Xu%08Xv\r\n" % (message.number, message.uid, validity)
         return
-    lines = [b"%d %08Xu%08Xv\r\n" % (n, m.uid, validity) for n, m in session.living()]
+    lines = [b"%d %08Xu%08Xv\r\n" % (m.number, m.uid, validity) for m in session.living()]
     yield b"".join([b"+OK\r\n", *lines, b".\r\n"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask
 from gateway.pop3.commands import COMMANDS
-from gateway.pop3.ports import Content, Login, Maildrop, Message, More, Piece, StartTls, Update
+from gateway.pop3.ports import Content, Login, Maildrop, More, Piece, StartTls, Update
 from gateway.pop3.session import Session
 from gateway.pop3.settings import Pop3Settings
 
@@ -35,7 +35,7 @@ class Port:
                 raise self.trouble
             if (request.name, request.password) != ("jane", "secret word"):
                 raise Refused(Condition.AUTHENTICATION_FAILED)
-            return Maildrop(5, tuple(Message(u, len(s) + s.count(b"\n")) for u, s in self.left.items()))
+            return Maildrop(5, list(self.left), [len(s) + s.count(b"\n") for s in self.left.values()])
         if isinstance(request, Content):
             found = self.left.get(request.uid)
             if found is None:

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
+TOGETHER = 1000  # lines of a listing in one piece
+
+
+def listing(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """A listing in pieces, with what opens and closes it. The lines must not begin with a dot."""
+    yield b"+OK\r\n"
+    while some := b"".join(islice(lines, TOGETHER)):
+        yield some
+    yield b".\r\n"
+
 
 class Stuffing:
     """Turns stored octets (LF line ends) into what goes over the wire, however they are cut."""

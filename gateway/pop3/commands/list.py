@@ -1,6 +1,7 @@
 """LIST (RFC 1939 5)."""
 
 from gateway.ask import Dialogue
+from gateway.pop3.multiline import listing
 from gateway.pop3.registry import command
 from gateway.pop3.session import Session
 
@@ -11,4 +12,4 @@ def list_messages(session: Session, argument: bytes) -> Dialogue:
         message = session.message(argument)
         yield b"+OK %d %d\r\n" % (message.number, message.size)
         return
-    yield b"".join([b"+OK\r\n", *(b"%d %d\r\n" % (m.number, m.size) for m in session.living()), b".\r\n"])
+    yield from listing(b"%d %d\r\n" % (m.number, m.size) for m in session.living())

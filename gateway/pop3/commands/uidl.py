@@ -1,6 +1,7 @@
 """UIDL (RFC 1939 7): `%08Xu%08Xv` of UID and UIDVALIDITY, for ever."""
 
 from gateway.ask import Dialogue
+from gateway.pop3.multiline import listing
 from gateway.pop3.registry import command
 from gateway.pop3.session import Session
 
@@ -13,5 +14,4 @@ def uidl(session: Session, argument: bytes) -> Dialogue:
         message = session.message(argument)
         yield b"+OK %d %08Xu%08Xv\r\n" % (message.number, message.uid, validity)
         return
-    lines = [b"%d %08Xu%08Xv\r\n" % (m.number, m.uid, validity) for m in session.living()]
-    yield b"".join([b"+OK\r\n", *lines, b".\r\n"])
+    yield from listing(b"%d %08Xu%08Xv\r\n" % (m.number, m.uid, validity) for m in session.living())

@@ -111,6 +111,17 @@ def test_a_message_is_the_same_in_whatever_pieces_it_is_read() -> None:
         assert talk([commands], Port(step=step)) == whole
 
 
+def test_a_large_maildrop_is_listed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    for uid in range(10, 2510):
+        monkeypatch.setitem(STORED, uid, b"x\n")
+    said = talk([LOGIN + b"LIST\r\nUIDL\r\nSTAT\r\n"], Port())
+    listing, uids, stat = said.removeprefix(OPEN).split(b"+OK")[1:]
+    assert listing.startswith(b"\r\n1 28\r\n2 20\r\n3 3\r\n")
+    assert listing.count(b" 3\r\n") == uids.count(b"u00000005v\r\n") - 2 == 2500
+    assert listing.endswith(b"\r\n2502 3\r\n.\r\n")
+    assert stat == b" 2502 %d\r\n" % (2500 * 3 + 48)
+
+
 def test_top_of_a_message_without_header_or_body(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STORED, 7, b"\nbody\nmore\n")
     monkeypatch.setitem(STORED, 9, b"Subject: only")

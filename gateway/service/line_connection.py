@@ -28,6 +28,7 @@ from gateway.service.tls import TlsLayer, version_of
 MAX_WAITING = 64 * 1024  # octets received while a command runs; reading pauses beyond
 MAX_OUT = 64 * 1024  # octets kept to be written at once
 IN_ONE_GO = 64  # pipelined commands before other connections have their turn
+MAX_TURN = 512 * 1024  # octets said, likewise
 
 
 #: how the request of an HTTP client begins, which no client of a mail protocol says
@@ -89,6 +90,7 @@ class LineConnection(asyncio.Protocol):
         "_paused",
         "_running",
         "_sessions",
+        "_spent",
         "_stalled",
         "_task",
         "_transport",
@@ -111,7 +113,7 @@ class LineConnection(asyncio.Protocol):
         self._dialogue: Dialogue | None = None
         self._task: asyncio.Task[None] | None = None
         self._out: list[bytes] = []
-        self._out_size = 0
+        self._out_size = self._spent = 0
         self._waiting = b""
         self._fresh = True
         self._eof = self._paused = self._stalled = self._running = self._woken = False
@@ -215,9 +217,10 @@ class LineConnection(asyncio.Protocol):
     def write(self, data: bytes) -> bool:
         self._out.append(data)
         self._out_size += len(data)
+        self._spent += len(data)
         if self._out_size >= MAX_OUT:
             self.flush()
-        return self._paused
+        return self._paused or self._spent >= MAX_TURN
 
     def flush(self) -> None:
         if self._out:
@@ -243,6 +246,7 @@ class LineConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._running = True
+        self._spent = 0
         try:
             for _ in range(IN_ONE_GO):
                 if self._dialogue is None and not self._next():
@@ -261,6 +265,8 @@ class LineConnection(asyncio.Protocol):
                 if self._paused:
                     self._stalled = True  # resume_writing goes on
                     return
+                if self._spent >= MAX_TURN:
+                    break
             self.flush()
             asyncio.get_running_loop().call_soon(self._go)
         except Exception:

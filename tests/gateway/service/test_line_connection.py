@@ -15,7 +15,7 @@ import uvloop
 from gateway.ask import Ask, Dialogue
 from gateway.service.connection import Connection
 from gateway.service.deadlines import Deadlines
-from gateway.service.line_connection import LineConnection
+from gateway.service.line_connection import MAX_TURN, LineConnection
 from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
 
@@ -67,6 +67,10 @@ class Core:
             for _ in range(1000):
                 self.pieces += 1
                 yield b"x" * PIECE
+        if line == b"LINES":
+            for number in range(150_000):  # 3 MB without a wait
+                self.pieces += 1
+                yield b"%018d\r\n" % number
         if line == b"WAIT":
             yield b"waiting\r\n"
             yield Ask(line)
@@ -147,6 +151,29 @@ def test_a_client_that_reads_slowly_does_not_grow_memory_and_gets_everything() -
                 left -= len(piece)
             assert await reader.readline() == b"BIG\r\n"
             assert await reader.readline() == b"AFTER\r\n"
+
+    run(test)
+
+
+def test_a_long_answer_leaves_others_their_turn() -> None:
+    async def test() -> None:
+        async with connected(LimitSettings()) as (served, reader, writer):
+            most = 0
+
+            async def watch() -> None:
+                nonlocal most
+                while True:
+                    before = served.core.pieces
+                    await asyncio.sleep(0)
+                    most = max(most, served.core.pieces - before)
+
+            watching = asyncio.create_task(watch())
+            writer.write(b"LOGIN\r\nLINES\r\n")
+            said = b""
+            while not said.endswith(b"LINES\r\n"):
+                said = said[-10:] + await reader.read(1 << 20)
+            watching.cancel()
+            assert 0 < most <= MAX_TURN / 20 + 1
 
     run(test)
 

@@ -36,6 +36,15 @@ def classes() -> Iterator[tuple[ClassFacts, tuple[str, ...]]]:
         yield facts, tuple(dict.fromkeys(name for name in (*may, *facts.also) if name not in facts.must))
 
 
+def numbers() -> set[tuple[str, ...]]:
+    """What each number means and may not stop to mean: (kind, number, name, syntax, values)."""
+    found: set[tuple[str, ...]] = {
+        ("attribute", str(facts.number), facts.ldap_name, facts.syntax.oid, "several" if multi else "one")
+        for facts, multi in attributes().values()
+    }
+    return found | {("class", str(facts.number), facts.ldap_name, facts.kind.lower()) for facts, _ in classes()}
+
+
 def _attribute_type(facts: Facts, multi: bool) -> str:
     syntax = facts.syntax
     parts = [

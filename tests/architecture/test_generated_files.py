@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from directory import schema
+from directory.reference import attributes_page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,3 +21,18 @@ def test_numbers_are_unique_and_never_reused() -> None:
     numbers = [facts.number for facts, _ in schema.attributes().values()]
     assert len(numbers) == len(set(numbers))
     assert not schema.RETIRED_NUMBERS & set(numbers)
+
+
+def test_the_committed_page_of_attributes_is_fresh() -> None:
+    page = (ROOT / "docs" / "reference" / "attributes.md").read_text(encoding="utf-8")
+    assert page == attributes_page(), "run: gatepost schema write"
+
+
+def test_numbers_are_append_only() -> None:
+    """`schema/numbers.txt` lists every number that was ever given away; a line is never changed nor removed."""
+    released = (ROOT / "schema" / "numbers.txt").read_text(encoding="utf-8").splitlines()
+    given = [line.split() for line in released if line and not line.startswith("#")]
+    assert len({(kind, number) for kind, number, *_ in given}) == len(given), "a number stands there twice"
+    now = schema.numbers()
+    retired = {("attribute", str(number), "retired") for number in schema.RETIRED_NUMBERS}
+    assert {tuple(row) for row in given} == now | retired, "append what is new to schema/numbers.txt; change nothing"

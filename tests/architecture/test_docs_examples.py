@@ -1,0 +1,44 @@
+"""Examples in the documentation work: every profile and every `directory:` section is loaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from directory.profile import Profile
+from directory.profile_text import ProfileText
+from gateway.config.load import load
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("docs/reference/profile.md", "docs/howto/openldap.md")
+
+
+def blocks(start: str) -> list[tuple[str, str]]:
+    """(page and number, text) of the YAML examples that begin with `start`."""
+    found = []
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for number, match in enumerate(re.finditer(r"^( *)```yaml\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)):
+            block = re.sub(f"^{match[1]}", "", match[2], flags=re.MULTILINE)
+            if block.startswith(start):
+                found.append((f"{page} {number}", block))
+    return found
+
+
+@pytest.mark.parametrize("text", [text for _, text in blocks("profile:")], ids=[name for name, _ in blocks("profile:")])
+def test_profiles(text: str) -> None:
+    assert Profile(ProfileText(text, "example")).name == "example"
+
+
+@pytest.mark.parametrize("text", [t for _, t in blocks("directory:")], ids=[n for n, _ in blocks("directory:")])
+def test_configurations(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.yaml"
+    path.write_text(f"state_dir: /s\nrun_dir: /r\nstore: {{volumes: {{a: {{path: /m}}}}}}\n{text}")
+    settings = load(path).directory
+    Profile.of(settings)
+
+
+def test_there_are_examples() -> None:
+    assert len(blocks("profile:")) >= 1 and len(blocks("directory:")) >= 4

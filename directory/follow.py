@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Protocol
 
+import lmdb
+
 from directory.model import Deferred
 from directory.replica_writer import Outcome, ReplicaWriter
 from directory.tracker.port import (
@@ -93,6 +95,12 @@ class Follower:
                     self._report(30, "directory-lost", detail=error.detail)
                 last_trouble = error.detail
                 self._note(error.detail)
+            except lmdb.Error as error:  # a full disk, a folder that is gone: the copy stays as it is and ages
+                detail = f"local copy: {error}"
+                if detail != last_trouble:
+                    self._report(40, "replica-trouble", detail=detail)
+                last_trouble = detail
+                self._note(detail)
             except Exception as error:
                 self._report(50, "bug", where="tracker", detail=repr(error), exc_info=error)
                 self._note(f"bug: {error!r}")
@@ -101,8 +109,8 @@ class Follower:
     def _note(self, detail: str) -> None:
         try:
             self._writer.note_trouble(detail)
-        except Exception as error:
-            self._report(50, "replica-trouble", detail=repr(error))
+        except lmdb.Error as error:
+            self._report(40, "replica-trouble", detail=f"{detail}; not written either: {error}")
 
     def _check_readers(self, stop: threading.Event) -> None:
         """A killed worker's reader slot would keep old pages from being reused."""

@@ -1,4 +1,4 @@
-"""The directory in memory: for tests, and for the read-only `ldif` profile."""
+"""The directory in memory: for tests."""
 
 from __future__ import annotations
 
@@ -61,6 +61,9 @@ class MemorySource:
 
     def ids(self, index: str, key: str) -> tuple[str, ...]:
         return tuple(self._index.get((index, key), ()))
+
+    def keys(self, index: str) -> tuple[str, ...]:
+        return tuple(key for (name, key), ids in self._index.items() if name == index and ids)
 
     def everything(self) -> Iterator[RawEntry]:
         return iter(tuple(self._entries.values()))

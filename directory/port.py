@@ -6,6 +6,7 @@ Both raise `Deferred` for infrastructure trouble and never answer "no such" beca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,7 +20,7 @@ FRESH_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far the local copy can be trusted. `fresh_at` is unix time of the last proof, 0.0 = never."""
+    """How far the local copy can be trusted. `fresh_at` is unix time of the last proof, 0.0 = never, infinity = always."""
 
     complete: bool
     fresh_at: float
@@ -30,7 +31,9 @@ class Freshness:
 
     def absence_is_final(self, now: float) -> bool:
         """True when "not in the copy" means "not in the directory"."""
-        return self.complete and not self.braked and now - self.fresh_at < FRESH_SECONDS
+        # a clock that was set back must not make an old copy young
+        is_fresh = math.isinf(self.fresh_at) or abs(now - self.fresh_at) < FRESH_SECONDS
+        return self.complete and not self.braked and is_fresh
 
 
 class Directory(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from directory.login_mark import BOOKKEEPING
 from directory.model import Domain, Entry, InvalidAddress, canonical_address, canonical_domain
 from directory.profile_kinds import KINDS, Kind, Rule, compile_kind
 from directory.profile_source import WORDS
@@ -75,6 +76,8 @@ class Profile:
         self.name: str = top.at("profile").string(data.get("profile", text.file))
         self.id_attribute = top.at("id").attribute(data.get("id", "entryUUID"))
         self.fingerprint = hashlib.sha256(f"{VERSION}{base}{data!r}".encode()).hexdigest().encode()
+        #: what the server notes in entries by itself, as far as this profile has no use for it
+        self.bookkeeping = frozenset(name for name in BOOKKEEPING if name not in repr(data).lower())
         #: domains that the configuration names, by name and alias
         self.static_domains = _static_domains(domains)
         schema = data.get("attributes", "none")
@@ -97,6 +100,11 @@ class Profile:
             for field, key in (("addresses", "address"), ("logins", "login"))
             if isinstance(section, dict) and (first := _first_attribute(section.get(key)))
         }
+        #: where mail to unknown users of a domain goes that names nobody, when that address has an owner
+        self.catch_all = _catch_all(top.at("account", "catch_all"), sections["account"])
+        self._reverse = tuple({name: None for kind in self._kinds for name in kind.reverse})
+        #: members of some groups are not named by DN in the group: `soft_members`, `groups_named`
+        self.has_soft_members = bool(self._reverse) or any("login" in _members_of(s) for s in sections.values())
         #: built entries depend on the time of day
         self.is_timed = any(kind.is_timed for kind in self._kinds)
 
@@ -196,8 +204,33 @@ class Profile:
             name = _canonical_domains((values.get("name", ""),))
             return Keys(domains=(*name, *_canonical_domains(values.get("aliases", ()))) if name else (), kind=kind.name)
         logins = tuple({text.strip().casefold(): None for text in kind.login(raw, 0.0)})
-        members = tuple({dn: None for name in ("members", "unique_members") for dn in values.get(name, ())})
-        return Keys(self._addresses(kind, raw, 0.0), logins, (), members, kind.name)
+        members = {dn: None for name in ("members", "unique_members") for dn in values.get(name, ())}
+        if self.has_soft_members:
+            members.update((f"login:{text.strip().casefold()}", None) for text in kind.member_logins(raw, 0.0))
+            members.update((f"in:{name}", None) for _, name in self.groups_named(raw))
+        return Keys(self._addresses(kind, raw, 0.0), logins, (), tuple(members), kind.name)
+
+    def groups_named(self, raw: RawEntry) -> list[tuple[str, str]]:
+        """Lists and groups that the entry itself says it is in: (index, key)."""
+        found = []
+        for attribute in self._reverse:
+            for text in raw.texts(attribute):
+                if "=" in text:
+                    found.append(("dn", canonical_dn(text)))
+                else:
+                    found += [("address", address) for address in _canonical_addresses((text,))]
+        return found
+
+    def soft_members(self, raw: RawEntry) -> list[tuple[str, str]]:
+        """Under which keys members of a list or group are found that it does not name by DN: (index, key)."""
+        kind = self._kind(raw)
+        if kind is None:
+            return []
+        found = [("login", text.strip().casefold()) for text in kind.member_logins(raw, 0.0)]
+        if kind.reverse:
+            names = (canonical_dn(raw.dn), *self._addresses(kind, raw, 0.0))
+            found += [("member", f"in:{name}") for name in names]
+        return found
 
     def odd_values(self, raw: RawEntry) -> Iterator[tuple[str, str, str]]:
         """What of `raw` cannot be used and is left out: (attribute or field, value, why)."""
@@ -215,6 +248,21 @@ class Profile:
                 canonical_address(text)
             except InvalidAddress as error:
                 yield "address", text, str(error)
+
+
+def _members_of(section: Any) -> Any:
+    return (section.get("members") or {}) if isinstance(section, dict) else {}
+
+
+def _catch_all(place: Place, section: dict[str, Any]) -> str:
+    if "catch_all" not in section:
+        return ""
+    text = place.string(section["catch_all"])
+    try:
+        canonical_address(text.replace("{domain}", "example.com"))
+    except InvalidAddress as error:
+        raise place.fail(f"{error}; an address such as catchall@{{domain}} is expected") from error
+    return text
 
 
 def _first_attribute(spec: Any) -> str:

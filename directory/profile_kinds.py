@@ -101,6 +101,10 @@ class Kind:
     address_template: Callable[[RawEntry], Sequence[str]]
     rules: tuple[Rule, ...]
     is_timed: bool
+    #: login names of members
+    member_logins: Values
+    #: attributes in which members name this entry, by address or DN
+    reverse: tuple[str, ...]
 
     def values(self, raw: RawEntry, now: float) -> dict[str, Any]:
         """What the entry itself says, by field; nothing for a field that it leaves open."""
@@ -139,6 +143,8 @@ def compile_kind(place: Place, name: str, section: Any, *, own_schema: bool, bas
     allowed = {"filter", "base", "map", "rules"}
     if "addresses" in facts:
         allowed |= {"address", "address_template", "primary"}
+    if name == "account":
+        allowed.add("catch_all")
     if "logins" in facts:
         allowed.add("login")
     if name in _MEMBERS:
@@ -154,6 +160,7 @@ def compile_kind(place: Place, name: str, section: Any, *, own_schema: bool, bas
         raise place.fail("map.name is missing: the attribute that holds the domain's name")
     address = section.get("address", [])
     plain, fields = _fields(place, name, section, facts, own_schema=own_schema, base=base)
+    members: dict[str, Any] = section.get("members") or {}
     return Kind(
         name,
         cls,
@@ -168,6 +175,8 @@ def compile_kind(place: Place, name: str, section: Any, *, own_schema: bool, bas
         else _nothing,
         _rules(place.at("rules"), section.get("rules", []), facts),
         any(map(is_timed, (section.get("map") or {}).values())),
+        choice(place.at("members", "login"), members["login"], _LOGINS, union=True) if "login" in members else _nothing,
+        place.at("members", "reverse").attributes(members["reverse"]) if "reverse" in members else (),
     )
 
 
@@ -227,7 +236,8 @@ def _members(
     if spec is None:
         return {}
     known = _MEMBERS[name]
-    spec = place.mapping(spec, {*known, "bare_domain"} if "address" in known else set(known))
+    allowed = {*known, "bare_domain"} if "address" in known else set(known)
+    spec = place.mapping(spec, allowed | ({"login", "reverse"} if name != "alias" else set()))
     if "bare_domain" in spec and "address" not in spec:
         raise place.at("bare_domain").fail("goes with address: the domain of values without one")
     parts: dict[str, list[Values]] = {}

@@ -71,6 +71,10 @@ class ReplicaReader:
                 return ()
             return tuple(bytes(value).decode() for value in cursor.iternext_dup())
 
+    def keys(self, index: str) -> tuple[str, ...]:
+        with self._db.env.begin(db=self._db.index[index]) as txn:
+            return tuple(bytes(key).decode("utf-8", "surrogateescape") for key in txn.cursor().iternext_nodup())
+
     def shared(self, index: str, limit: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Keys that several entries have, with the DNs of these: at most `limit` keys."""
         found: list[tuple[str, tuple[str, ...]]] = []

@@ -300,6 +300,7 @@ class ReplicaWriter:
             counts = self._counts(txn)
             losses: _Losses = []
             moved: dict[str, str] = {}
+            seen = False
             for change in latest.values():
                 if self._comparing is not None:
                     self._comparing.add(change.id)
@@ -311,15 +312,25 @@ class ReplicaWriter:
                     losses.append(loss)
                 elif after is not None:
                     _note_move(moved, before, after)
+                    seen = txn.delete(after.id.encode(), db=self._db.held) or seen or self._is_seen(before, after)
                     self._put(txn, counts, after)
-                    txn.delete(after.id.encode(), db=self._db.held)
                     txn.delete(after.id.encode(), db=self._db.recent)
             self._move_below(txn, counts, moved, latest)
             held = self._settle(txn, counts, losses)
             if cookie is not None:
                 txn.put(b"cookie", cookie, db=self._db.meta)
-            self._finish(txn, counts, changed=True)
+            self._finish(txn, counts, changed=seen or bool(losses or moved))
         return held
+
+    def _is_seen(self, before: RawEntry | None, after: RawEntry) -> bool:
+        """False when nothing that readers remember depends on the change: a server that notes each login in the
+        entry must not make all workers forget everything each time."""
+        if before is None or before.dn != after.dn:
+            return True
+        ignored = self._profile.bookkeeping
+        return {name: values for name, values in before.attributes.items() if name not in ignored} != {
+            name: values for name, values in after.attributes.items() if name not in ignored
+        }
 
     def _move_below(
         self, txn: lmdb.Transaction, counts: Counter[str], moved: dict[str, str], told: Container[str]
@@ -361,7 +372,7 @@ class ReplicaWriter:
         with self._lock, self._begin() as txn:
             state = self._db.state(txn)
             if state.complete:
-                state.fresh_at, state.trouble = max(at, state.fresh_at), ""
+                state.fresh_at, state.trouble = at, ""
                 self._db.put_state(txn, state)
                 if cookie is not None:
                     txn.put(b"cookie", cookie, db=self._db.meta)

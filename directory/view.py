@@ -6,6 +6,7 @@ Built objects are remembered until the source's generation changes.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -13,7 +14,18 @@ from typing import Any, Protocol
 from directory.effective import Defaults, inherited, limit_status
 from directory.filter import compile_filter
 from directory.login_mark import LoginMark, login_mark, version_of
-from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
+from directory.model import (
+    Account,
+    Domain,
+    Entry,
+    Group,
+    InvalidAddress,
+    MailingList,
+    Recipient,
+    ServiceAccount,
+    canonical_address,
+    canonical_domain,
+)
 from directory.port import Freshness
 from directory.profile import Profile
 from directory.raw import RawEntry, canonical_dn, is_below, parent_dn
@@ -35,6 +47,10 @@ class RawSource(Protocol):
 
     def ids(self, index: str, key: str) -> tuple[str, ...]:
         """Entry ids under `key` of index address, login, domain, dn or member."""
+        ...
+
+    def keys(self, index: str) -> tuple[str, ...]:
+        """All keys of a small index (domain)."""
         ...
 
     def everything(self) -> Iterator[RawEntry]: ...
@@ -63,7 +79,10 @@ class View:
         self._held: dict[str, bool] = {}
         self._domains: dict[str, Domain | None] = {}
         self._inherited: dict[tuple[type[Entry], str], dict[str, Any]] = {}
+        self._all_domains: tuple[Domain, ...] | None = None
+        self._searches: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._remembered = (
+            self._searches,
             self._built, self._owners, self._logins, self._names, self._held, self._domains, self._inherited,
         )  # fmt: skip
 
@@ -72,6 +91,7 @@ class View:
         if generation != self._generation or (self._profile.is_timed and self._now() >= self._forget_at):
             self._generation = generation
             self._forget_at = self._now() + TIMED_SECONDS
+            self._all_domains = None
             for memory in self._remembered:
                 memory.clear()
 
@@ -95,6 +115,10 @@ class View:
                 found = built
                 break
         found = found or self._profile.static_domains.get(name)
+        if found is not None and self._profile.catch_all and not found.catch_all:
+            address = self._profile.catch_all.replace("{domain}", found.name)
+            if self._source.ids("address", str(canonical_address(address))):
+                found = dataclasses.replace(found, catch_all=(address,))
         self._room(self._domains)
         self._domains[name] = found
         return found
@@ -105,10 +129,11 @@ class View:
 
     def domains(self) -> tuple[Domain, ...]:
         self._check()
-        found = (self._build(raw) for raw in self._source.everything() if self._profile.kind(raw) == "domain")
-        named = {domain.name: domain for domain in self._profile.static_domains.values()}
-        named.update((entry.name, entry) for entry in found if isinstance(entry, Domain))
-        return tuple(named[name] for name in sorted(named))
+        if self._all_domains is None:
+            names = (*self._source.keys("domain"), *self._profile.static_domains)
+            found = {domain.name: domain for name in names if (domain := self._domain(name)) is not None}
+            self._all_domains = tuple(found[name] for name in sorted(found))
+        return self._all_domains
 
     def _build(self, raw: RawEntry) -> Entry | None:
         return self._profile.build(raw, now=self._now(), groups_of=self._raw_groups)
@@ -120,7 +145,7 @@ class View:
         while waiting and len(found) < MAX_GROUPS:
             dn, entry = waiting.pop()
             groups = {canonical_dn(text) for text in entry.texts("memberof")}
-            ids = set(self._source.ids("member", dn))
+            ids = self._above(dn, entry)
             above = [group for group in map(self._source.get, ids) if group is not None]
             groups.update(canonical_dn(group.dn) for group in above)
             if nested:
@@ -130,6 +155,24 @@ class View:
                 waiting.extend((name, group) for name, group in known.items() if name not in found)
             found |= groups
         return found
+
+    def _above(self, dn: str, raw: RawEntry | None) -> tuple[str, ...]:
+        """Ids of the groups that hold the entry directly, however it is written down."""
+        found = dict.fromkeys(self._source.ids("member", dn))
+        if raw is not None and self._profile.has_soft_members:
+            for login in self._profile.keys(raw).logins:
+                found.update(dict.fromkeys(self._source.ids("member", f"login:{login}")))
+            for index, key in self._profile.groups_named(raw):
+                found.update(dict.fromkeys(self._source.ids(index, key)))
+        return tuple(found)
+
+    def _soft_members(self, raw: RawEntry) -> Iterator[str]:
+        """DNs of members that a list or group does not name by DN."""
+        for index, key in self._profile.soft_members(raw):
+            for entry_id in self._source.ids(index, key):
+                member = self._source.get(entry_id)
+                if member is not None:
+                    yield canonical_dn(member.dn)
 
     def _entry(self, entry_id: str) -> Entry | None:
         if entry_id in self._built:
@@ -141,10 +184,12 @@ class View:
             cls, values = found
             if "addresses" in values:
                 primary = values.get("primary_address") or values.get("mail") or values["addresses"][0]
-                name = primary.rpartition("@")[2].lower()
+                name = _domain_of(primary, values["addresses"][0])
                 domain = self._domain(name)
                 values = self._inherits(cls, name, domain) | values
                 limit_status(cls, values, domain)
+            if self._profile.has_soft_members and issubclass(cls, MailingList | Group):
+                values["members"] = tuple(dict.fromkeys((*values.get("members", ()), *self._soft_members(raw))))
             built = cls(id=raw.id, dn=canonical_dn(raw.dn), **values)
         self._room(self._built)
         self._built[entry_id] = built
@@ -194,19 +239,32 @@ class View:
 
     def groups_of(self, dn: str) -> tuple[str, ...]:
         self._check()
-        found = (self._entry(entry_id) for entry_id in self._source.ids("member", canonical_dn(dn)))
+        dn = canonical_dn(dn)
+        raw = None
+        if self._profile.has_soft_members:
+            raw = next((raw for raw in map(self._source.get, self._source.ids("dn", dn)) if raw is not None), None)
+        found = (self._entry(entry_id) for entry_id in self._above(dn, raw))
         return tuple(entry.dn for entry in found if entry is not None)
 
     def search(self, base: str, scope: str, filter_text: str) -> Iterator[Entry]:
         self._check()
-        predicate, base = compile_filter(filter_text), canonical_dn(base)
+        question = (canonical_dn(base), scope, filter_text)
+        if question not in self._searches:
+            # every message to a dynamic list asks the same
+            self._room(self._searches)
+            self._searches[question] = tuple(self._find(*question))
+        for entry_id in self._searches[question]:
+            entry = self._entry(entry_id)
+            if entry is not None:
+                yield entry
+
+    def _find(self, base: str, scope: str, filter_text: str) -> Iterator[str]:
+        predicate = compile_filter(filter_text)
         for raw in self._source.everything():
             dn = canonical_dn(raw.dn)
             inside = dn == base if scope == "base" else parent_dn(dn) == base if scope == "one" else is_below(dn, base)
-            if inside and predicate(raw):
-                entry = self._entry(raw.id)
-                if entry is not None:
-                    yield entry
+            if inside and predicate(raw) and self._profile.kind(raw) is not None:
+                yield raw.id
 
     def is_held(self, entry_id: str) -> bool:
         self._check()
@@ -225,3 +283,11 @@ class View:
         self._check()
         raw = self._source.get(entry_id)
         return login_mark(raw) if raw is not None else None
+
+
+def _domain_of(primary: str, address: str) -> str:
+    """The canonical domain of an address as the directory has it, else of one that is canonical already."""
+    try:
+        return canonical_domain(primary.rpartition("@")[2])
+    except InvalidAddress:
+        return address.rpartition("@")[2]

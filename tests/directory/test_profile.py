@@ -9,7 +9,7 @@ import pytest
 
 from directory.effective import Defaults
 from directory.memory import MemorySource
-from directory.model import Account, Alias, Domain, Entry, MailingList
+from directory.model import Account, Alias, Domain, Entry, Group, MailingList
 from directory.profile import Profile
 from directory.profile_text import ProfileText
 from directory.raw import RawEntry
@@ -282,3 +282,56 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(FOREIGN)
     assert Profile.of(DirectorySettings(profile=str(path))).name == "foreign"
+
+
+def test_members_by_login_name_and_members_that_name_their_lists() -> None:
+    mapped = profile(
+        "account: {filter: (uid=*), login: [uid], address: [mail]}\n"
+        "list: {filter: (objectClass=mailGroup), address: [mail], members: {reverse: [memberOfGroup]}}\n"
+        "group:\n  filter: (objectClass=posixGroup)\n  members: {login: [memberUid]}\n"
+    )
+    entries = (
+        raw("uid=a,o=x", uid="A", mail="a@x.example", memberOfGroup="ALL@x.example"),
+        raw("uid=b,o=x", uid="b", mail="b@x.example", memberOfGroup=["cn=all, o=x", "no@x.example"]),
+        raw("uid=c,o=x", uid="c", mail="c@x.example"),
+        raw("cn=all,o=x", objectClass="mailGroup", mail="all@x.example"),
+        raw("cn=unix,o=x", objectClass="posixGroup", memberUid=["a", "C", "gone"]),
+    )
+    view = View(MemorySource(mapped, entries), mapped)
+    (everybody,) = view.owners("all@x.example")
+    assert isinstance(everybody, MailingList) and set(everybody.members) == {"uid=a,o=x", "uid=b,o=x"}
+    unix = view.by_dn("cn=unix,o=x")
+    assert isinstance(unix, Group) and unix.members == ("uid=a,o=x", "uid=c,o=x")
+    assert set(view.groups_of("uid=a,o=x")) == {"cn=all,o=x", "cn=unix,o=x"}
+    assert view.groups_of("uid=b,o=x") == ("cn=all,o=x",) and view.groups_of("uid=c,o=x") == ("cn=unix,o=x",)
+
+
+def test_a_catch_all_of_the_profile_counts_where_the_address_has_an_owner() -> None:
+    mapped = profile(
+        "account: {filter: (uid=*), login: [uid], address: [mail], catch_all: 'catchall@{domain}'}\n",
+        domains=("x.example", StaticDomain("y.example", catch_all=("y@y.example",)), "z.example"),
+    )
+    entries = (raw("uid=a,o=x", uid="a", mail=["catchall@x.example", "catchall@y.example"]),)
+    view = View(MemorySource(mapped, entries), mapped)
+    assert [domain.catch_all for domain in view.domains()] == [("catchall@x.example",), ("y@y.example",), ()]
+
+
+def test_values_of_an_international_domain_are_inherited() -> None:
+    mapped = Profile.load("native")
+    domain = raw("cn=d,o=x", objectClass="gatepostDomain", gatepostDomainName="xn--fsqu00a.example", gatepostQuota="7")
+    person = raw("uid=u,o=x", objectClass="gatepostAccount", uid="u", gatepostAddress="用户@例子.EXAMPLE")
+    view = View(MemorySource(mapped, (domain, person)), mapped)
+    (found,) = view.owners("用户@xn--fsqu00a.example")
+    assert isinstance(found, Account) and found.quota == 7
+
+
+def test_a_search_is_remembered_until_something_changes() -> None:
+    mapped = Profile.load("native")
+    source = MemorySource(mapped, (raw("uid=a,ou=p,o=x", objectClass="gatepostAccount", uid="a", ou="it"),))
+    view = View(source, mapped)
+    ask = ("OU=p, o=x", "sub", "(ou=it)")
+    assert [entry.dn for entry in view.search(*ask)] == [entry.dn for entry in view.search(*ask)] == ["uid=a,ou=p,o=x"]
+    source.put(raw("uid=b,ou=p,o=x", objectClass="gatepostAccount", uid="b", ou="IT"))
+    assert len(list(view.search(*ask))) == 2 and not list(view.search("o=x", "one", "(ou=it)"))
+    with pytest.raises(ValueError, match="filter"):
+        list(view.search("o=x", "sub", "(ou=it"))

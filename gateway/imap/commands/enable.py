@@ -2,10 +2,12 @@
 
 from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
-from gateway.imap.registry import AUTHENTICATED, command
+from gateway.imap.registry import AUTHENTICATED, announce, command
 from gateway.imap.session import Session
 
 MAX_NAMES = 32
+
+announce("CONDSTORE")
 
 
 @command("ENABLE", states=AUTHENTICATED, capability="ENABLE")

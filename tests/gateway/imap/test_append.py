@@ -10,6 +10,8 @@ from two_sessions import Client, World
 from gateway.imap.dates import read_date_time
 from gateway.imap.settings import ImapSettings
 
+pytest_plugins = ["session_fixtures"]
+
 MESSAGE = b"Subject: draft\r\n\r\nfirst\r\nsecond\r\n"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from two_sessions import Client, World
 
+pytest_plugins = ["session_fixtures"]
+
 
 def test_expunge_and_numbers_of_two_sessions(pair: tuple[Client, Client]) -> None:
     one, two = pair

@@ -8,6 +8,8 @@ from two_sessions import Client, World
 from gateway.imap.commands import store
 from gateway.imap.settings import ImapSettings
 
+pytest_plugins = ["session_fixtures"]
+
 
 def test_a_second_session_sees_flags(pair: tuple[Client, Client]) -> None:
     one, two = pair
@@ -128,3 +130,18 @@ def test_answers_go_out_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) 
     client, other = worker.session("SELECT INBOX"), world.worker().session("SELECT INBOX")
     assert client.say("STORE 1:* FLAGS (new)").count(" FETCH (FLAGS (new))\r\n") == 10
     assert other.say("NOOP").count("FLAGS (new))\r\n") == 10
+
+
+def test_condstore_says_modseq_where_it_was_asked_for(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    assert "CONDSTORE" in one.say("CAPABILITY").split()
+    one.say("ENABLE CONDSTORE")
+    two.say(r"STORE 2 +FLAGS (\Seen)")
+    said = one.say("NOOP")
+    modseq = int(said.split("MODSEQ (")[1].split(")")[0])
+    assert said.startswith(f"* 2 FETCH (UID 2 FLAGS (\\Seen) MODSEQ ({modseq}))\r\n")
+    assert f"HIGHESTMODSEQ {modseq}" in one.say("STATUS INBOX (HIGHESTMODSEQ)")
+    assert one.say(f"FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq})") == "T OK FETCH completed\r\n"
+    assert "* 2 FETCH" in one.say(f"FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq - 1})")
+    assert "MODSEQ" not in two.say(r"STORE 2 -FLAGS (\Seen)")
+    assert one.say("STORE 1 (UNCHANGEDSINCE x) FLAGS ()").endswith("T BAD modification sequence expected\r\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from two_sessions import Client, World
 
+pytest_plugins = ["session_fixtures"]
+
 
 def test_news(pair: tuple[Client, Client]) -> None:
     one, two = pair

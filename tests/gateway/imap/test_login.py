@@ -7,6 +7,8 @@ import base64
 import pytest
 from two_sessions import Client, World
 
+pytest_plugins = ["session_fixtures"]
+
 
 def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()

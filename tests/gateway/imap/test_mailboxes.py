@@ -7,6 +7,8 @@ import os
 import pytest
 from two_sessions import Client, World
 
+pytest_plugins = ["session_fixtures"]
+
 
 def names(client: Client, command: str = 'LIST "" *') -> list[str]:
     return [line.split(' "/" ')[1].strip('"') for line in client.say(command).splitlines() if line.startswith("* L")]

@@ -8,6 +8,8 @@ import re
 import pytest
 from two_sessions import Client, World
 
+pytest_plugins = ["session_fixtures"]
+
 _EXPUNGE = re.compile(r"^\* (\d+) EXPUNGE$")
 _EXISTS = re.compile(r"^\* (\d+) EXISTS$")
 _FETCH = re.compile(r"^\* (\d+) FETCH \((?:UID (\d+) ?)?(?:FLAGS \(([^)]*)\))?")

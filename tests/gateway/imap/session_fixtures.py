@@ -1,4 +1,4 @@
-"""What dialogs over a real store share."""
+"""Fixtures of dialogs over a real store: a plug-in of the test files that name it, since a second `conftest` would hide the first."""
 
 from __future__ import annotations
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+import trustme
 import uvloop
 
 from gateway.ask import Ask, Dialogue
@@ -18,6 +21,7 @@ from gateway.service.deadlines import Deadlines
 from gateway.service.line_connection import MAX_TURN, LineConnection
 from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
+from gateway.service.tls import Certificates, TlsLayer, TlsOffer
 
 PIECE = 64 * 1024
 SHORT = LimitSettings(login_timeout=1.0, write_timeout=1.0)
@@ -108,19 +112,35 @@ def connection() -> Connection:
     return cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1"))
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[TlsOffer, ssl.SSLContext]:
+    authority = trustme.CA()
+    both = tmp_path_factory.mktemp("tls") / "both.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(both)
+    certificates = Certificates(str(both), str(both))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return TlsOffer(lambda: certificates.context("imap"), b"imap", 30), trusting
+
+
 @contextlib.asynccontextmanager
 async def connected(
-    limits: LimitSettings,
+    limits: LimitSettings, tls: tuple[TlsOffer, ssl.SSLContext] | None = None
 ) -> AsyncIterator[tuple[Served, asyncio.StreamReader, asyncio.StreamWriter]]:
     served, deadlines = Served(), Deadlines()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: LineConnection(served.make, connection(), deadlines, limits, Sessions()), "127.0.0.1", 0
-    )
+
+    def make() -> asyncio.Protocol:
+        made = LineConnection(served.make, connection(), deadlines, limits, Sessions())
+        return made if tls is None else TlsLayer(made, tls[0], at_once=True)
+
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)  # what the system keeps for a client is not the subject
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, server.sockets[0].getsockname())
-    reader, writer = await asyncio.open_connection(sock=sock, limit=PIECE)
+    reader, writer = await asyncio.open_connection(
+        sock=sock, limit=PIECE, ssl=tls[1] if tls else None, server_hostname="localhost" if tls else None
+    )
     try:
         assert await reader.readline() == b"hello\r\n"
         yield served, reader, writer
@@ -137,9 +157,12 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     uvloop.run(limited())
 
 
-def test_a_client_that_reads_slowly_does_not_grow_memory_and_gets_everything() -> None:
+@pytest.mark.parametrize("secured", [False, True], ids=["in the clear", "under TLS"])
+def test_a_client_that_reads_slowly_does_not_grow_memory_and_gets_everything(
+    secured: bool, tls: tuple[TlsOffer, ssl.SSLContext]
+) -> None:
     async def test() -> None:
-        async with connected(LimitSettings()) as (served, reader, writer):
+        async with connected(LimitSettings(), tls if secured else None) as (served, reader, writer):
             writer.write(b"LOGIN\r\nBIG\r\nAFTER\r\n")
             await asyncio.sleep(0.5)
             assert 0 < served.core.pieces < 400  # what the system's own buffers take, not all 64 MiB
@@ -178,9 +201,10 @@ def test_a_long_answer_leaves_others_their_turn() -> None:
     run(test)
 
 
-def test_a_client_that_does_not_read_is_cut() -> None:
+@pytest.mark.parametrize("secured", [False, True], ids=["in the clear", "under TLS"])
+def test_a_client_that_does_not_read_is_cut(secured: bool, tls: tuple[TlsOffer, ssl.SSLContext]) -> None:
     async def test() -> None:
-        async with connected(SHORT) as (served, _, writer):
+        async with connected(SHORT, tls if secured else None) as (served, _, writer):
             writer.write(b"LOGIN\r\nBIG\r\n")
             begun = time.monotonic()
             await served.executor.ended.wait()

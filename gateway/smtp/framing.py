@@ -87,6 +87,8 @@ class Framing:
         return self._next_line()
 
     def _next_line(self) -> Event | None:
+        if not self._buffer:
+            return None
         end = self._buffer.find(b"\n", 0, self.max_line + 2)
         if end < 0:
             if len(self._buffer) <= self.max_line + 1:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gateway.smtp.session import Verb
 from gateway.smtp.settings import Role
+
+if TYPE_CHECKING:
+    from gateway.smtp.session import Verb
 
 ALL_ROLES = frozenset(Role)
 SMTP = frozenset({Role.MX, Role.SUBMISSION})
@@ -19,7 +22,8 @@ class VerbFacts:
 
     name: str
     run: Verb
-    roles: frozenset[Role]
+    #: a tuple: found by identity, where a set would ask each member for its hash
+    roles: tuple[Role, ...]
     after_greeting: bool
     syntax: str
     junk: bool
@@ -31,7 +35,7 @@ def verb(
     """Register a verb under `name`; `syntax` is what HELP shows."""
 
     def register(run: Verb) -> Verb:
-        VERBS[name.encode("ascii")] = VerbFacts(name, run, roles, after_greeting, syntax, junk)
+        VERBS[name.encode("ascii")] = VerbFacts(name, run, tuple(roles), after_greeting, syntax, junk)
         return run
 
     return register

@@ -9,6 +9,8 @@ def reply(code: int, enhanced: str, *lines: str) -> bytes:
     """One reply. `enhanced` may be empty where RFC 2034 wants none (greeting, EHLO, 3yz)."""
     prefix = f"{enhanced} " if enhanced else ""
     texts = lines or ("",)
+    if len(texts) == 1:
+        return f"{code} {prefix}{texts[0]}\r\n".encode("utf-8", "replace")
     last = len(texts) - 1
     return "".join(f"{code}{' ' if i == last else '-'}{prefix}{text}\r\n" for i, text in enumerate(texts)).encode(
         "utf-8", "replace"

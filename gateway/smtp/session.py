@@ -10,11 +10,11 @@ from directory.model import Deferred, Refused
 from directory.port import Login
 from gateway.ask import Ask, Dialogue
 from gateway.mail.envelope import Envelope
-from gateway.sasl import Steps
 from gateway.smtp import reply
 from gateway.smtp.framing import Chunk, EndOfData, Framing, Line, LineTooLong
 from gateway.smtp.grammar import SyntaxProblem
 from gateway.smtp.incoming import Incoming
+from gateway.smtp.registry import VERBS
 from gateway.smtp.requests import Accept, Accepted, DropSpool, Outcome
 from gateway.smtp.settings import Role, SmtpSettings
 
@@ -49,8 +49,8 @@ class Session:
     errors: int = 0
     junk: int = 0
     login_failures: int = 0
-    #: the AUTH exchange that the next lines belong to
-    exchange: Steps | None = None
+    #: takes the next lines instead of the verbs (AUTH)
+    exchange: Callable[[bytes], Dialogue] | None = None
     incoming: Incoming | None = None
     #: the reply to a BDAT that is not the last, or that was wrong from the start
     chunk_reply: bytes | None = None
@@ -146,11 +146,8 @@ class Session:
         return self.incoming
 
     def _line(self, line: bytes) -> Dialogue:
-        from gateway.smtp.commands import VERBS  # the table needs Session, Session only needs it here
-        from gateway.smtp.commands.auth import respond
-
         if self.exchange is not None:
-            yield from respond(self, line)
+            yield from self.exchange(line)
             return
         word, _, rest = line.partition(b" ")
         verb = VERBS.get(word.upper())

@@ -1,8 +1,10 @@
 """AUTH (RFC 4954): PLAIN and LOGIN, on submission only."""
 
+from functools import partial
+
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask, Dialogue
-from gateway.sasl import MECHANISMS, SaslProblem, decode, encode, start
+from gateway.sasl import MECHANISMS, SaslProblem, Steps, decode, encode, start
 from gateway.smtp import reply
 from gateway.smtp.registry import verb
 from gateway.smtp.requests import Authenticate
@@ -29,17 +31,14 @@ def auth(session: Session, argument: str) -> Dialogue:
             known = " ".join(MECHANISMS)
             yield from session.problem(reply.reply(504, "5.5.4", f"mechanism not known, there is {known}"))
             return
-        session.exchange = steps
+        session.exchange = partial(_respond, session, steps)
         if initial:
-            yield from respond(session, initial.strip().encode("utf-8"))
+            yield from _respond(session, steps, initial.strip().encode("utf-8"))
         else:
             yield reply.reply(334, "", encode(steps.challenge))
 
 
-def respond(session: Session, line: bytes) -> Dialogue:
-    """A line of the client in the course of an exchange."""
-    steps = session.exchange
-    assert steps is not None
+def _respond(session: Session, steps: Steps, line: bytes) -> Dialogue:
     if line == b"*":
         session.exchange = None
         yield reply.reply(501, "5.7.0", "authentication cancelled")

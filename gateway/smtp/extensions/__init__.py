@@ -30,7 +30,7 @@ class Extension(Protocol):
         ...
 
     def check_mail(self, session: Session, parameters: dict[str, str]) -> bytes | None:
-        """A refusal of its MAIL parameters, None when they are fine."""
+        """A refusal of its MAIL parameters, None when they are fine; asked when there is one of them."""
         ...
 
 
@@ -44,6 +44,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     starttls,
     auth,
 )
+_OWNERS = {name: extension for extension in EXTENSIONS for name in extension.MAIL_PARAMETERS}
 
 
 def keywords(session: Session) -> list[str]:
@@ -53,14 +54,10 @@ def keywords(session: Session) -> list[str]:
 
 def mail_parameters(session: Session, parameters: dict[str, str]) -> bytes | None:
     """A refusal of MAIL's parameters (RFC 5321 4.1.1.11), None when all are fine."""
-    if not parameters:
-        return None
-    offered = [e for e in EXTENSIONS if session.extended and e.keyword(session) is not None]
-    known = {name for extension in offered for name in extension.MAIL_PARAMETERS}
     for name in parameters:
-        if name not in known:
+        extension = _OWNERS.get(name)
+        if extension is None or not session.extended or extension.keyword(session) is None:
             return reply.reply(555, "5.5.4", f"parameter {name} is not known")
-    for extension in offered:
         problem = extension.check_mail(session, parameters)
         if problem is not None:
             return problem

@@ -27,7 +27,7 @@ from gateway.store.flags import from_info
 from gateway.store.layout import checked_name, number_in, split_file, unique_part
 from gateway.store.opening import Look, Opening, trouble
 from gateway.store.rebuilding import restore_folders
-from gateway.store.repository import INBOX_ID, AccountRow, MailboxRow, MessageRow, NewMessage
+from gateway.store.repository import INBOX, INBOX_ID, AccountRow, MailboxRow, MessageRow, NewMessage
 
 MISSING_SECONDS = 60.0  # between the two looks that prove a removal
 UNFINISHED_SECONDS = 60.0  # a delivery that takes longer between row and name has died
@@ -42,8 +42,9 @@ class Adopting(Opening):
     def open_mailbox(self, holder: MailboxHolder, name: str) -> MailboxRow:
         """The mailbox with everything that stands in its folder. Raises NoSuchMailbox, Deferred."""
         maildir = self.open(holder).path
-        self.furnish(holder, maildir)
         name = checked_name(name)
+        if name != INBOX:
+            self.furnish(holder, maildir)
         row = self.repository.mailbox(holder.id, name)
         if row is None and self.find_folders(holder.id, maildir):
             row = self.repository.mailbox(holder.id, name)

@@ -74,7 +74,7 @@ async def main(count: int) -> None:
         return SmtpEngine(make, settings, connection, deadlines, limits, sessions)
 
     admission = Admission(limits, 1, SharedCounts(None, 1))
-    door = Door(admission, engine, condition_reply, False, Networks(()), 10)
+    door = Door("mx", admission, engine, condition_reply, False, Networks(()), 10)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(door), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

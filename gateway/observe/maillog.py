@@ -63,9 +63,9 @@ def login(*, login: str, client: str, service: str, outcome: str, detail: str = 
     )
 
 
-def led_astray(*, client: str) -> None:
-    """A client of another protocol was at the door."""
-    _log.info("%s", fields(event="not-a-mail-client", client=client))
+def cut(*, client: str, service: str, reason: str) -> None:
+    """A session was ended by this host, not by the client."""
+    _log.info("%s", fields(event="session-cut", client=client, service=service, reason=reason))
 
 
 def bug(*, where: str) -> None:

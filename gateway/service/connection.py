@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from directory.model import Condition
+from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.service import proxy
 from gateway.service.admission import Admission, Networks
@@ -33,6 +34,7 @@ class Speaker(Protocol):
 class Door:
     """A listener, for its connections."""
 
+    service: str
     admission: Admission
     #: makes the protocol of an admitted connection
     make: Callable[[Connection], asyncio.Protocol]
@@ -144,6 +146,10 @@ class Connection(asyncio.Protocol):
         """What is said in the service's protocol when a session is ended for this."""
         return self._door.refusal(condition)
 
+    def log_cut(self, reason: str) -> None:
+        """Note why the session was ended, for whoever asks."""
+        maillog.cut(client=self.address, service=self._door.service, reason=reason)
+
     def shed(self) -> bool:
         """Others need the place."""
         if self._transport.is_closing():
@@ -151,4 +157,7 @@ class Connection(asyncio.Protocol):
         if self.speaker is None:
             self._transport.abort()  # in its handshake
             return True
-        return self.speaker.cut(self.last_words(Condition.OVERLOADED))
+        if not self.speaker.cut(self.last_words(Condition.OVERLOADED)):
+            return False
+        self.log_cut("others need its place")
+        return True

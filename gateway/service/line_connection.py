@@ -133,7 +133,7 @@ class LineConnection(asyncio.Protocol):
         if self._fresh:
             self._fresh = False
             if data.startswith(HTTP):  # somebody's browser, led here (ALPACA)
-                maillog.led_astray(client=self._connection.address)
+                self._connection.log_cut("speaks HTTP")
                 self._transport.abort()
                 return
         if self._running or self._paused:
@@ -186,12 +186,16 @@ class LineConnection(asyncio.Protocol):
 
     def expired(self) -> None:
         if self._paused or self._core.closing or self._transport.is_closing():
+            self._connection.log_cut("does not read")
             self._transport.abort()  # it does not even take what it was sent
         elif not self._running:
             self._dialogue = self._core.expired()
-            if self._sessions.retiring:
-                self._core.closing = True  # also one that may be silent for as long as it likes
+            self._note_end()
             self._go()
+
+    def _note_end(self) -> None:
+        if self._core.closing:  # and not only a sign of life, as in IDLE
+            self._connection.log_cut("silent or slow for too long")
 
     def cut(self, last_words: bytes) -> bool:
         if self._running:

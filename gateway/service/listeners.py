@@ -76,6 +76,7 @@ class Listeners:
         else:
             name, make, refusal = "pop3", self._lines(self._pop3, listener), _pop3_refusal
         return Door(
+            service,
             self._admission,
             self._secured(make, listener, name),
             refusal,

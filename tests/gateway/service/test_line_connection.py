@@ -109,7 +109,7 @@ class Served:
 
 def connection() -> Connection:
     """One that nothing is counted for."""
-    return cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1"))
+    return cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1", log_cut=print))
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,7 @@ class Served:
     executor: Executor
     busy = False
     sessions = Sessions()
+    cut: list[str]
 
 
 @contextlib.asynccontextmanager
@@ -65,13 +66,16 @@ async def connected(
     role: Role = Role.MX, **values: float
 ) -> AsyncIterator[tuple[Served, asyncio.StreamReader, asyncio.StreamWriter]]:
     served, deadlines, settings = Served(), Deadlines(), SmtpSettings(**values)  # type: ignore[arg-type]
-    served.sessions = Sessions()
+    served.sessions, served.cut = Sessions(), []
 
     def make(connection: Connection, tls: str, wake: Callable[[], None]) -> tuple[Session, Executor]:
         served.executor = Executor()
         return Session(role, settings, "mx.example", Client(connection.address, 0, tls)), served.executor
 
     class Peer(SimpleNamespace):
+        def log_cut(self, reason: str) -> None:
+            served.cut.append(reason)
+
         @property
         def is_busy(self) -> bool:
             return served.busy
@@ -114,6 +118,7 @@ def test_silence_ends_a_session_with_421() -> None:
         async with connected(command_timeout=0.5) as (served, reader, _):
             assert await reader.read() == b"421 4.4.2 waited too long, closing connection\r\n"
             await served.executor.ended.wait()
+            assert served.cut == ["silent or slow for too long"]
 
     run(test)
 

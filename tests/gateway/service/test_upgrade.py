@@ -80,7 +80,7 @@ def test_starttls_then_commands_inside_and_what_came_in_the_clear_is_dropped(tmp
             lambda: TlsLayer(
                 LineConnection(
                     lambda connection, tls, wake: (Lines(), Executes()),
-                    cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1")),
+                    cast(Connection, SimpleNamespace(speaker=None, address="192.0.2.1", log_cut=print)),
                     Deadlines(),
                     LimitSettings(),
                     Sessions(),

@@ -1,17 +1,18 @@
 """What is wrong in the directory, found in the local copy: for `gatepost directory check` and `doctor`.
 
 An `error` is mail or a login that does not work for somebody (two owners of one address); a `warning` is
-something that is probably not meant. Nothing is read but the copy.
+something that is probably not meant. Nothing is read but the copy; `transport` looks at the configuration.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from directory.filter import InvalidFilter, compile_filter
 from directory.model import (
@@ -29,6 +30,7 @@ from directory.model.attribute import Facts
 from directory.model.entries import CLASSES, Group
 from directory.profile import Profile
 from directory.raw import RawEntry, canonical_dn
+from directory.settings import DirectorySettings
 from directory.view import RawSource, View
 
 MAX_FINDINGS = 10_000
@@ -216,6 +218,33 @@ class _Survey:
         for domain in self._view.domains():
             for target in domain.catch_all:
                 yield from self._target(domain if domain.dn else Domain(id="", dn=domain.name), target)
+
+
+def transport(settings: DirectorySettings) -> Iterator[Finding]:
+    """How passwords travel and lie: everybody's password passes this connection, and Gatepost's own is in a file."""
+    for url in settings.servers:
+        parts = urlsplit(url)
+        if parts.scheme == "ldap" and not settings.tls.starttls and not _is_loopback(parts.hostname or ""):
+            text = f"{url}: without TLS all passwords cross the network in the clear; set directory.tls.starttls, or use ldaps"
+            yield Finding("warning", "clear-text", "", text)
+    if settings.tls.verify == "none":
+        text = "directory.tls.verify is none: whoever can redirect the connection learns all passwords"
+        yield Finding("warning", "unverified-tls", "", text)
+    for path in (settings.bind.password_file, settings.write_bind.password_file, settings.ldif_path):
+        try:
+            if path and os.stat(path).st_mode & 0o007:
+                yield Finding(
+                    "warning", "readable-secret", "", f"{path} is open to every user of this host: chmod o-rwx"
+                )
+        except OSError as error:
+            yield Finding("error", "unreadable-file", "", f"{path}: {error.strerror}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def findings(source: RawSource, profile: Profile, also: tuple[Check, ...] = ()) -> Iterator[Finding]:

@@ -156,7 +156,8 @@ def compile_kind(place: Place, name: str, section: Any, *, own_schema: bool, bas
         raise place.fail("login is missing: the attributes whose values are login names, such as [uid, mail]")
     if "addresses" in facts and not {"address", "address_template"} & set(section):
         raise place.fail("address is missing: the attributes that hold addresses, such as [mail]")
-    if cls is Domain and not own_schema and "name" not in (section.get("map") or {}):
+    mapped = place.at("map").mapping(section.get("map") or {})
+    if cls is Domain and not own_schema and "name" not in mapped:
         raise place.fail("map.name is missing: the attribute that holds the domain's name")
     address = section.get("address", [])
     plain, fields = _fields(place, name, section, facts, own_schema=own_schema, base=base)
@@ -174,7 +175,7 @@ def compile_kind(place: Place, name: str, section: Any, *, own_schema: bool, bas
         if "address_template" in section
         else _nothing,
         _rules(place.at("rules"), section.get("rules", []), facts),
-        any(map(is_timed, (section.get("map") or {}).values())),
+        any(map(is_timed, mapped.values())),
         choice(place.at("members", "login"), members["login"], _LOGINS, union=True) if "login" in members else _nothing,
         place.at("members", "reverse").attributes(members["reverse"]) if "reverse" in members else (),
     )

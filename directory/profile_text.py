@@ -80,17 +80,20 @@ class ProfileText:
     def __init__(self, text: str, file: str, overrides: Mapping[str, Any] | None = None) -> None:
         self.file = file
         self._overrides = overrides or {}
-        loader = yaml.SafeLoader(text)
         try:
-            self._node = loader.get_single_node()
-            data = _plain(self._node, loader, file) if self._node is not None else {}
+            loader = yaml.SafeLoader(text)
+            try:
+                self._node = loader.get_single_node()
+                data = _plain(self._node, loader, file) if self._node is not None else {}
+            finally:
+                loader.dispose()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise InvalidProfile(f"{file}:{mark.line + 1 if mark else 1}: {error.problem}") from error
-        except yaml.YAMLError as error:
-            raise InvalidProfile(f"{file}: {error}") from error
-        finally:
-            loader.dispose()
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            if isinstance(error, InvalidProfile):
+                raise
+            raise InvalidProfile(f"{file}:1: {' '.join(str(error).split())}") from error
         if not isinstance(data, dict):
             raise InvalidProfile(f"{file}:1: a profile is a mapping of keys to values")
         self.data: dict[str, Any] = _merged(data, self._overrides)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from directory.findings import Finding, findings
+from directory.findings import Finding, findings, transport
 from directory.model import Account, Domain, Entry, ServiceAccount
 from directory.profile import Profile
 from directory.replica import ReplicaReader
@@ -39,7 +39,7 @@ def survey(settings: Settings) -> list[Finding]:
     """What is wrong in the directory, worst first. Raises Deferred when there is no copy yet."""
     reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
     try:
-        found = list(findings(reader, Profile.of(settings.directory), (send_limits,)))
+        found = [*transport(settings.directory), *findings(reader, Profile.of(settings.directory), (send_limits,))]
     finally:
         reader.close()
     return sorted(found, key=lambda finding: finding.level)

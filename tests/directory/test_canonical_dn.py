@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ldap3.utils.dn import parse_dn
 
@@ -29,6 +29,7 @@ def test_equal_names_give_equal_text(given_dn: str, expected: str) -> None:
     assert canonical_dn(given_dn) == expected
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["cn", "OU", "dc"]), st.text("abZ ü0.-_@/", min_size=1)), min_size=1, max_size=5)
 )

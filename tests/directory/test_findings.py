@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from directory.findings import findings, reserved_attributes
+from directory.findings import findings, reserved_attributes, transport
 from directory.memory import MemorySource
 from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.replica_writer import ReplicaWriter
+from directory.settings import Bind, DirectorySettings, Tls
 
 NATIVE = Profile.load("native")
 
@@ -102,3 +103,22 @@ def test_the_copy_names_addresses_of_several_entries(tmp_path: Path) -> None:
     reader = writer.reader()
     assert reader.shared("address", 10) == (("jane@example.com", ("cn=l,o=x", "uid=jane,o=x")),)
     assert reader.shared("address", 0) == () and reader.counts() == {"accounts": 2, "domains": 1}
+
+
+def test_how_passwords_travel_and_lie(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o644)
+
+    def codes_of(*servers: str, **more: object) -> list[str]:
+        return [finding.code for finding in transport(DirectorySettings(servers=servers, **more))]  # type: ignore[arg-type]
+
+    assert codes_of("ldap://dir.example", "ldaps://dir.example", "ldap://127.0.0.1", "ldap://[::1]:3890") == [
+        "clear-text"
+    ]
+    assert codes_of("ldap://dir.example", tls=Tls(starttls=True, verify="none")) == ["unverified-tls"]
+    assert codes_of("ldaps://dir.example", bind=Bind(dn="cn=g", password_file=str(secret))) == ["readable-secret"]
+    assert codes_of(f"file://{secret}") == ["readable-secret"]
+    secret.chmod(0o600)
+    assert codes_of(f"file://{secret}") == []
+    assert codes_of("ldaps://dir.example", bind=Bind(password_file=str(tmp_path / "none"))) == ["unreadable-file"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from directory.ldif import InvalidLdif, records
@@ -60,6 +60,7 @@ def test_everything_else_says_its_line(text: bytes, said: str) -> None:
     assert str(caught.value).startswith(said)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -31,6 +31,8 @@ class OpenMailboxes:
     def __init__(self) -> None:
         self._open: WeakValueDictionary[Key, Contents] = WeakValueDictionary()
         self._kept: OrderedDict[Key, Contents] = OrderedDict()
+        self._counted: dict[Key, int] = {}  # messages of each that is kept, when it was last opened
+        self._messages = 0
         self._watchers: dict[Key, set[Wake]] = {}
 
     def hint(self, account: str, mailbox: int, modseq: int) -> None:
@@ -62,12 +64,14 @@ class OpenMailboxes:
         self._kept.move_to_end(key)
         return contents
 
-    def trim(self) -> None:
-        """Let go of what was not used for long."""
-        total = sum(map(len, self._kept.values()))
-        while self._kept and (len(self._kept) > MAX_KEPT or total > MAX_KEPT_MESSAGES):
-            _, contents = self._kept.popitem(last=False)
-            total -= len(contents)
+    def trim(self, opened: Contents) -> None:
+        """`opened` has been brought up to date: count it, and let go of what was not used for long."""
+        if opened.key in self._kept:
+            self._messages += len(opened) - self._counted.get(opened.key, 0)
+            self._counted[opened.key] = len(opened)
+        while self._kept and (len(self._kept) > MAX_KEPT or self._messages > MAX_KEPT_MESSAGES):
+            key, _ = self._kept.popitem(last=False)
+            self._messages -= self._counted.pop(key, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
     if contents.modseq < row.highestmodseq:
         if not await catch_up(executor, contents, holder.id, row.id):
             return None
-        mailboxes.trim()
+        mailboxes.trim(contents)
     executor.mailbox = row
     return Opened(row.name, request.read_only, View(contents))
 

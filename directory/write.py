@@ -22,7 +22,7 @@ from directory.rights import PASSWORD, Actor, Rights
 from directory.write_journal import Journal, Row
 from directory.write_problem import Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 from directory.write_server import Delta, WriteServer
-from directory.write_values import Field, encode, field_named, fields_of
+from directory.write_values import KIND_IN_WORDS, Field, encode, field_named, fields_of
 
 MAX_CHANGES = 100  # fields in one wish
 MAX_VALUES = 10_000  # values in one wish
@@ -97,7 +97,7 @@ class WritePort:
         if len(found) > 1:
             raise Conflict(f"{len(found)} entries have the address {address}: {'; '.join(e.dn for e in found)}")
         if not isinstance(found[0], kind):
-            raise NotThere(f"{address} is a {type(found[0]).__name__.lower()}, not a {kind.__name__.lower()}")
+            raise NotThere(f"{address} is {KIND_IN_WORDS[type(found[0])]}, not {KIND_IN_WORDS[kind]}")
         return found[0]
 
     def find_dn(self, text: str) -> str:

@@ -12,7 +12,19 @@ import re
 import time
 from collections.abc import Callable
 
-from directory.model import Entry, InvalidAddress, canonical_address, canonical_domain
+from directory.model import (
+    Account,
+    Alias,
+    Domain,
+    Entry,
+    InvalidAddress,
+    MailingList,
+    Recipient,
+    ServiceAccount,
+    SharedMailbox,
+    canonical_address,
+    canonical_domain,
+)
 from directory.model.attribute import ADDRESS, BOOLEAN, DN, HOST, INTEGER, TIME, Facts, is_multi
 from directory.model.units import read_seconds, read_size
 from directory.profile_source import WORDS
@@ -29,6 +41,12 @@ _SENDERS = frozenset({"any", "local", "authenticated", "members", "owners", "mod
 _LIMIT = re.compile(r"\d{1,9}/\d{0,4}(s|m|h|d|w)[a-z]*\Z")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?Z?)?\Z")
 _YES, _NO = frozenset({"yes", "true", "on", "1"}), frozenset({"no", "false", "off", "0"})
+
+#: a model class, as people say it
+KIND_IN_WORDS: dict[type[Entry], str] = {
+    Account: "an account", Alias: "an alias", MailingList: "a mailing list", SharedMailbox: "a shared mailbox",
+    ServiceAccount: "a service account", Domain: "a domain", Recipient: "an entry with addresses",
+}  # fmt: skip
 
 #: text of a person -> distinguished name of the entry he means. Raises Invalid.
 FindDn = Callable[[str], str]
@@ -63,7 +81,7 @@ def field_named(kind: type[Entry], word: str) -> Field:
                 raise Invalid(f"{word}: {field.facts.ldap_name} is reserved, this version does not honour it")
             return field
     usable = [name for name, field in known.items() if field.facts.since is not None]
-    raise Invalid(f"{kind.__name__.lower()} has no attribute so named: {nearest(wanted, usable)}")
+    raise Invalid(f"{KIND_IN_WORDS.get(kind, kind.__name__)} has no attribute so named: {nearest(wanted, usable)}")
 
 
 def encode(field: Field, text: str, find: FindDn) -> str:

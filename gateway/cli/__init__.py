@@ -11,7 +11,23 @@ import click
 from gateway import __version__
 
 #: verb -> module in this package; imported only when used
-VERBS = ("check", "demo", "describe", "directory", "ps", "reload", "schema", "serve", "status", "stop")
+VERBS = (
+    "alias",
+    "check",
+    "demo",
+    "describe",
+    "directory",
+    "domain",
+    "list",
+    "passwd",
+    "ps",
+    "reload",
+    "schema",
+    "serve",
+    "status",
+    "stop",
+    "user",
+)
 
 
 class _Lazy(click.Group):

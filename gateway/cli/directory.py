@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.directory_journal import journal, undo
 from gateway.cli.directory_report import check, status
 from gateway.cli.options import configuration_file
 from gateway.cli.problems import TEMPORARY
@@ -53,3 +54,5 @@ def resync(path: Path) -> None:
 
 command.add_command(check)
 command.add_command(status)
+command.add_command(journal)
+command.add_command(undo)

@@ -29,6 +29,7 @@ from gateway.control.server import ControlServer
 from gateway.observe.log import fields
 from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_tokens import TokenVerbs
 from gateway.service.agent_verbs import verbs
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
@@ -68,6 +69,7 @@ class Agent:
             Journal(self._state),
         )
         self.accounts = Accounts(port, authenticator, settings.directory)
+        self.tokens = TokenVerbs(authenticator.tokens, self.accounts, authenticator.now)
         self._stopping = threading.Event()
 
     def track(self) -> None:
@@ -96,7 +98,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
-        control = ControlServer(verbs(agent.writer, agent.logins, agent.accounts, agent.follower))
+        control = ControlServer(verbs(agent.writer, agent.logins, agent.accounts, agent.tokens, agent.follower))
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
         pulse.start(stop.set)

@@ -84,6 +84,13 @@ class AddAlias(msgspec.Struct, forbid_unknown_fields=True):
     targets: tuple[str, ...]
 
 
+class RemoveTargets(msgspec.Struct, forbid_unknown_fields=True):
+    """Targets to take out of an alias."""
+
+    address: str
+    targets: tuple[str, ...]
+
+
 class AddList(msgspec.Struct, forbid_unknown_fields=True):
     """A mailing list."""
 
@@ -145,6 +152,7 @@ class Accounts:
             ("delete", self._delete, DeleteEntry),
             ("add-user", self._add_user, AddUser),
             ("add-alias", self._add_alias, AddAlias),
+            ("alias-remove", self._alias_remove, RemoveTargets),
             ("add-list", self._add_list, AddList),
             ("members", self._members, Members),
             ("add-domain", self._add_domain, AddDomain),
@@ -185,6 +193,19 @@ class Accounts:
         if proof.login.method not in ("bind", "grace"):
             raise VerbError("the password of the directory is needed here", 5)
         return Actor(entry.dn, entry, claim.password)
+
+    def account(self, login: str) -> Account:
+        """The account of that login name or address. Raises VerbError."""
+        try:
+            with self._lock:
+                return self._port.account(login)
+        except WriteProblem as problem:
+            raise VerbError(str(problem), problem.code) from None
+
+    def is_administrator(self, actor: Actor) -> bool:
+        """True for who may do everything."""
+        with self._lock:
+            return self._port.rights.is_administrator(actor)
 
     def _by_token(self, token: str, address: str) -> Actor:
         now = self._authenticator.now()
@@ -313,6 +334,19 @@ class Accounts:
             return self._add(actor, new, wishes, "alias add")
         entry = self._port.owner(wanted.address, Alias)
         return self._port.change(actor, entry, wishes, verb="alias add")
+
+    def _alias_remove(self, actor: Actor, wanted: RemoveTargets) -> Written:
+        entry = self._port.owner(wanted.address, Alias)
+        assert isinstance(entry, Alias)
+        inside, outside = self._sorted(wanted.targets)
+        if not {*entry.targets, *entry.forwards} - {*inside, *outside}:
+            raise Invalid(f"{wanted.address} would stand for nobody: remove the alias itself")
+        wishes = [
+            Wish(field, "remove", tuple(values))
+            for field, values in (("targets", inside), ("forwards", outside))
+            if values
+        ]
+        return self._port.change(actor, entry, wishes, verb="alias remove")
 
     def _add_list(self, actor: Actor, wanted: AddList) -> Written:
         new = write_entries.mailing_list(self._settings, wanted.address, wanted.name)

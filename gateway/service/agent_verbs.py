@@ -9,11 +9,14 @@ from directory.replica import ReplicaWriter
 from gateway.control.server import Right, Verb
 from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_tokens import TokenVerbs
 
 RESYNC_SECONDS = 25.0  # less than the caller waits
 
 
-def verbs(writer: ReplicaWriter, logins: LoginServer, accounts: Accounts, follower: Follower) -> Mapping[str, Verb]:
+def verbs(
+    writer: ReplicaWriter, logins: LoginServer, accounts: Accounts, tokens: TokenVerbs, follower: Follower
+) -> Mapping[str, Verb]:
     """The table."""
 
     def resync() -> dict[str, int] | None:
@@ -26,4 +29,5 @@ def verbs(writer: ReplicaWriter, logins: LoginServer, accounts: Accounts, follow
         "directory-status": Verb(Right.OPERATE, lambda caller, args: follower.facts()),
         "flush-logins": Verb(Right.OPERATE, lambda caller, args: logins.flush()),
         **accounts.verbs(),
+        **tokens.verbs(),
     }

@@ -62,6 +62,7 @@ def arguments_of(words: tuple[str, ...]) -> list[str]:
     for parameter in command.params:
         if parameter.required:
             value = parameter.type.choices[0] if isinstance(parameter.type, click.Choice) else "x"
+            value = "1" if isinstance(parameter.type, click.types.IntParamType) else value
             needed += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], str(value)]
     return needed
 

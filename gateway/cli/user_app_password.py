@@ -1,0 +1,83 @@
+"""gatepost user app-password: passwords of their own for devices and programs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from directory.model.units import TIME_ALLOWED, read_seconds
+from gateway.cli.entries import acting_as, ask, table
+from gateway.cli.options import configuration_file, for_machines
+from gateway.config.load import load
+
+
+@click.group(name="app-password")
+def app_password() -> None:
+    """Passwords of their own for devices: kept here, never sent to the directory, each may be revoked alone."""
+
+
+def _date(at: float | None, never: str) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) if at else never
+
+
+@app_password.command(name="add")
+@configuration_file
+@for_machines
+@acting_as
+@click.argument("login")
+@click.argument("name")
+@click.option(
+    "--service", "services", multiple=True, help="imap, pop3, submission, sieve; may be repeated; all if none is named"
+)
+@click.option("--network", "networks", multiple=True, help="only from there, such as 192.0.2.0/24; may be repeated")
+@click.option("--valid", default="", help="how long, such as 30d; for ever if not said")
+def add(
+    path: Path, as_json: bool, as_login: str, login: str, name: str,
+    services: tuple[str, ...], networks: tuple[str, ...], valid: str,
+) -> None:  # fmt: skip
+    """Make an app password for LOGIN; it is shown once."""
+    settings = load(path)
+    try:
+        seconds = read_seconds(valid) if valid else 0.0
+    except ValueError:
+        raise click.UsageError(f"--valid: {valid!r} is not {TIME_ALLOWED}") from None
+    made = ask(
+        settings, "app-password-add", as_login,
+        login=login, name=name, services=services, networks=networks, seconds=seconds,
+    )  # fmt: skip
+    click.echo(msgspec.json.encode(made).decode() if as_json else f"{made['id']}: {made['password']}")
+
+
+@app_password.command(name="list")
+@configuration_file
+@for_machines
+@acting_as
+@click.argument("login")
+def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
+    """List the app passwords of LOGIN."""
+    found = ask(load(path), "app-password-list", as_login, login=login)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    table(
+        ("id", "name", "services", "networks", "used", "ends"),
+        (
+            (t["id"], t["name"], " ".join(t["services"]) or "all", " ".join(t["networks"]) or "any",
+             _date(t["used"], "never"), _date(t["expires"], "never"))
+            for t in found
+        ),
+    )  # fmt: skip
+
+
+@app_password.command(name="revoke")
+@configuration_file
+@acting_as
+@click.argument("login")
+@click.argument("token", metavar="ID")
+def revoke(path: Path, as_login: str, login: str, token: str) -> None:
+    """End the app password ID of LOGIN at once; `all` ends every one."""
+    ended = ask(load(path), "app-password-revoke", as_login, login=login, id=token)
+    click.echo(f"{ended} app password{'s' if ended != 1 else ''} of {login} ended")

@@ -1,0 +1,139 @@
+"""Control verbs for app passwords and web sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from directory.authenticator_tokens import APP, SESSION, Token, Tokens
+from directory.model import Account
+from directory.profile_source import WORDS
+from directory.rights import Actor
+from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.service.agent_accounts import Accounts
+
+SESSION_SECONDS = 12 * 3600.0
+LONGEST_SESSION = 30 * 86_400.0
+
+
+class AddAppPassword(msgspec.Struct, forbid_unknown_fields=True):
+    """`seconds` 0 = for ever; no services or networks = all."""
+
+    login: str
+    name: str
+    services: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class OfLogin(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose."""
+
+    login: str
+
+
+class Revoke(msgspec.Struct, forbid_unknown_fields=True):
+    """One by its id, or `all`."""
+
+    login: str
+    id: str
+
+
+class OpenSession(msgspec.Struct, forbid_unknown_fields=True):
+    """A session for whoever the claim proves."""
+
+    name: str = "web"
+    services: tuple[str, ...] = ()
+    seconds: float = SESSION_SECONDS
+
+
+class CloseSession(msgspec.Struct, forbid_unknown_fields=True):
+    """The session's token."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "CloseSession()"
+
+
+def _facts(token: Token) -> dict[str, Any]:
+    return {name: value for name, value in asdict(token).items() if name not in ("kind", "account")}
+
+
+class TokenVerbs:
+    """The verbs' functions."""
+
+    def __init__(self, tokens: Tokens, accounts: Accounts, now: Any) -> None:
+        self._tokens, self._accounts, self._now = tokens, accounts, now
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """The rows of the table."""
+        return {
+            "app-password-add": Verb(Right.ACT, self._add, AddAppPassword),
+            "app-password-list": Verb(Right.ACT, self._list, OfLogin),
+            "app-password-revoke": Verb(Right.ACT, self._revoke, Revoke),
+            "session-open": Verb(Right.ACT, self._open, OpenSession),
+            "session-close": Verb(Right.ACT, self._close, CloseSession),
+        }
+
+    def _account(self, caller: Caller, login: str) -> Account:
+        """The account, when the caller may speak for it: his own, or an administrator."""
+        actor: Actor = self._accounts.actor(caller)
+        account = self._accounts.account(login)
+        if actor.account is not None and actor.account.id != account.id and not self._accounts.is_administrator(actor):
+            raise VerbError("app passwords are made and ended by their owner or an administrator", 5)
+        return account
+
+    @staticmethod
+    def _known(services: tuple[str, ...]) -> None:
+        for service in services:
+            if service not in WORDS["services"]:
+                raise VerbError(f"{service!r} is no service; there is {', '.join(WORDS['services'])}", 2)
+
+    def _make(self, kind: str, account: str, name: str, **more: Any) -> dict[str, Any]:
+        try:
+            token, secret = self._tokens.create(kind, account, name, now=self._now(), **more)
+        except ValueError as error:
+            raise VerbError(str(error), 2) from None
+        return {**_facts(token), "password": secret}
+
+    def _add(self, caller: Caller, wanted: AddAppPassword) -> dict[str, Any]:
+        self._known(wanted.services)
+        account = self._account(caller, wanted.login)
+        expires = self._now() + wanted.seconds if wanted.seconds else None
+        return self._make(
+            APP, account.id, wanted.name, services=wanted.services, networks=wanted.networks, expires=expires
+        )
+
+    def _list(self, caller: Caller, wanted: OfLogin) -> list[dict[str, Any]]:
+        account = self._account(caller, wanted.login)
+        return [_facts(token) for token in self._tokens.of(account.id, APP, self._now())]
+
+    def _revoke(self, caller: Caller, wanted: Revoke) -> int:
+        account = self._account(caller, wanted.login)
+        ended = self._tokens.revoke(account.id, APP, None if wanted.id == "all" else wanted.id)
+        if not ended and wanted.id != "all":
+            raise VerbError(f"{wanted.login} has no app password {wanted.id}", 1)
+        return ended
+
+    def _open(self, caller: Caller, wanted: OpenSession) -> dict[str, Any]:
+        self._known(wanted.services)
+        actor = self._accounts.actor(caller)
+        if actor.account is None or not actor.password:
+            raise VerbError("a session is opened with login and password", 5)
+        if not 1 <= wanted.seconds <= LONGEST_SESSION:
+            raise VerbError(f"a session lasts 1 to {LONGEST_SESSION:.0f} seconds", 2)
+        expires = self._now() + wanted.seconds
+        return {
+            **self._make(SESSION, actor.account.id, wanted.name, services=wanted.services, expires=expires),
+            "account": actor.account.id,
+        }
+
+    def _close(self, caller: Caller, wanted: CloseSession) -> int:
+        found = self._tokens.find(wanted.token, self._now())
+        if found is None or found.kind != SESSION:
+            return 0
+        return self._tokens.revoke(found.account, SESSION, found.id)

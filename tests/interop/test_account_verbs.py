@@ -1,0 +1,210 @@
+"""The verbs for people, aliases, lists, domains and passwords, and what a mail client sees of them right after."""
+
+from __future__ import annotations
+
+import imaplib
+import json
+import re
+import smtplib
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import GATEPOST, RunningDemo
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A demo of its own: its people change."""
+    running = RunningDemo(tmp_path_factory.mktemp("changed"))
+    yield running
+    running.stop()
+
+
+def run(demo: RunningDemo, *words: str, given: str = "", code: int = 0) -> str:
+    done = subprocess.run(
+        [*GATEPOST, *words, "--config", demo.facts["config_file"]],
+        input=given, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def data(demo: RunningDemo, *words: str) -> Any:
+    return json.loads(run(demo, *words, "--json"))
+
+
+def rcpt(demo: RunningDemo, *recipients: str) -> list[int]:
+    with smtplib.SMTP("127.0.0.1", demo.port("mx"), timeout=20) as client:
+        client.ehlo()
+        client.mail("me@elsewhere.example")
+        return [client.rcpt(recipient)[0] for recipient in recipients]
+
+
+def login(demo: RunningDemo, name: str, password: str) -> bool:
+    with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=20) as client:
+        try:
+            return bool(client.login(name, password)[0] == "OK")
+        except imaplib.IMAP4.error as error:
+            assert "AUTHENTICATIONFAILED" in str(error), error
+            return False
+
+
+def test_a_person_from_first_to_last_day(changed: RunningDemo) -> None:
+    demo = changed
+    run(demo, "user", "add", "nina", "--name", "Nina Neu", "--address", "nina@example.com", "--address",
+        "nina.neu@example.com", "quota=1G", "--password-stdin", given="ninas first password\n")  # fmt: skip
+    assert login(demo, "nina", "ninas first password")
+    assert rcpt(demo, "nina@example.com", "Nina.Neu@example.com") == [250, 250]
+    shown = data(demo, "user", "show", "nina")
+    assert (shown["quota"], shown["mail"], shown["status"]) == (1 << 30, "nina@example.com", "active")
+    assert re.search(r"^quota +1G$", run(demo, "user", "show", "nina.neu@example.com"), re.MULTILINE)
+    run(demo, "user", "set", "nina", "addresses+=nn@example.com", "forwards=nina@far.example", "keep_copy=no")
+    assert rcpt(demo, "nn@example.com") == [250]
+    assert "nina" in {user.get("logins", [""])[0] for user in data(demo, "user", "list", "--domain", "example.com")}
+    begin = time.monotonic()
+    run(demo, "user", "disable", "nina")
+    assert not login(demo, "nina", "ninas first password")
+    print(f"\nlogin refused {(time.monotonic() - begin) * 1000:.0f} ms after the command was typed")
+    assert rcpt(demo, "nina@example.com") == [250]
+    run(demo, "user", "disable", "nina", "--suspend")
+    assert rcpt(demo, "nina@example.com") == [451]
+    run(demo, "user", "disable", "nina", "--close")
+    assert rcpt(demo, "nina@example.com") == [550]
+    run(demo, "user", "enable", "nina")
+    assert login(demo, "nina", "ninas first password")
+    run(demo, "passwd", "nina", "--stdin", given="ninas second password\n")
+    assert login(demo, "nina", "ninas second password")
+    assert not login(demo, "nina", "ninas first password")
+    assert "--yes" in run(demo, "user", "delete", "nina", code=2)
+    run(demo, "user", "delete", "nina", "--yes")
+    assert rcpt(demo, "nina@example.com") == [550]
+    assert "no account 'nina'" in run(demo, "user", "show", "nina", code=1)
+    journal = run(demo, "directory", "journal", "--limit", "20")
+    assert "user add" in journal
+    assert "passwd" in journal
+    assert "password" not in journal
+
+
+def test_aliases_and_lists(changed: RunningDemo) -> None:
+    demo = changed
+    run(demo, "alias", "add", "chief@example.com", "jane", "chief@far.example")
+    assert rcpt(demo, "chief@example.com") == [250]
+    run(demo, "alias", "add", "chief@example.com", "emma@example.com")
+    shown = data(demo, "alias", "show", "chief@example.com")
+    assert len(shown["targets"]) == 2
+    assert shown["forwards"] == ["chief@far.example"]
+    assert "jane@example.com" in run(demo, "alias", "list")
+    run(demo, "alias", "remove", "chief@example.com", "jane", "chief@far.example")
+    assert "stand for nobody" in run(demo, "alias", "remove", "chief@example.com", "emma", code=2)
+    removed = data(demo, "alias", "remove", "chief@example.com", "--yes")
+    assert rcpt(demo, "chief@example.com") == [550]
+    run(demo, "directory", "undo", str(removed["number"]))
+    assert rcpt(demo, "chief@example.com") == [250]
+    run(
+        demo,
+        "list",
+        "add",
+        "choir@example.com",
+        "jane",
+        "soprano@far.example",
+        "--name",
+        "The choir",
+        "--owner",
+        "emma",
+    )
+    run(demo, "list", "member", "add", "choir@example.com", "oliver@example.com", "bass@far.example")
+    run(demo, "list", "member", "remove", "choir@example.com", "jane", "bass@far.example")
+    shown = data(demo, "list", "show", "choir@example.com")
+    assert list(shown["member_names"].values()) == ["oliver@example.com"]
+    assert shown["member_addresses"] == ["soprano@far.example"]
+    assert rcpt(demo, "choir@example.com") == [250]
+    assert "nobody has the address" in run(demo, "list", "member", "add", "choir@example.com", "x@example.com", code=1)
+    assert "has no value" in run(demo, "list", "member", "remove", "choir@example.com", "jane", code=1)
+    run(demo, "list", "delete", "choir@example.com", "--yes")
+    assert rcpt(demo, "choir@example.com") == [550]
+
+
+def test_domains(changed: RunningDemo) -> None:
+    demo = changed
+    assert rcpt(demo, "jane@new.example") == [550]
+    run(demo, "domain", "add", "new.example", "catch_all=jane@example.com", "quota=2G")
+    assert rcpt(demo, "whoever@new.example") == [250]
+    run(demo, "user", "set", "oliver", "addresses+=oliver@new.example")
+    assert "entries have addresses in new.example" in run(demo, "domain", "delete", "new.example", "--yes", code=2)
+    run(demo, "user", "set", "oliver", "addresses-=oliver@new.example")
+    run(demo, "domain", "set", "new.example", "catch_all=", "aliases+=newer.example")
+    assert rcpt(demo, "whoever@new.example") == [550]
+    assert data(demo, "domain", "show", "newer.example")["name"] == "new.example"
+    assert "new.example" in run(demo, "domain", "list")
+    run(demo, "domain", "delete", "new.example", "--yes")
+    assert "no domain new.example; there is example.com" in run(demo, "domain", "show", "new.example", code=1)
+
+
+def test_people_act_within_their_rights(changed: RunningDemo) -> None:
+    demo = changed
+    run(demo, "user", "set", "emma", "forwards=emma@far.example", "--as", "emma", given="emma-demo-password\n")
+    mistake = run(demo, "user", "set", "emma", "quota=9G", "--as", "emma", given="emma-demo-password\n", code=5)
+    assert "of your own entry you may change" in mistake
+    run(demo, "user", "set", "emma", "quota=9G", "--as", "emma", given="wrong\n", code=5)
+    run(demo, "user", "set", "emma", "quota=9G", "--as", "admin", given="admin-demo-password\n")
+    assert data(demo, "user", "show", "emma")["quota"] == 9 << 30
+    run(demo, "passwd", "emma", "--stdin", "--as", "emma", given="emma-demo-password\nanother password\n")
+    assert login(demo, "emma", "another password")
+    run(demo, "passwd", "jane", "--stdin", "--as", "emma", given="another password\ntaken over now\n", code=5)
+    assert login(demo, "jane", "jane-demo-password")
+
+
+def test_app_passwords(changed: RunningDemo) -> None:
+    demo = changed
+    made = data(demo, "user", "app-password", "add", "harry", "telephone", "--service", "imap")
+    assert login(demo, "harry", made["password"])
+    with smtplib.SMTP("127.0.0.1", demo.port("submission"), timeout=20) as client:
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            client.login("harry", made["password"])
+    assert "telephone" in run(demo, "user", "app-password", "list", "harry")
+    assert made["password"] not in run(demo, "user", "app-password", "list", "harry")
+    run(demo, "user", "app-password", "revoke", "jane", made["id"], code=1)
+    run(demo, "user", "app-password", "revoke", "harry", made["id"])
+    assert not login(demo, "harry", made["password"])
+    assert "7d" in run(demo, "user", "app-password", "add", "harry", "x", "--valid", "soon", code=2)
+
+
+def test_mistakes_are_explained(changed: RunningDemo, tmp_path: Path) -> None:
+    demo = changed
+    for words, code, text in (
+        (("user", "set", "jane", "qouta=1G"), 2, "did you mean 'quota'?"),
+        (("user", "set", "jane", "quota"), 2, "FIELD=VALUE"),
+        (("user", "set", "jane", "quota=lots"), 2, "50M, 2G"),
+        (("user", "set", "jane", "status=asleep"), 2, "active, closed, noaccess, suspended"),
+        (("user", "set", "nobody", "quota=1G"), 1, "no account 'nobody'"),
+        (("user", "set", "jane", "addresses+=emma@example.com"), 2, "belongs to uid=emma"),
+        (("user", "add", "jane", "--name", "Jane", "--address", "j2@example.com"), 2, "the login jane belongs to"),
+        (("user", "add", "a b", "--name", "A", "--address", "ab@example.com"), 2, "letters, digits"),
+        (("user", "add", "amy", "--name", "Amy"), 2, "--address"),
+        (("alias", "add", "jane@example.com", "emma"), 1, "is an account, not an alias"),
+        (("alias", "show", "no-address"), 2, "local-part@domain"),
+        (("list", "show", "jane@example.com"), 1, "not a mailing list"),
+        (("domain", "add", "exa mple"), 2, "exa mple"),
+        (("directory", "undo", "99999"), 1, "no change 99999"),
+    ):
+        assert text in run(demo, *words, code=code), words
+    short = run(demo, "user", "add", "bea", "--name", "Bea", "--address", "bea@example.com", "--password-stdin",
+                given="x\n", code=2)  # fmt: skip
+    assert "was not made" in short
+    run(demo, "user", "show", "bea", code=1)
+    other = tmp_path / "gatepost.yaml"
+    other.write_text(
+        Path(demo.facts["config_file"]).read_text().replace(f"run_dir: {demo.folder}/run", f"run_dir: {tmp_path}")
+    )
+    done = subprocess.run(
+        [*GATEPOST, "user", "set", "jane", "quota=1G", "--config", str(other)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, "is the service running?" in done.stderr) == (4, True)

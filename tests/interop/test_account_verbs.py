@@ -87,7 +87,7 @@ def test_a_person_from_first_to_last_day(changed: RunningDemo) -> None:
     journal = run(demo, "directory", "journal", "--limit", "20")
     assert "user add" in journal
     assert "passwd" in journal
-    assert "password" not in journal
+    assert "ninas" not in journal
 
 
 def test_aliases_and_lists(changed: RunningDemo) -> None:

@@ -66,6 +66,7 @@ class History:
     verifier_at: float | None
     from_minute: int
     from_day: int
+    locked_for: float  #: seconds
 
 
 class Authenticator:
@@ -248,9 +249,12 @@ class Authenticator:
         """What is remembered of an account, and of an address."""
         now = self.now()
         verifier = self.memory.verifier(account)
+        with self._lock:
+            locked_for = max(0.0, self._locked.get(account, 0.0) - now)
         return History(
             tuple(self.memory.remembered(account, now)),
             self.memory.spent(account, now),
             verifier.at if verifier is not None else None,
             *self.pace.counts(source_of(address), now),
+            locked_for,
         )

@@ -17,6 +17,7 @@ VERBS = (
     "demo",
     "describe",
     "directory",
+    "doctor",
     "domain",
     "list",
     "passwd",

@@ -14,6 +14,15 @@ from directory.model import Condition, Deferred, Refused
 FORMAT = 1
 
 
+def full(account: str, seconds: float, grace: float) -> Deferred | Refused:
+    """The answer for a mailbox that has been full for `seconds`."""
+    return (
+        Deferred(Condition.MAILBOX_FULL_FOR_NOW, account)
+        if seconds < grace
+        else Refused(Condition.MAILBOX_FULL, account)
+    )
+
+
 class QuotaGrace:
     """Raises Deferred(STORE_UNAVAILABLE) for trouble with the file."""
 
@@ -42,9 +51,7 @@ class QuotaGrace:
                 since = self._db.execute("SELECT since FROM over_quota WHERE account=?", (account,)).fetchone()[0]
         except sqlite3.Error as error:
             return Deferred(Condition.MAILBOX_FULL_FOR_NOW, f"{account}: {error}")
-        if now - since < self._grace:
-            return Deferred(Condition.MAILBOX_FULL_FOR_NOW, account)
-        return Refused(Condition.MAILBOX_FULL, account)
+        return full(account, now - since, self._grace)
 
     def has_room(self, account: str) -> None:
         """A delivery succeeded: the grace starts anew the next time."""
@@ -62,3 +69,18 @@ class QuotaGrace:
 
     def close(self) -> None:
         self._db.close()
+
+
+def over_since(path: Path, account: str) -> float | None:
+    """Since when an account is over its quota, read only, for diagnosis; None when it is not. Raises Deferred."""
+    if not path.exists():
+        return None
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
+        try:
+            row = db.execute("SELECT since FROM over_quota WHERE account=?", (account,)).fetchone()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"{path}: {error}") from error
+    return row[0] if row else None

@@ -47,7 +47,7 @@ class Router:
 
         `outside`: an address in a foreign domain may be routed too (an authenticated originator).
         `local_only`: refuse what needs more than stores of this host (LMTP, RFC 2033 4.2).
-        `trace`: gets a line for each step of the decision.
+        `trace`: gets a line for each step of the decision (`doctor address`).
         """
         freshness = self.directory.freshness()
         if not freshness.complete:
@@ -78,19 +78,6 @@ class Router:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
         walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", None)
         return walk.account(account, recipient)
-
-    def explain(
-        self, recipient: str, now: float, *, outside: bool = False
-    ) -> tuple[list[str], Plan | Deferred | Refused]:
-        """What `route` decides and each step of how: for `doctor address`."""
-        lines: list[str] = []
-        try:
-            plan = self.route(recipient, now, outside=outside, trace=lines)
-        except (Deferred, Refused) as error:
-            lines.append(f"answer: {error.condition.code} {error.condition.enhanced} {error.text} ({error})")
-            return lines, error
-        lines.append(f"answer: 250, {len(plan.steps)} target(s)")
-        return lines, plan
 
     def _answer(self, walk: Walk) -> Plan:
         """RCPT for one target answers for that target; for several, 250 if one can take it now or later."""

@@ -28,6 +28,7 @@ from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe.log import fields
 from gateway.service.agent_accounts import Accounts
+from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_tokens import TokenVerbs
 from gateway.service.agent_verbs import verbs
@@ -70,6 +71,9 @@ class Agent:
         )
         self.accounts = Accounts(port, authenticator, settings.directory)
         self.tokens = TokenVerbs(authenticator.tokens, self.accounts, authenticator.now)
+        self.doctor = LoginDoctor(
+            View(self.writer.reader(), profile, settings.defaults), authenticator, self._servers, settings
+        )
         self._stopping = threading.Event()
 
     def track(self) -> None:
@@ -98,7 +102,9 @@ def run(settings: Settings, pulse: Pulse) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
-        control = ControlServer(verbs(agent.writer, agent.logins, agent.accounts, agent.tokens, agent.follower))
+        control = ControlServer(
+            verbs(agent.writer, agent.logins, agent.follower, agent.accounts, agent.tokens, agent.doctor)
+        )
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()
         pulse.start(stop.set)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from directory.follow import Follower
 from directory.replica import ReplicaWriter
 from gateway.control.server import Right, Verb
-from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_logins import LoginServer
-from gateway.service.agent_tokens import TokenVerbs
 
 RESYNC_SECONDS = 25.0  # less than the caller waits
 
 
-def verbs(
-    writer: ReplicaWriter, logins: LoginServer, accounts: Accounts, tokens: TokenVerbs, follower: Follower
-) -> Mapping[str, Verb]:
+class Group(Protocol):
+    """A file of verbs."""
+
+    def verbs(self) -> Mapping[str, Verb]: ...
+
+
+def verbs(writer: ReplicaWriter, logins: LoginServer, follower: Follower, *groups: Group) -> Mapping[str, Verb]:
     """The table."""
 
     def resync() -> dict[str, int] | None:
@@ -28,6 +31,5 @@ def verbs(
         "directory-resync": Verb(Right.OPERATE, lambda caller, args: resync()),
         "directory-status": Verb(Right.OPERATE, lambda caller, args: follower.facts()),
         "flush-logins": Verb(Right.OPERATE, lambda caller, args: logins.flush()),
-        **accounts.verbs(),
-        **tokens.verbs(),
+        **{name: verb for group in groups for name, verb in group.verbs().items()},
     }

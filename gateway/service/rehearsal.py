@@ -1,0 +1,141 @@
+"""What live SMTP would answer: the session's own core and executor, on a read-only view of everything.
+
+Used by `doctor address`. Nothing is sent, written or remembered; the answer is the running service's answer at
+this moment, because it is made by the same code from the same local copy.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from directory.model import Condition, Deferred, Refused
+from directory.port import Directory, Login
+from gateway.ask import Ask
+from gateway.config.settings import Settings
+from gateway.queue.grace import full, over_since
+from gateway.route.plan import Plan
+from gateway.route.router import Router
+from gateway.service.accept import Acceptance
+from gateway.service.host import Host
+from gateway.service.smtp_executor import SmtpExecutor
+from gateway.smtp.commands import VERBS
+from gateway.smtp.session import Client, Session
+from gateway.smtp.settings import Role
+from gateway.store.repository import AccountRow
+from gateway.store.sqlite.usage import usage
+
+assert VERBS  # filled by the import
+
+
+class _ToldRouter(Router):
+    """Writes down each step of the decision."""
+
+    steps: list[str]
+
+    def route(self, recipient: str, now: float, **options: Any) -> Plan:
+        self.steps = []
+        return super().route(recipient, now, **{**options, "trace": self.steps})
+
+
+class _Usage:
+    """The index, read only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def account(self, account: str) -> AccountRow | None:
+        try:
+            return usage(self._folder, account)
+        except sqlite3.Error as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"index {self._folder}: {error}") from error
+
+
+class _Grace:
+    """Since when accounts are over their quota, read only."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self._path, self._seconds = path, seconds
+
+    def full(self, account: str, now: float) -> Deferred | Refused:
+        since = over_since(self._path, account)
+        return full(account, now - (since if since is not None else now), self._seconds)
+
+
+@dataclass(slots=True)
+class Rehearsed:
+    """`reply` is what RCPT gets, word for word (what MAIL gets, when it is not taken); `detail` is for the log."""
+
+    reply: str
+    steps: list[str] = field(default_factory=list)
+    plan: Plan | None = None
+    detail: str = ""
+
+    @property
+    def code(self) -> int:
+        return int(self.reply[:3])
+
+
+def rehearse(
+    settings: Settings,
+    directory: Directory,
+    address: str,
+    sender: str,
+    role: Role = Role.MX,
+    login: Login | None = None,
+) -> Rehearsed:
+    """The answer to `address` for a message from `sender` ("" = `<>`). `login`: who is logged in, on submission."""
+    router = _ToldRouter(
+        directory, settings.route, host_names=(settings.hostname,), can_relay=bool(settings.relay.smarthost)
+    )
+    router.steps = []
+    state = Path(settings.state_dir)
+    acceptance = Acceptance(
+        cast(Any, SimpleNamespace(repository=_Usage(state / "index"))),
+        cast(Any, None),
+        cast(Any, _Grace(state / "over_quota.db", settings.queue.quota_grace)),
+        state,
+    )
+    host = cast(Host, SimpleNamespace(settings=settings, directory=directory, router=router, acceptance=acceptance))
+    session = Session(role, settings.smtp, settings.hostname, Client("127.0.0.1"))
+    session.login = login
+    executor = SmtpExecutor(session, host)
+    told = Rehearsed("")
+    utf8 = "" if (address + sender).isascii() else " SMTPUTF8"
+    hello = "LHLO" if role is Role.LMTP else "EHLO"
+    for line in (f"{hello} localhost", f"MAIL FROM:<{sender}>{utf8}", f"RCPT TO:<{address}>"):
+        session.receive(line.encode("utf-8", "replace").replace(b"\r", b" ").replace(b"\n", b" ") + b"\r\n")
+        reply = b""
+        while (dialogue := session.next_dialogue()) is not None:
+            reply += _run(dialogue, executor, told)
+        told.reply = reply.decode("utf-8", "replace").strip()
+        if not told.reply.startswith("2"):
+            break
+    told.steps = router.steps
+    return told
+
+
+def _run(dialogue: Any, executor: SmtpExecutor, told: Rehearsed) -> bytes:
+    said, answer, error = b"", None, None
+    while True:
+        try:
+            step = dialogue.throw(error) if error is not None else dialogue.send(answer)
+        except StopIteration:
+            return said
+        answer, error = None, None
+        if not isinstance(step, Ask):
+            said += step
+            continue
+        try:
+            answer = executor.execute(step.request)
+            if inspect.isawaitable(answer):
+                raise TypeError(f"{type(step.request).__name__} is not part of a rehearsal")
+            if isinstance(answer, Plan):
+                told.plan = answer
+        except (Deferred, Refused) as problem:
+            error = problem
+            told.detail = str(problem)

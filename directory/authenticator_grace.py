@@ -1,8 +1,8 @@
 """Answers for a directory that is down: argon2id verifiers of logins that it proved within the grace time.
 
-A verifier is made aside, after the login was answered; at most one argon2 computation runs at a time, so
-guessers cannot buy more of the machine than that. A password that does not match proves nothing here: the
-directory may know a newer one.
+A verifier costs about 25 ms of a core, far more than the login it follows. They are therefore made aside, one
+at a time, when no login came in for a moment, and under load one a second. A password that does not match
+proves nothing here: the directory may know a newer one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from directory.model import Deferred
 BACKLOG = 1000  # verifiers waiting to be made; beyond it a login simply gets none
 WAIT_SECONDS = 2.0
 REMEMBERED = 10_000
+QUIET_SECONDS = 0.05  # without a login, then verifiers are made one after the other
+BUSY_SECONDS = 1.0  # between two of them while logins keep coming in
 REFRESH = 0.25  # of the grace time: how old a verifier's date may become before it is written anew
 #: OWASP's second choice for argon2id (m=19 MiB, t=2, p=1): about 25 ms
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -34,6 +36,9 @@ class Grace:
     def __init__(self, memory: Memory, seconds: float, now: Callable[[], float] = time.time) -> None:
         self._memory, self._seconds, self._now = memory, seconds, now
         self._jobs: queue.Queue[tuple[str, str, bytes, LoginMark, bool] | None] = queue.Queue(BACKLOG)
+        self._asked: set[bytes] = set()  # pairs among the jobs
+        self._last_login = 0.0  # monotonic
+        self._closing = threading.Event()
         self._argon = threading.Semaphore(1)
         #: pairs whose verifier is on disk: (content, when written)
         self._kept: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
@@ -47,21 +52,27 @@ class Grace:
         """The directory proved this login just now."""
         if not self._seconds:
             return
+        self._last_login = time.monotonic()
         with self._lock:
             known = self._kept.get(pair)
-        if known is not None and known[0] == mark.content and self._now() - known[1] < self._seconds * REFRESH:
-            return
+            if known is not None and known[0] == mark.content and self._now() - known[1] < self._seconds * REFRESH:
+                return
+            if pair in self._asked:
+                return
+            self._asked.add(pair)
         try:
             self._jobs.put_nowait((account, password, pair, mark, policy))
         except queue.Full:
-            return
+            with self._lock:
+                self._asked.discard(pair)
 
     def settle(self) -> None:
         """Return when every verifier asked for so far is made."""
         self._jobs.join()
 
     def close(self) -> None:
-        """End the thread when it has made what was asked for."""
+        """End the thread; verifiers that were not made yet are not made."""
+        self._closing.set()
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
@@ -70,13 +81,24 @@ class Grace:
         while True:
             job = self._jobs.get()
             try:
-                if job is None:
+                if job is None or self._closing.is_set():
                     return
+                self._pause()
+                with self._lock:
+                    self._asked.discard(job[2])
                 self._keep(*job)
             except Deferred:
                 pass  # a disk in trouble costs the grace of this login, no more
             finally:
                 self._jobs.task_done()
+
+    def _pause(self) -> None:
+        """Wait for a quiet moment, but no longer than a second."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while (now := time.monotonic()) < deadline:
+            quiet = now - self._last_login
+            if quiet >= QUIET_SECONDS or self._closing.wait(QUIET_SECONDS - quiet):
+                return
 
     def _keep(self, account: str, password: str, pair: bytes, mark: LoginMark, policy: bool) -> None:
         now = self._now()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from directory.authenticator import Authenticator
 from directory.authenticator_bind import BindPool
-from directory.authenticator_tokens import LOOPBACK
 from directory.connection import Servers
 from directory.follow import Follower
 from directory.ldif_file import FileBinds, LdifFile
@@ -58,7 +57,7 @@ class Agent:
             self._state,
             Path(settings.state_dir) / "auth.key",
             settings.auth,
-            exempt_networks=LOOPBACK,
+            exempt_networks=settings.limits.exempt_networks,
         )
         self.logins = LoginServer(authenticator)
         own_view = View(self.writer.reader(), profile, settings.defaults)  # a view serves one thread at a time

@@ -6,6 +6,7 @@ One change at a time: they are rare, and the write port's view of the directory 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from directory.login_rules import may_come
 from directory.model import (
     Account,
     Alias,
+    Condition,
     Deferred,
     Domain,
     Entry,
@@ -36,7 +38,9 @@ from directory.settings import DirectorySettings
 from directory.write import Wish, WritePort, Written, describe
 from directory.write_problem import Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.observe.log import fields
 
+_log = logging.getLogger("gatepost.agent")
 MAX_JOURNAL = 1000  # rows in one answer
 Kind = Literal["user", "alias", "list", "domain", "shared"]
 _CLASSES: dict[str, type[Recipient]] = {"alias": Alias, "list": MailingList, "shared": SharedMailbox}
@@ -160,22 +164,29 @@ class Accounts:
             ("journal", self._journal, Journal),
             ("undo", self._undo, Undo),
         )
-        return {name: Verb(Right.ACT, self._guarded(run), arguments) for name, run, arguments in rows}
+        return {name: Verb(Right.ACT, self._guarded(name, run), arguments) for name, run, arguments in rows}
 
-    def _guarded(self, run: Callable[[Actor, Any], Any]) -> Callable[[Caller, Any], Any]:
+    def _guarded(self, name: str, run: Callable[[Actor, Any], Any]) -> Callable[[Caller, Any], Any]:
         def verb(caller: Caller, arguments: Any) -> Any:
-            actor = self.actor(caller)
+            actor = self.actor(caller, may_have_to_change=name == "set-password")
             try:
                 with self._lock:
                     done = run(actor, arguments)
             except WriteProblem as problem:
+                _log.info("%s", fields(event="change-refused", verb=name, actor=actor.name, detail=str(problem)))
                 raise VerbError(str(problem), problem.code) from None
-            return asdict(done) if isinstance(done, Written) else done
+            if not isinstance(done, Written):
+                return done
+            _log.info("%s", fields(event="changed", verb=name, actor=actor.name, dn=done.dn, change=done.number))
+            return asdict(done)
 
         return verb
 
-    def actor(self, caller: Caller) -> Actor:
-        """Who wants it. Raises VerbError for a claim that is not true, Deferred when that cannot be found out."""
+    def actor(self, caller: Caller, *, may_have_to_change: bool = False) -> Actor:
+        """Who wants it. Raises VerbError for a claim that is not true, Deferred when that cannot be found out.
+
+        `may_have_to_change`: a password that is right but must be changed is good enough.
+        """
         claim = caller.claim
         if claim is None:
             return Actor(f"operator (uid {caller.uid})")
@@ -184,6 +195,9 @@ class Accounts:
         try:
             proof = self._authenticator.prove(claim.login, claim.password, "selfservice", claim.address)
         except Refused as error:
+            if may_have_to_change and error.condition is Condition.PASSWORD_MUST_CHANGE:
+                owner = self.account(claim.login)
+                return Actor(owner.dn, owner, claim.password)
             raise VerbError(f"{claim.login or 'nobody'}: {error.text}", 5) from None
         with self._lock:
             entry = self._port.directory.by_id(proof.login.account)

@@ -104,7 +104,7 @@ class Company:
         self._made: list[Authenticator] = []
         self.state = State(folder / "state.db")
         self.authenticator = self.make(AuthSettings())
-        eventually(lambda: self.view.freshness().complete)
+        eventually(lambda: self.view.freshness().absence_is_final(time.time()), 30)
         with self.admin() as admin:
             policy = {"pwdMaxFailure": [(ldap3.MODIFY_REPLACE, ["5"])], "pwdLockout": [(ldap3.MODIFY_REPLACE, ["TRUE"])],
                       "pwdMustChange": [(ldap3.MODIFY_REPLACE, ["TRUE"])]}  # fmt: skip

@@ -1,6 +1,7 @@
 """LDAP search filters (RFC 4515) evaluated over replica entries.
 
-`compile_filter` gives a predicate. Values compare without regard to case and surrounding spaces;
+`compile_filter` gives a predicate. Values compare without regard to case and surrounding spaces, names of
+entries without regard to how they are written, object classes with their superclasses;
 `>=` and `<=` compare as numbers where both sides are. Extensible matches and unknown rules are an
 error when the filter is read, not a silent "no".
 """
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from directory.raw import RawEntry
+from directory.raw import RawEntry, canonical_dn
 
 Predicate = Callable[[RawEntry], bool]
 
@@ -21,6 +22,19 @@ MAX_DEPTH = 32
 _ITEM = re.compile(r"\s*([A-Za-z][A-Za-z0-9.;-]*)\s*(~=|>=|<=|=)")
 _ESCAPE = re.compile(rb"\\([0-9a-fA-F]{2})")
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+
+
+#: classes that an entry belongs to without listing them (RFC 4519 3): servers match superclasses, too
+_SUPERIORS: dict[str, tuple[str, ...]] = {
+    "organizationalperson": ("person",),
+    "residentialperson": ("person",),
+    "inetorgperson": ("organizationalperson", "person"),
+    "pilotperson": ("person",),
+    "newpilotperson": ("person",),
+    "user": ("organizationalperson", "person"),
+    "contact": ("organizationalperson", "person"),
+    "computer": ("user", "organizationalperson", "person"),
+}
 
 
 class InvalidFilter(ValueError):
@@ -35,6 +49,8 @@ def _value(text: str) -> str:
 
 
 def _values(entry: RawEntry, name: str) -> list[str]:
+    if name == "entrydn":
+        return [" ".join(entry.dn.split()).casefold()]
     return [" ".join(text.split()).casefold() for text in entry.texts(name)]
 
 
@@ -80,7 +96,27 @@ def _item(name: str, operator: str, text: str) -> Predicate:
 
         return substring
     wanted = _value(text)
+    if name == "objectclass":
+        return _class(wanted)
+    if "=" in wanted:
+        wanted_name = canonical_dn(wanted)
+        return lambda entry: wanted in _values(entry, name) or wanted_name in map(canonical_dn, _values(entry, name))
     return lambda entry: wanted in _values(entry, name)
+
+
+def _class(wanted: str) -> Predicate:
+    octets = wanted.encode()
+
+    def test(entry: RawEntry) -> bool:
+        listed = entry.attributes.get("objectclass", ())
+        if octets in listed:  # mostly it stands there as it is
+            return True
+        classes = _values(entry, "objectclass")
+        if wanted in classes or (wanted == "top" and classes):
+            return True
+        return any(wanted in _SUPERIORS.get(name, ()) for name in classes)
+
+    return test
 
 
 class _Parser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import ldap3
@@ -22,6 +22,7 @@ WANTED = [
 #: Active Directory sends 1,500 values of an attribute and says so in its name
 _RANGE = re.compile(r"(.+);range=(\d+)-(\d+|\*)\Z", re.IGNORECASE)
 MAX_RANGES = 10_000
+LIMITS = (3, 4, 11)  # timeLimitExceeded, sizeLimitExceeded, adminLimitExceeded (RFC 4511 appendix A)
 
 
 class _Connection(Protocol):
@@ -49,9 +50,7 @@ def pages(
                 f"directory.base {settings.base!r} does not exist, or directory.bind may not read it",
             )
         if result["result"] != 0:
-            raise Deferred(
-                Condition.DIRECTORY_UNAVAILABLE, f"search: {result['description']} {result['message']}".strip()
-            )
+            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"search: {describe(result)}")
         yield [
             (entry["dn"], {name.lower(): list(values) for name, values in entry["raw_attributes"].items()})
             for entry in response or ()
@@ -60,6 +59,14 @@ def pages(
         cookie = ((result.get("controls") or {}).get(PAGED) or {}).get("value", {}).get("cookie")
         if not cookie:
             return
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """A result that is not success, for an operator."""
+    text = f"{result.get('description', result['result'])} {result.get('message') or ''}".strip()
+    if result["result"] in LIMITS:
+        return f"{text}: the server must let directory.bind read everything (olcLimits: size=unlimited time=unlimited)"
+    return text
 
 
 def visible_ids(

@@ -24,7 +24,7 @@ from directory.model import Condition, Deferred
 from directory.raw import RawEntry, canonical_dn, is_below
 from directory.settings import DirectorySettings
 from directory.tracker import sync_protocol as protocol
-from directory.tracker.listing import WANTED, visible_ids
+from directory.tracker.listing import WANTED, describe, visible_ids
 from directory.tracker.port import (
     Batch,
     Change,
@@ -287,7 +287,7 @@ class SyncreplTracker:
             raise StaleCookie(f"server wants a full refresh: {answer['message']}")
         if code == 32:
             raise _unavailable(f"directory.base {base!r} does not exist, or directory.bind may not read it")
-        raise _unavailable(f"syncrepl ended: {code} {answer['description']} {answer['message']}")
+        raise _unavailable(f"syncrepl ended: {describe(answer)}")
 
     def _raw(self, uuid_text: str, answer: dict[str, Any]) -> RawEntry:
         attributes = {name.lower(): list(values) for name, values in answer["raw_attributes"].items()}

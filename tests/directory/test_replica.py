@@ -193,3 +193,26 @@ def test_a_killed_writer_loses_nothing_that_it_had_applied(tmp_path: Path) -> No
     assert cookie is not None and int(cookie) >= last
     assert writer.counts()["accounts"] == int(cookie) + 1
     writer.close()
+
+
+_READER = """
+import sys, time
+from pathlib import Path
+from directory.replica import ReplicaReader
+reader = ReplicaReader.open(Path(sys.argv[1]))
+held = reader._db.env.begin()
+print("reads", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_slot_of_a_killed_reader_is_cleared(tmp_path: Path) -> None:
+    writer = ReplicaWriter(tmp_path, NATIVE)
+    child = subprocess.Popen([sys.executable, "-c", _READER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "reads\n"
+    assert writer.reader_check() == 0
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert writer.reader_check() == 1 and writer.reader_check() == 0
+    writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -186,3 +187,18 @@ def entry_of(name: str) -> dict[str, list[str]]:
         key, _, value = line.partition(": ")
         found.setdefault(key, []).append(value)
     return found
+
+
+@pytest.mark.parametrize("track", ["syncrepl", "timestamp"])
+def test_a_size_limit_of_the_server_is_trouble_and_says_what_to_do(slapd: Slapd, tmp_path: Path, track: str) -> None:
+    slapd.stop()
+    (path,) = (slapd.directory.folder / "slapd.d" / "cn=config").glob("olcDatabase={1}mdb.ldif")
+    lines = re.sub(r"\n ", "", path.read_text()).splitlines()
+    path.write_text("\n".join([*(line for line in lines if not line.startswith("olcLimits")), "olcSizeLimit: 10", ""]))
+    slapd.restart()
+    following = Following(tmp_path / "limited", slapd.settings(track=track))
+    try:
+        eventually(lambda: "size=unlimited" in following.view.freshness().trouble)
+        assert not following.is_final() and not following.view.freshness().complete
+    finally:
+        following.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,17 @@ from rich.table import Table
 
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
-from gateway.cli.process_facts import resident, uid_of, user_name
 from gateway.config.load import load
+from gateway.service.health import resident, uid_of
 from gateway.service.overview import Processes, read
+
+
+def user_name(uid: int) -> str:
+    """The name of a uid, or its number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)
 
 
 def facts(found: Processes) -> list[dict[str, Any]]:

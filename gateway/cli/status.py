@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -13,77 +11,38 @@ from directory.model import Deferred
 from directory.replica import ReplicaReader
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
-from gateway.cli.process_facts import uid_of
 from gateway.config.load import load
 from gateway.config.settings import Settings
-from gateway.queue.state import counts, held
+from gateway.service.health import State, directory_state, queue_state, service_state
 from gateway.service.overview import read
 
-SHOWN_HELD = 10
 SHOWN_SHARED = 3
 
 
-def _service(settings: Settings) -> dict[str, Any]:
-    found = read(Path(settings.run_dir))
-    if found is None:
-        return {"ok": False, "running": False}
-    uids = {uid_of(each.pid) for each in found.children} - {-1}
-    serving = [each for each in found.children if not each.passing]
-    missing = [each.name for each in serving if not each.ready]
-    return {
-        "ok": found.ready and not missing,
-        "running": True,
-        "processes": len(found.children),
-        "not_ready": missing,
-        "sessions": sum(each.sessions for each in found.children),
-        "one_uid": len(uids) == 1,
-        "reload_problem": found.reload_problem,
-    }
-
-
-def _directory(settings: Settings) -> dict[str, Any]:
+def _directory(settings: Settings) -> State:
     try:
         reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
     except Deferred as error:
-        return {
-            "ok": False,
-            "complete": False,
-            "age_seconds": None,
-            "braked": "",
-            "trouble": error.detail,
-            "held_entries": 0,
-            "shared_addresses": [],
-        }
+        return {**directory_state(error), "held_entries": 0, "shared_addresses": []}
     try:
-        now, freshness = time.time(), reader.freshness()
+        state = directory_state(reader.freshness())
         shared = [address for address, _ in reader.shared("address", SHOWN_SHARED)]
-        return {
-            "ok": freshness.absence_is_final(now) and not shared,
-            "shared_addresses": shared,
-            "complete": freshness.complete,
-            "age_seconds": round(now - freshness.fresh_at, 1) if freshness.fresh_at else None,
-            "braked": freshness.braked,
-            "trouble": freshness.trouble,
-            "held_entries": len(reader.held_ids()),
-        }
+        ok = state["ok"] and not shared
+        return {**state, "ok": ok, "held_entries": len(reader.held_ids()), "shared_addresses": shared}
     finally:
         reader.close()
 
 
-def _queue(settings: Settings) -> dict[str, Any]:
-    path = Path(settings.state_dir) / "queue.db"
-    try:
-        return {"ok": True, **counts(path), "failures": held(path, SHOWN_HELD)}
-    except Deferred as error:
-        return {"ok": False, "trouble": error.detail}
-
-
-def facts(settings: Settings) -> dict[str, dict[str, Any]]:
+def facts(settings: Settings) -> dict[str, State]:
     """What `gatepost status --json` prints."""
-    return {"service": _service(settings), "directory": _directory(settings), "queue": _queue(settings)}
+    return {
+        "service": service_state(read(Path(settings.run_dir))),
+        "directory": _directory(settings),
+        "queue": queue_state(settings),
+    }
 
 
-def _lines(found: dict[str, dict[str, Any]]) -> list[str]:
+def _lines(found: dict[str, State]) -> list[str]:
     service, directory, queue = found["service"], found["directory"], found["queue"]
     lines = []
     if not service["running"]:

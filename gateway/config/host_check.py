@@ -97,9 +97,13 @@ def _runs(settings: Settings) -> bool:
 def _ports(settings: Settings) -> Found:
     if _runs(settings):
         return  # its own ports are taken by the service itself
-    for service, listeners in settings.listen.items():
+    for service, listeners in settings.listeners().items():
         for number, listener in enumerate(listeners):
-            steps = ("listen", service, str(number))
+            steps = ("metrics",) if service == "metrics" else ("listen", service, str(number))
+            if listener.port is None:
+                if not Path(listener.path).parent.is_dir():
+                    yield (*steps, "path"), f"{Path(listener.path).parent} is not a folder", False
+                continue
             family = socket.AF_INET6 if ":" in listener.address else socket.AF_INET
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,6 +113,7 @@ def _ports(settings: Settings) -> Found:
                     yield (*steps, "port"), f"{listener.port} needs root or systemd socket activation", True
                 except OSError as error:
                     key = "address" if error.strerror and "assign" in error.strerror else "port"
+                    key = "listen" if service == "metrics" else key
                     yield (*steps, key), f"{listener.address}:{listener.port}: {error.strerror}", False
 
 

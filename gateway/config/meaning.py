@@ -22,6 +22,7 @@ SCHEMES = ("ldap", "ldaps", "ldapi")
 def meaning(settings: Settings) -> Found:
     """Every such value: its path and what is wrong and allowed."""
     yield from _listeners(settings)
+    yield from _metrics(settings)
     yield from _networks(("limits", "exempt_networks"), settings.limits.exempt_networks)
     yield from _directory(settings)
     yield from _store(settings)
@@ -90,6 +91,25 @@ def _networks(path: tuple[str, ...], networks: tuple[str, ...]) -> Found:
                 (*path, str(number)),
                 f"{network!r} is not an address or a network, as in 192.0.2.0/24 or 2001:db8::/32",
             )
+
+
+def _metrics(settings: Settings) -> Found:
+    if not settings.metrics.listen:
+        return
+    steps, text = ("metrics", "listen"), settings.metrics.listen
+    address, _, port = text.rpartition(":")
+    try:
+        loopback = ipaddress.ip_address(address.strip("[]")).is_loopback
+        number = int(port)
+    except ValueError:
+        yield steps, f"{text!r} is not address:port, as in 127.0.0.1:9180 or [::1]:9180"
+        return
+    if not loopback or not 1 <= number <= 65535:
+        yield steps, f"{text!r} is not a port of a loopback address; others come in through a proxy"
+    for service, listeners in settings.listen.items():
+        for listener in listeners:
+            if (listener.address, listener.port) == (address.strip("[]"), number):
+                yield steps, f"{text} is also the port of {service}"
 
 
 def _directory(settings: Settings) -> Found:

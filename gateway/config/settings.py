@@ -55,6 +55,13 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     smarthost: str = ""
 
 
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Figures for Prometheus (`/metrics`) and the state of the host for load balancers (`/health`), over HTTP."""
+
+    #: loopback address and port, as in 127.0.0.1:9180; "" = none
+    listen: str = ""
+
+
 class RunAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which user runs what when the service is started as root; a name, or a number that need not have an account."""
 
@@ -91,3 +98,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pop3: Pop3Settings = Pop3Settings()
     limits: LimitSettings = LimitSettings()
     processes: ProcessSettings = ProcessSettings()
+    metrics: Metrics = Metrics()
+
+    def listeners(self) -> dict[str, tuple[Listener, ...]]:
+        """Everything that is listened on, by service; `metrics` is one more."""
+        found: dict[str, tuple[Listener, ...]] = dict(self.listen)  # type: ignore[arg-type]
+        if self.metrics.listen:
+            address, _, port = self.metrics.listen.rpartition(":")
+            found["metrics"] = (Listener(port=int(port), address=address.strip("[]"), tls="none"),)
+        return found

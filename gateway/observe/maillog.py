@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from directory.model import Deferred, Refused
+from gateway.observe import metrics
 from gateway.observe.log import fields
 
 _log = logging.getLogger("gatepost.mail")
@@ -12,6 +13,8 @@ _log = logging.getLogger("gatepost.mail")
 
 def accepted(*, id: str, return_path: str, size: int, recipients: int, client: str, service: str) -> None:  # noqa: A002
     """Responsibility for a message was taken."""
+    metrics.count(metrics.ACCEPTED, service)
+    metrics.count(metrics.ACCEPTED_OCTETS, service, number=size)
     _log.info(
         "%s",
         fields(
@@ -28,25 +31,30 @@ def accepted(*, id: str, return_path: str, size: int, recipients: int, client: s
 
 def delivered(*, id: str, recipient: str, account: str, uid: int) -> None:  # noqa: A002
     """A message is in a store."""
+    metrics.count(metrics.DELIVERED)
     _log.info("%s", fields(id=id, event="delivered", recipient=recipient, account=account, uid=uid))
 
 
 def queued(*, id: str, targets: int) -> None:  # noqa: A002
     """A message, or the rest of one, is in the queue."""
+    metrics.count(metrics.QUEUED)
     _log.info("%s", fields(id=id, event="queued", targets=targets))
 
 
 def attempted(*, id: str, recipient: str, state: str, reply: str) -> None:  # noqa: A002
     """A target of a queued message was tried."""
+    metrics.count(metrics.ATTEMPTED, state)
     _log.info("%s", fields(id=id, event="attempted", recipient=recipient, state=state, reply=reply or None))
 
 
 def answered(*, recipient: str, client: str, error: Deferred | Refused) -> None:
     """A recipient was not taken in the session."""
+    answer = "deferred" if isinstance(error, Deferred) else "refused"
+    metrics.count(metrics.ANSWERED, answer, error.condition.name.lower())
     _log.info(
         "%s",
         fields(
-            event="deferred" if isinstance(error, Deferred) else "refused",
+            event=answer,
             recipient=recipient,
             client=client,
             condition=error.condition.name.lower(),
@@ -57,6 +65,7 @@ def answered(*, recipient: str, client: str, error: Deferred | Refused) -> None:
 
 def login(*, login: str, client: str, service: str, outcome: str, detail: str = "") -> None:
     """A login was tried."""
+    metrics.count(metrics.LOGINS, service, outcome)
     _log.info(
         "%s",
         fields(event="login", outcome=outcome, login=login, client=client, service=service, detail=detail or None),
@@ -70,4 +79,5 @@ def cut(*, client: str, service: str, reason: str) -> None:
 
 def bug(*, where: str) -> None:
     """Something that must not happen; with traceback."""
+    metrics.count(metrics.BUGS)
     _log.exception("%s", fields(event="bug", where=where))

@@ -29,6 +29,8 @@ class Child:
     name: str
     pid: int
     line: socket.socket
+    #: how often it beats, seconds; a reload changes that for its successor only
+    heartbeat: float
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     beat: Beat = field(default_factory=lambda: Beat(False, 0))
@@ -78,7 +80,7 @@ def start(name: str, life: Life, heartbeat: float, identity: Identity, in_child:
     pid = os.fork()
     if pid:
         theirs.close()
-        return Child(name, pid, ours)
+        return Child(name, pid, ours, heartbeat)
     code = 70
     try:
         signal.set_wakeup_fd(-1)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.settings import RunAs, Settings
+from gateway.service.metrics_files import clear
 
 PR_SET_NO_NEW_PRIVS = 38
 MAX_ID = 2**32 - 2
@@ -108,6 +109,7 @@ def prepare_folders(settings: Settings, who: Identities) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stale in run.glob("*.sock"):
         stale.unlink(missing_ok=True)
+    clear(run)
     if not separate:
         return
     for folder in (state, run):

@@ -23,6 +23,7 @@ from gateway.service.driver import Executor
 from gateway.service.host import Host
 from gateway.service.imap_executor import ImapExecutor
 from gateway.service.line_connection import Core, LineConnection
+from gateway.service.metrics import MetricsConnection
 from gateway.service.pop3_executor import Pop3Executor
 from gateway.service.smtp_engine import SmtpEngine
 from gateway.service.smtp_executor import SmtpExecutor
@@ -62,6 +63,9 @@ class Listeners:
         servers = []
         for service, listener, sock in sockets:
             _notice_dead_peers(sock)
+            if service == "metrics":
+                servers.append(await loop.create_server(partial(MetricsConnection, self._host), sock=sock))
+                continue
             door = self._door(service, listener)
             servers.append(await loop.create_server(partial(Connection, door), sock=sock))
         return servers

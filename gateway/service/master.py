@@ -32,6 +32,7 @@ __all__ = ["AlreadyRuns", "Master", "PortTaken"]
 MISSED_BEATS = 3
 STEADY_SECONDS = 5.0
 FIRST_PAUSE = 0.2
+FORGIVEN_SECONDS = 0.5
 KILL_AFTER = 5.0  # a process that is asked to end within its own limit gets so much more
 OVERVIEW_SECONDS = 1.0
 AGENT, QUEUE = "agent", "queue"
@@ -61,6 +62,7 @@ class Master:
         self._current: dict[str, Child] = {}
         self._successors: dict[str, Child] = {}
         self._failures: dict[str, int] = {}
+        self._deaths: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._stopping = self._reloading = self._reload_wanted = self._was_ready = self._changed = False
         self._reload_problem = ""
@@ -108,7 +110,13 @@ class Master:
         by_fd = {each.line.fileno(): each for each in self._children.values() if not each.silent}
         for number in by_fd:
             waiting.register(number, select.POLLIN)
-        for number, event in waiting.poll(self._pause() * 1000):
+        pause, before = self._pause(), time.monotonic()
+        events = waiting.poll(pause * 1000)
+        late = time.monotonic() - before - pause
+        if late > FORGIVEN_SECONDS:  # the whole machine stood still, not the children
+            for each in self._children.values():
+                each.heard += late
+        for number, event in events:
             if number in by_fd:
                 self._listen(by_fd[number])
                 by_fd[number].silent = bool(event & select.POLLHUP)  # its end follows, and is signalled
@@ -206,10 +214,9 @@ class Master:
                 each.signal(signal.SIGKILL)
             elif each.expected:
                 continue
-            elif each.beat.ready and now - each.heard > MISSED_BEATS * limits.heartbeat:
-                if each.listen():
-                    continue
-                if now - each.heard > MISSED_BEATS * limits.heartbeat:
+            elif each.beat.ready and now - each.heard > MISSED_BEATS * each.heartbeat:
+                each.listen()
+                if now - each.heard > MISSED_BEATS * each.heartbeat:
                     _log.error("%s", fields(event="child-hangs", child=each.name, pid=each.pid))
                     self._replace_now(each)
             elif not each.beat.ready and now - each.started > limits.start_timeout:
@@ -220,6 +227,7 @@ class Master:
     def _replace_now(self, hanging: Child) -> None:
         """Do not wait for its end, which may take as long as a dead disk: its successor takes the same sockets."""
         hanging.expected = True
+        self._deaths[hanging.name] = self._deaths.get(hanging.name, 0) + 1
         hanging.signal(signal.SIGKILL)
         if self._current.get(hanging.name) is hanging:
             del self._current[hanging.name]
@@ -260,6 +268,7 @@ class Master:
                 self._start(name)
             return
         _log.error("%s", fields(event="child-died", child=name, pid=ended.pid, status=code))
+        self._deaths[name] = self._deaths.get(name, 0) + 1
         if not (was_current or was_successor) or name not in self._names():
             return
         if time.monotonic() - ended.started >= STEADY_SECONDS:
@@ -361,4 +370,5 @@ class Master:
                 for each in self._children.values()
             ],
             self._was_ready,
+            self._deaths,
         )

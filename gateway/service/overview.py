@@ -43,6 +43,8 @@ class Processes(msgspec.Struct, frozen=True):
     #: why the last reload was refused; "" = it was not
     reload_problem: str
     written: float
+    #: how many children died or hung, by name
+    deaths: dict[str, int]
     children: tuple[Process, ...]
 
 
@@ -78,9 +80,9 @@ class Overview:
         self._reloads += 1
         self._problem = problem
 
-    def write(self, children: list[Process], ready: bool) -> None:
+    def write(self, children: list[Process], ready: bool, deaths: dict[str, int]) -> None:
         """Put the file in place whole; a disk that is full does not stop the master."""
-        shown = Processes(os.getpid(), ready, self._reloads, self._problem, time.time(), tuple(children))
+        shown = Processes(os.getpid(), ready, self._reloads, self._problem, time.time(), deaths, tuple(children))
         path = self._folder / "processes.json"
         fresh = path.with_suffix(".new")
         try:

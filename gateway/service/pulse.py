@@ -59,14 +59,20 @@ class Pulse:
         self._sessions: Callable[[], int] = lambda: 0
         self._drain: Callable[[], None] = lambda: None
         self._stop: Callable[[], None] = lambda: None
+        self._also: Callable[[], None] = lambda: None
 
     def start(
         self,
         stop: Callable[[], None],
         drain: Callable[[], None] | None = None,
         sessions: Callable[[], int] | None = None,
+        also: Callable[[], None] | None = None,
     ) -> None:
-        """Beat from now on. `stop` is called when the master is gone, `drain` when it wants no new sessions served."""
+        """Beat from now on; `also` is called with every beat.
+
+        `stop` is called when the master is gone, `drain` when it wants no new sessions served.
+        """
+        self._also = also or self._also
         self._stop = stop
         self._drain = drain or stop
         self._sessions = sessions or self._sessions
@@ -80,6 +86,7 @@ class Pulse:
 
     def _again(self) -> None:
         self._beat()
+        self._also()
         asyncio.get_running_loop().call_later(self._seconds, self._again)
 
     def _beat(self) -> None:

@@ -29,6 +29,7 @@ from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
 from gateway.route.plan import Later, Local, RemoteLmtp, Step
 from gateway.route.router import Router
+from gateway.service.metrics_files import Publisher
 from gateway.service.network import dial, host_and_port
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
@@ -261,7 +262,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
             _couriers(settings),
             settings.queue,
         )
-        pulse.start(stop.set)
+        publisher = Publisher(Path(settings.run_dir))
+        pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
         stopped = asyncio.ensure_future(stop.wait())
         while not stop.is_set():

@@ -112,7 +112,7 @@ class Listening:
     def open(self, settings: Settings) -> None:
         """Open what `settings` names and is not open yet; nothing is left half opened. Raises PortTaken."""
         fresh: list[tuple[Place, socket.socket]] = []
-        for service, listeners in settings.listen.items():
+        for service, listeners in settings.listeners().items():
             for listener in listeners:
                 place = _place(listener)
                 have = self._open.get(place, [])
@@ -140,7 +140,7 @@ class Listening:
     def shares(self, settings: Settings) -> list[Sockets]:
         """What each worker serves; every open socket of a listener is served by at least one."""
         shares: list[Sockets] = [[] for _ in range(settings.workers)]
-        for service, listeners in settings.listen.items():
+        for service, listeners in settings.listeners().items():
             for listener in listeners:
                 sockets = self._open[_place(listener)]
                 for number in range(max(len(sockets), settings.workers)):
@@ -151,7 +151,7 @@ class Listening:
 
     def close_unused(self, settings: Settings) -> None:
         """Close the sockets of listeners that are gone from `settings`."""
-        wanted = {_place(each) for listeners in settings.listen.values() for each in listeners}
+        wanted = {_place(each) for listeners in settings.listeners().values() for each in listeners}
         for place in [place for place in self._open if place not in wanted]:
             self._close(place)
 

@@ -26,6 +26,7 @@ from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
 from gateway.service.host import Host
 from gateway.service.listeners import Listeners
+from gateway.service.metrics_files import Publisher
 from gateway.service.notify import Hints
 from gateway.service.pulse import Pulse
 from gateway.service.sessions import first_of
@@ -103,8 +104,9 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
             loop.add_signal_handler(signal_number, stop.set)
         host = make_host(settings, number)
         host.hints.listen(host.open_mailboxes.hint)
+        publisher = Publisher(Path(settings.run_dir))  # before anything is counted
         servers = await Listeners(host).start(sockets)
-        pulse.start(stop.set, drain.set, lambda: len(host.sessions))
+        pulse.start(stop.set, drain.set, lambda: len(host.sessions), publisher.publish)
         pulse.ready()
         _log.info("%s", fields(event="serving", listeners=len(servers)))
         await first_of(stop, drain)
@@ -118,5 +120,6 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         host.hints.close()
         host.pool.shutdown(wait=True)
         host.stores.repository.close()
+        publisher.publish()
 
     uvloop.run(main())

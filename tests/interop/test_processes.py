@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import GATEPOST, RunningDemo
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.service.overview import Processes, read
 
@@ -134,7 +135,7 @@ def test_a_reload_takes_new_values_and_sockets_and_leaves_old_sessions_alone(com
 
 
 def test_sessions_of_the_old_configuration_end_at_the_drain_limit(company: RunningDemo) -> None:
-    change(company, processes={"drain_timeout": "1s", "heartbeat": "500ms"})
+    change(company, processes={"drain_timeout": "1s", "heartbeat": "1s"})
     reload(company)
     client = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
     mail = smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20)
@@ -187,6 +188,8 @@ def test_a_worker_that_hangs_is_replaced(company: RunningDemo) -> None:
         print(f"\n{name} replaced {took:.2f} s after it stopped; three heartbeats are 0.60 s")
         until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
     assert "child-hangs child=worker-1" in (company.folder / "demo.log").read_text()
+    change(company, processes={})
+    reload(company)
     client = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
     client.login("jane", "jane-demo-password")
     client.logout()
@@ -251,3 +254,88 @@ def test_reload_says_what_is_wrong(company: RunningDemo) -> None:
     finally:
         path.write_text(good)
     assert gatepost("reload", "--config", str(path)).returncode == 0
+
+
+def http(port: int, request: str) -> tuple[int, str]:
+    with socket.create_connection(("127.0.0.1", port), 20) as sock:
+        sock.sendall(request.encode())
+        answer = b""
+        while data := sock.recv(65536):
+            answer += data
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def figures(port: int) -> dict[tuple[str, ...], float]:
+    code, text = http(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert code == 200
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_and_health(company: RunningDemo) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    change(company, metrics={"listen": f"127.0.0.1:{port}"}, processes={"heartbeat": "1s"})
+    assert reload(company).reload_problem == ""
+    before = figures(port)
+    for _ in range(3):
+        with smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20) as client:
+            client.sendmail("me@elsewhere.example", ["jane@example.com"], b"Subject: count\r\n\r\nx\r\n")
+            assert client.docmd("MAIL FROM:<me@elsewhere.example>")[0] == 250
+            assert client.docmd("RCPT TO:<nobody-here@example.com>")[0] == 550
+    reader = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
+    reader.login("jane", "jane-demo-password")
+    wanted = {
+        ("gatepost_messages_accepted_total", "mx"): 3,
+        ("gatepost_deliveries_total",): 3,
+        ("gatepost_recipients_not_taken_total", "refused", "no_such_recipient"): 3,
+        ("gatepost_logins_total", "ok", "imap"): 1,
+    }
+    deadline = time.monotonic() + 30
+    while any(figures(port).get(name, 0) < before.get(name, 0) + more for name, more in wanted.items()):
+        if time.monotonic() > deadline:
+            log = (company.folder / "demo.log").read_text()[-5000:]
+            pytest.fail(f"{before}\n{figures(port)}\n{log}")
+        time.sleep(0.1)
+    now = figures(port)
+    assert now["gatepost_directory_complete",] == 1
+    assert 0 <= now["gatepost_directory_age_seconds",] < 30
+    until(lambda: sum(value for name, value in figures(port).items() if name[0] == "gatepost_sessions") >= 1)
+    assert now["gatepost_bugs_total",] == 0
+    reader.shutdown()
+    deaths = now.get(("gatepost_process_deaths_total", "worker-0"), 0)
+    for name in ("worker-0", "worker-1"):
+        os.kill(pid_of(company, name), signal.SIGKILL)
+        until(lambda: len([each for each in shown(company).children if each.ready and not each.passing]) == 4)
+    until(lambda: figures(port).get(("gatepost_process_deaths_total", "worker-0"), 0) == deaths + 1)
+    assert figures(port)["gatepost_deliveries_total",] >= now["gatepost_deliveries_total",]
+    until(lambda: json.loads(http(port, "GET /health HTTP/1.0\r\n\r\n")[1])["degraded"] == [])
+    code, body = http(port, "GET /health HTTP/1.0\r\n\r\n")
+    assert (code, json.loads(body)["ok"]) == (200, True)
+    assert http(port, "HEAD /health HTTP/1.1\r\n\r\n") == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("request_text", "code"),
+    [
+        ("GET / HTTP/1.1\r\n\r\n", 404),
+        ("POST /health HTTP/1.1\r\n\r\n", 405),
+        ("nonsense\r\n\r\n", 400),
+        ("x" * 9000, 400),
+        ("EHLO me\r\n\r\n", 400),
+    ],
+)
+def test_bad_requests_for_metrics(company: RunningDemo, request_text: str, code: int) -> None:
+    configured = yaml.safe_load((company.folder / "gatepost.yaml").read_text()).get("metrics")
+    if configured is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            configured = {"listen": f"127.0.0.1:{probe.getsockname()[1]}"}
+        change(company, metrics=configured)
+        assert reload(company).reload_problem == ""
+    assert http(int(configured["listen"].rpartition(":")[2]), request_text)[0] == code

@@ -98,13 +98,17 @@ def test_what_else_a_host_can_lack(tmp_path: Path) -> None:
             "state_dir": str(tmp_path / "file" / "below"),
             "listen": {
                 "mx": [{"port": port, "tls": "none"}],
-                "lmtp": [{"port": 24, "address": "192.0.2.1", "tls": "none"}],
+                "lmtp": [
+                    {"port": 24, "address": "192.0.2.1", "tls": "none"},
+                    {"path": "/nowhere/lmtp.sock", "tls": "none"},
+                ],
             },
         }
         configuration["store"]["volumes"] |= {"bare": {"path": str(tmp_path / "bare")}, "gone": {"path": "/nowhere"}}
         said = "\n".join(found(tmp_path, configuration))
     assert f"listen.mx.0.port: 127.0.0.1:{port}: Address already in use" in said
     assert "listen.lmtp.0.address: 192.0.2.1:24: Cannot assign requested address" in said
+    assert "listen.lmtp.1.path: /nowhere is not a folder" in said
     assert f"state_dir: {tmp_path}/file is not a folder" in said
     assert "store.volumes.gone.path: /nowhere is not a folder" in said
     assert f"store.volumes.bare.path: {tmp_path}/bare has no .gatepost-store" in said

@@ -1,0 +1,49 @@
+"""What is counted. A process counts in memory; `service/` adds up the processes and shows the sums.
+
+Counting costs a dictionary look-up. Names and labels are part of the interface (docs/reference/metrics.md):
+they are only ever added to. No label takes values from clients: their number must stay small.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Something that only grows; Prometheus sees it as `gatepost_<name>_total`."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+#: every counter by name
+COUNTERS: dict[str, Counter] = {}
+#: what this process has counted: name and label values
+counted: dict[tuple[str, ...], int] = {}
+_lock = threading.Lock()
+
+
+def counter(name: str, text: str, *labels: str) -> Counter:
+    """Declare a counter."""
+    made = COUNTERS[name] = Counter(name, text, labels)
+    return made
+
+
+def count(what: Counter, *values: str, number: int = 1) -> None:
+    """Count, with a value for each label."""
+    key = (what.name, *values)
+    with _lock:  # the file pool's threads count too
+        counted[key] = counted.get(key, 0) + number
+
+
+ACCEPTED = counter("messages_accepted", "Messages for which responsibility was taken", "service")
+ACCEPTED_OCTETS = counter("accepted_octets", "Octets of accepted messages", "service")
+DELIVERED = counter("deliveries", "Messages put into stores, one for each recipient")
+QUEUED = counter("messages_queued", "Messages put into the queue")
+ATTEMPTED = counter("attempts", "Attempts at targets of queued messages by what came of them", "state")
+ANSWERED = counter("recipients_not_taken", "Recipients deferred or refused in the session", "answer", "condition")
+LOGINS = counter("logins", "Logins by service and outcome", "service", "outcome")
+BUGS = counter("bugs", "Unexpected errors, each with a traceback in the log")

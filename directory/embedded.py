@@ -22,11 +22,14 @@ import argon2
 import ldap3
 from ldap3.core.exceptions import LDAPException
 
+from directory import embedded_schema
 from directory.data import data_folder
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
 MAX_SOCKET_PATH = 107  # sun_path (unix(7))
+
+APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.slapd")
 
 _MODULE_FOLDERS = ("/usr/lib/ldap", "/usr/lib64/openldap", "/usr/lib/openldap", "/usr/libexec/openldap")
 _SCHEMA_FOLDERS = ("/etc/ldap/schema", "/etc/openldap/schema")
@@ -53,6 +56,16 @@ def _first_folder(candidates: tuple[str, ...], what: str) -> str:
         if Path(candidate).is_dir():
             return candidate
     raise SlapdMissing(f"slapd's {what} not found in {', '.join(candidates)}")
+
+
+def _confined() -> str:
+    """What to do where a profile of AppArmor (Ubuntu ships one) lets slapd see its own folders only."""
+    if not APPARMOR_PROFILE.exists():
+        return ""
+    return (
+        "; AppArmor may forbid slapd this folder: allow it in /etc/apparmor.d/local/usr.sbin.slapd (FOLDER/** rwk,) "
+        "and run apparmor_parser -r /etc/apparmor.d/usr.sbin.slapd"
+    )
 
 
 def hash_password(password: str) -> str:
@@ -143,7 +156,7 @@ class EmbeddedDirectory:
             command.append("-q")
         done = subprocess.run(command, input=ldif, text=True, capture_output=True, timeout=600, check=False)
         if done.returncode != 0:
-            raise SlapdFailed(f"slapadd of database {database}: {done.stderr.strip()[-2000:]}")
+            raise SlapdFailed(f"slapadd of database {database}: {done.stderr.strip()[-2000:]}{_confined()}")
 
     def command(self) -> list[str]:
         """The command line of the foreground server."""
@@ -169,8 +182,13 @@ class EmbeddedDirectory:
         while time.monotonic() < deadline:
             if child.poll() is not None:
                 tail = (self.folder / "run" / "slapd.log").read_text(errors="replace")[-1000:]
-                raise SlapdFailed(f"slapd ended with {child.returncode}: {tail}")
+                raise SlapdFailed(f"slapd ended with {child.returncode}: {tail}{_confined()}")
             if self.answers():
+                try:
+                    embedded_schema.update(self.socket)
+                except embedded_schema.SchemaProblem as problem:
+                    stop(child)
+                    raise SlapdFailed(f"schema of the private directory: {problem}") from problem
                 return child
             time.sleep(0.02)
         child.kill()

@@ -89,6 +89,14 @@ def openldap_schema() -> str:
     return "\n".join(lines)
 
 
+def openldap_definitions() -> dict[str, tuple[str, ...]]:
+    """Values of the attributes of a cn=config schema entry, by its attribute names."""
+    return {
+        "olcAttributeTypes": tuple(_attribute_type(facts, multi) for facts, multi in attributes().values()),
+        "olcObjectClasses": tuple(_object_class(facts, may) for facts, may in classes()),
+    }
+
+
 def openldap_ldif() -> str:
     """For a slapd with cn=config: `ldapadd -H ldapi:/// -Y EXTERNAL -f gatepost.ldif`."""
     lines = [
@@ -97,8 +105,7 @@ def openldap_ldif() -> str:
         "objectClass: olcSchemaConfig",
         "cn: gatepost",
     ]
-    lines += [_fold(f"olcAttributeTypes: {_attribute_type(facts, multi)}") for facts, multi in attributes().values()]
-    lines += [_fold(f"olcObjectClasses: {_object_class(facts, may)}") for facts, may in classes()]
+    lines += [_fold(f"{name}: {value}") for name, values in openldap_definitions().items() for value in values]
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PART = 10_000  # rows read at once
 MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
+MAX_NAMED = 4096  # names under which they were opened, remembered
 Wake: TypeAlias = Callable[[], None]
 Key: TypeAlias = tuple[str, int]  # account, mailbox id
 
@@ -33,6 +34,7 @@ class OpenMailboxes:
         self._kept: OrderedDict[Key, Contents] = OrderedDict()
         self._counted: dict[Key, int] = {}  # messages of each that is kept, when it was last opened
         self._messages = 0
+        self._named: dict[tuple[str, str], Key] = {}
         self._watchers: dict[Key, set[Wake]] = {}
 
     def hint(self, account: str, mailbox: int, modseq: int) -> None:
@@ -63,6 +65,18 @@ class OpenMailboxes:
         self._kept[key] = contents
         self._kept.move_to_end(key)
         return contents
+
+    def name(self, account: str, name: str, contents: Contents) -> None:
+        """Remember under which name these contents were opened."""
+        if len(self._named) >= MAX_NAMED:
+            self._named.clear()
+        self._named[account, name] = contents.key
+
+    def modseq_of(self, account: str, name: str) -> int:
+        """Up to where the contents last opened under this name are known; 0 when nothing is."""
+        key = self._named.get((account, name))
+        contents = self._open.get(key) if key is not None else None
+        return 0 if contents is None or contents.superseded else contents.modseq
 
     def trim(self, opened: Contents) -> None:
         """`opened` has been brought up to date: count it, and let go of what was not used for long."""
@@ -146,14 +160,22 @@ async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mai
 
 async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | None:
     holder, stores, mailboxes = executor.holder(), executor.host.stores, executor.host.open_mailboxes
+    since = mailboxes.modseq_of(holder.id, request.name)
+
+    def read() -> tuple[MailboxRow, Delta | None]:
+        row = stores.open_mailbox(holder, request.name)
+        # what is probably wanted is read along, so that a login and SELECT need the pool once
+        return row, None if row.highestmodseq == since else _read(stores.repository, holder.id, row.id, since)
 
     try:
-        row = await executor.in_pool(partial(stores.open_mailbox, holder, request.name))
+        row, delta = await executor.in_pool(read)
     except (NoSuchMailbox, InvalidMailboxName):
         return None
     contents = mailboxes.contents((holder.id, row.id), row.uidvalidity)
+    mailboxes.name(holder.id, request.name, contents)
     if contents.modseq < row.highestmodseq:
-        if not await catch_up(executor, contents, holder.id, row.id):
+        fits = delta is not None and delta.since == contents.modseq and _apply(contents, delta)
+        if not fits and not await catch_up(executor, contents, holder.id, row.id):
             return None
         mailboxes.trim(contents)
     executor.mailbox = row

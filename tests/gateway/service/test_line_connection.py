@@ -226,10 +226,11 @@ def test_time_before_login_is_counted_together_however_busy_the_client_is() -> N
 
             talking = asyncio.create_task(chatter())
             begun = time.monotonic()
-            said = await reader.read(-1)
+            await reader.readuntil(b"bye\r\n")
             talking.cancel()
-            assert said.endswith(b"bye\r\n")
             assert 0.9 < time.monotonic() - begun < 10
+            with contextlib.suppress(ConnectionError):  # what the client said last may have met a closed door
+                await reader.read(-1)
             assert served.executor.closed == 1
 
     run(test)

@@ -62,6 +62,10 @@ class Servers:
         now = self._clock()
         return sorted(self._settings.servers, key=lambda url: self._avoid.get(url, 0.0) > now)
 
+    def avoid(self, url: str) -> None:
+        """Try this server last for a while: it answers, but not well."""
+        self._avoid[url] = self._clock() + AVOID_SECONDS
+
     def should_return(self, url: str) -> bool:
         """True when `url` is not the preferred server and the preferred one answers again."""
         first = self._settings.servers[0]

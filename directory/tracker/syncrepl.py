@@ -283,6 +283,7 @@ class SyncreplTracker:
             if time.monotonic() - self._newer_since > LAG_SECONDS:
                 self._newer_since = 0.0
                 raise StaleCookie(f"the server stays behind this copy: {answer['message']}")
+            self._servers.avoid(self.server)
         if code == protocol.E_SYNC_REFRESH_REQUIRED and cookie is not None:
             raise StaleCookie(f"server wants a full refresh: {answer['message']}")
         if code == 32:

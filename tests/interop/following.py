@@ -31,9 +31,10 @@ gatepostDomainName: example.com
 """
 
 
-def person(name: str) -> str:
+def person(name: str, more: str = "") -> str:
+    """`more`: further lines."""
     return f"""dn: uid={name},ou=people,{SUFFIX}
-objectClass: inetOrgPerson
+{more}objectClass: inetOrgPerson
 objectClass: gatepostAccount
 uid: {name}
 cn: {name}

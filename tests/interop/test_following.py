@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import ldap3
+import msgspec
 import pytest
-from following import SUFFIX, Following, Slapd, company, eventually, person
+from following import DOMAIN, SUFFIX, Following, Slapd, company, eventually, person
 from silent import Relay
 
-from directory import follow
-from directory.settings import Timeout
+from directory import connection, follow
+from directory.settings import Bind, Timeout
+from directory.tracker import syncrepl
 
 PEOPLE = tuple(f"u{n}" for n in range(30))
 
@@ -88,25 +90,50 @@ def test_a_connection_that_falls_silent_is_replaced(slapd: Slapd, tmp_path: Path
             following.stop()
 
 
-def test_a_dead_server_is_replaced_by_the_next_and_comes_back(slapd: Slapd, tmp_path: Path) -> None:
-    other = Slapd(tmp_path / "other", company(*PEOPLE, "late"))
-    settings = slapd.settings(slapd.directory.uri, other.directory.uri, timeout=Timeout(connect=1.0, op=2.0))
-    password = slapd.directory.password_file("gateway").read_text().strip()
-    with other.admin() as admin:
-        admin.modify(f"cn=gateway,ou=services,{SUFFIX}", {"userPassword": [(ldap3.MODIFY_REPLACE, [password])]})
+def twin(folder: Path, *names: str) -> Slapd:
+    """A server whose entries have the ids that every twin gives them, and the same login for Gatepost."""
+    people = [person(name, f"entryUUID: {uuid.uuid5(uuid.NAMESPACE_DNS, name)}\n") for name in names]
+    domain = DOMAIN.replace("\n", f"\nentryUUID: {uuid.uuid5(uuid.NAMESPACE_DNS, 'd')}\n", 1)
+    made = Slapd(folder, "\n".join([domain, *people]))
+    with made.admin() as admin:
+        assert admin.modify(
+            f"cn=gateway,ou=services,{SUFFIX}", {"userPassword": [(ldap3.MODIFY_REPLACE, ["the same everywhere"])]}
+        ), admin.result
+    return made
+
+
+def test_the_next_server_takes_over_and_the_first_is_returned_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "AVOID_SECONDS", 3.0)
+    monkeypatch.setattr(syncrepl, "LAG_SECONDS", 5.0)
+    first, second = twin(tmp_path / "first", *PEOPLE), twin(tmp_path / "second", *PEOPLE, "late")
+    password = tmp_path / "password"
+    password.write_text("the same everywhere\n")
+    settings = msgspec.structs.replace(
+        first.settings(first.directory.uri, second.directory.uri, timeout=Timeout(connect=1.0, op=2.0)),
+        bind=Bind(dn=f"cn=gateway,ou=services,{SUFFIX}", password_file=str(password)),
+    )
     following = Following(tmp_path / "two", settings)
     try:
         eventually(following.is_final)
-        assert not following.has("late@example.com")
-        slapd.stop()
-        begin = time.monotonic()
-        # the other holds entries of its own ids: all of the first one's are gone there, so the brake holds them
-        eventually(lambda: following.has("late@example.com"), 30)
-        print(f"on the second server after {time.monotonic() - begin:.1f} s")
-        assert following.has("u1@example.com")
+        assert following.tracker.server == first.directory.uri
+        (before,) = following.view.owners("u1@example.com")
+        first.stop()
+        took = eventually(lambda: following.has("late@example.com"), 30)
+        print(f"on the second server after {took:.1f} s")
+        assert following.tracker.server == second.directory.uri
+        assert following.view.owners("u1@example.com") == (before,)
+        first.restart()
+        took = eventually(lambda: following.tracker.server == first.directory.uri and following.is_final(), 60)
+        print(f"back on the first after {took:.1f} s")
+        add_alias(first, "u1", "one@example.com")
+        eventually(lambda: following.has("one@example.com"), 40)
+        assert not following.view.freshness().braked
     finally:
         following.stop()
-        other.stop()
+        first.stop()
+        second.stop()
 
 
 def hide_people(slapd: Slapd, hidden: bool) -> None:

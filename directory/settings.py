@@ -15,8 +15,11 @@ from directory.rights import RightsSettings
 class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How Gatepost itself logs in to the directory."""
 
+    #: distinguished name of the entry; "" = anonymous
     dn: str = ""
+    #: file with its password, read at each connection, so that it may change
     password_file: str = ""
+    #: with the rights of the process at the other end of an ldapi socket instead
     sasl_external: bool = False
 
 
@@ -34,7 +37,9 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Timeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds to wait for a connection and for an answer."""
 
+    #: for a connection
     connect: Seconds = 3.0
+    #: for an answer
     op: Seconds = 5.0
 
 
@@ -61,14 +66,17 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `directory`."""
 
+    #: ldaps://host, ldap://host:port or ldapi://%2Fpath: the next is used when one does not answer; or one file:///path.ldif
     servers: tuple[str, ...] = ("ldap://127.0.0.1",)
+    #: below which entry everything is
     base: str = ""
-    #: a shipped profile by name, or the path of a file
+    #: which entries are what: native, inetorg, ldif, or the path of a profile file
     profile: str = "native"
     #: laid over the profile key by key
     map: dict[str, Any] = {}
     #: domains without an entry: names, or {name, aliases, kind, catch_all}
     domains: tuple[str | StaticDomain, ...] = ()
+    #: name of this directory in the ids of entries and so of mailboxes; never change it
     source: str = "directory"
     bind: Bind = Bind()
     #: who writes for people that have no right of their own in the directory; without it Gatepost only reads
@@ -79,6 +87,7 @@ class DirectorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     places: Places = Places()
     tls: Tls = Tls()
     timeout: Timeout = Timeout()
+    #: entries in one answer of a long listing
     page_size: Count = 500
     #: auto, syncrepl (OpenLDAP with syncprov, 389 DS) or timestamp (any server: polls modifyTimestamp)
     track: Literal["auto", "syncrepl", "timestamp"] = "auto"

@@ -132,6 +132,10 @@ def _directory(settings: Settings) -> Found:
     bind = settings.directory.bind
     if bind.dn and not bind.password_file and not bind.sasl_external:
         yield ("directory", "bind"), "bind.dn needs bind.password_file (or bind.sasl_external: true)"
+    profile = settings.directory.profile
+    if ("/" in profile or profile.endswith((".yaml", ".yml"))) and not profile.startswith("/"):
+        yield ("directory", "profile"), f"{profile!r} is not an absolute path"
+        return
     try:
         Profile.of(settings.directory)
     except InvalidProfile as error:

@@ -91,6 +91,7 @@ def config(folder: Path, directory: str) -> Path:
     ("directory", "expected"),
     [
         ("  base: o=x\n  profile: natife\n", ":6: directory.profile: 'natife' is not known; did you mean 'native'?"),
+        ("  profile: own.yaml\n", ":5: directory.profile: 'own.yaml' is not an absolute path"),
         ("  profile: /nowhere/own.yaml\n", ":5: directory.profile: /nowhere/own.yaml: No such file or directory"),
         ("  map:\n    account:\n      map:\n        quotta: q\n", ":8: directory.map.account.map.quotta: no field of account"),
         ("  map:\n    account: {filter: '(x'}\n", ":6: directory.map.account.filter: filter '(x'"),

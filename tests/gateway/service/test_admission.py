@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from directory.model import Condition, Deferred
 from gateway.service.admission import Admission, Networks, group_of, is_loopback
@@ -160,3 +164,77 @@ def test_networks() -> None:
     assert "2001:db8::2" not in networks
     assert "local" not in networks
     assert not Networks(())
+
+
+class Guests(RuleBasedStateMachine):
+    """Two workers of one host, any order of arrivals, logins and ends: the counts are those of who is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "connections"
+        self.counts = [SharedCounts(path, 4) for _ in range(2)]
+        limits = LimitSettings(connections_per_address=3, connections_per_account=2, unauthenticated_connections=12)
+        self.workers = [Admission(limits, 2, counts) for counts in self.counts]
+        self.here: list[tuple[int, Connected, str]] = []
+
+    def count(self, address: str, account: str) -> int:
+        return sum(1 for _, c, a in self.here if (c.address, a) == (address, account))
+
+    def forget_the_ended(self) -> None:
+        for worker, connection, _ in [each for each in self.here if each[1].ended]:
+            self.workers[worker].leave(connection)
+        self.here = [each for each in self.here if not each[1].ended]
+
+    @rule(worker=st.integers(0, 1), address=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "127.0.0.1"]))
+    def arrive(self, worker: int, address: str) -> None:
+        connection = Connected(address)
+        before = self.count(address, "")
+        verdict = self.workers[worker].enter(connection)
+        if verdict is None:
+            self.here.append((worker, connection, ""))
+        else:
+            assert verdict is Condition.TOO_MANY_CONNECTIONS
+            assert before >= 3
+            assert address != "127.0.0.1"
+        self.forget_the_ended()
+
+    @precondition(lambda self: self.here)
+    @rule(data=st.data(), account=st.sampled_from(["jane", "john"]))
+    def log_in(self, data: st.DataObject, account: str) -> None:
+        number = data.draw(st.integers(0, len(self.here) - 1))
+        worker, connection, known = self.here[number]
+        if known:
+            return
+        full = self.count(connection.address, account) >= 2 and connection.address != "127.0.0.1"
+        try:
+            self.workers[worker].log_in(connection, account)
+        except Deferred:
+            assert full
+        else:
+            assert not full
+            self.here[number] = (worker, connection, account)
+
+    @precondition(lambda self: self.here)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        worker, connection, _ = self.here.pop(data.draw(st.integers(0, len(self.here) - 1)))
+        self.workers[worker].leave(connection)
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
+            there = self.counts[0].total(self.counts[0].places(group_of(address)))
+            assert there == self.count(address, "")
+
+    def teardown(self) -> None:
+        for worker, connection, _ in self.here:
+            self.workers[worker].leave(connection)
+        assert all(counts.total(counts.places("192.0.2.1")) == 0 for counts in self.counts)
+        for counts in self.counts:
+            counts.close()
+        self.folder.cleanup()
+
+
+Guests.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestGuests = Guests.TestCase

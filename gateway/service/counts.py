@@ -2,7 +2,7 @@
 
 Each process writes a row of its own, everybody adds the rows up. A row belongs to whoever holds its lock,
 so what a killed process had counted goes when the next one starts. A name has two places, chosen by a keyed
-hash; its count is the smaller of them, so only names that share both (one in millions) count together.
+hash; its count is the smaller of them: never too low, and too high only where others are in both.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ def login(*, login: str, client: str, service: str, outcome: str, detail: str = 
 
 
 def cut(*, client: str, service: str, reason: str) -> None:
-    """A session was ended by this host, not by the client."""
+    """A session was ended by this host, not by the client. `reason` is one of few texts."""
+    metrics.count(metrics.CUT, service, reason.replace(" ", "_"))
     _log.info("%s", fields(event="session-cut", client=client, service=service, reason=reason))
 
 

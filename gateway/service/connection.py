@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from directory.model import Condition
-from gateway.observe import maillog
+from gateway.observe import maillog, metrics
 from gateway.observe.log import fields
 from gateway.service import proxy
 from gateway.service.admission import Admission, Networks
@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
         door = self._door
         condition = door.admission.enter(self)
         if condition is not None:
+            metrics.count(metrics.NOT_ADMITTED, door.service, condition.name.lower())
             if not door.implicit_tls:
                 self._transport.write(door.refusal(condition))
             self._transport.close()
@@ -85,6 +86,7 @@ class Connection(asyncio.Protocol):
             door.admission.leave(self)
             self._transport.abort()
             raise
+        metrics.count(metrics.CONNECTIONS, door.service)
         self._inner.connection_made(self._transport)
 
     def _read_header(self, data: bytes) -> None:

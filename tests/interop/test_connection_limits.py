@@ -11,6 +11,7 @@ import smtplib
 import socket
 import ssl
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,9 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     for service, port in demo.facts["proxied"].items():
         listener = dict(configuration["listen"][service][0], port=port, proxy_from=["127.0.0.1"])
         configuration["listen"][service].append(listener)
+    demo.facts["metrics"] = free_port()
+    configuration["metrics"] = {"listen": f"127.0.0.1:{demo.facts['metrics']}"}
+    configuration["processes"] = {"heartbeat": 0.2}
     configuration["limits"] = {
         "exempt_networks": [],
         "connections_per_address": PER_ADDRESS,
@@ -247,3 +251,29 @@ def test_headers_that_are_wrong_late_or_from_somebody_else(limited: RunningDemo)
     with connect(port) as sock:  # a health check
         sock.sendall(b"PROXY UNKNOWN\r\n")
         assert first_line(sock).startswith(b"220 ")
+
+
+def test_who_was_turned_away_is_counted(limited: RunningDemo) -> None:
+    def counted() -> dict[str, float]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{limited.facts['metrics']}/metrics", timeout=10) as answer:
+            lines = [line.rpartition(" ") for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+    admitted_before = 'gatepost_connections_total{service="pop3"}'
+    turned_away = 'gatepost_connections_not_admitted_total{condition="too_many_connections",service="pop3"}'
+    cut = 'gatepost_sessions_cut_total{reason="speaks_HTTP",service="pop3"}'
+    before = counted()
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(admitted(limited.port("pop3"), "127.0.0.41", b"+OK ")) for _ in range(PER_ADDRESS)]
+        with connect(limited.port("pop3"), "127.0.0.41") as sock:
+            assert first_line(sock).startswith(b"-ERR ")
+        held[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert first_line(held[0]) == b""
+    deadline = time.monotonic() + 10
+    while True:
+        after = counted()
+        grown = [after.get(name, 0) - before.get(name, 0) for name in (admitted_before, turned_away, cut)]
+        if grown[0] >= PER_ADDRESS and grown[1] >= 1 and grown[2] >= 1:
+            break
+        assert time.monotonic() < deadline, grown
+        time.sleep(0.1)

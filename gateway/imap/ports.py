@@ -82,6 +82,8 @@ class Stored:
     before: int
     #: nobody else had changed anything between `before` and this change
     alone: bool
+    #: then: the MODSEQ of this change, `before` when nothing changed
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,23 @@ class Row(NamedTuple):
     internaldate: float
 
 
+class _Step:
+    """What lies between columns and those that followed them: so that old columns need not be kept for it."""
+
+    __slots__ = ("following", "removed")
+
+    def __init__(self) -> None:
+        self.removed: Sequence[int] = ()
+        self.following: _Step | None = None
+
+
 class Columns:
     """The messages of a mailbox by UID, a column a field."""
 
-    __slots__ = ("dates", "flags", "modseqs", "sizes", "uids")
+    __slots__ = ("dates", "flags", "modseqs", "sizes", "step", "uids")
 
     def __init__(self) -> None:
+        self.step = _Step()
         self.uids = array("I")
         self.modseqs = array("Q")
         self.flags: list[bytes] = []
@@ -84,12 +95,14 @@ class Columns:
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
     def without(self, indexes: Collection[int]) -> Columns:
-        """A copy that lacks some rows."""
+        """A copy that lacks some rows, and follows."""
         kept, start = Columns(), 0
         for end in (*sorted(indexes), len(self.uids)):
-            for name in self.__slots__:
+            for name in ("uids", "modseqs", "flags", "sizes", "dates"):
                 getattr(kept, name).extend(getattr(self, name)[start:end])
             start = end + 1
+        self.step.removed = [self.uids[at] for at in indexes]
+        self.step.following = kept.step
         return kept
 
 
@@ -103,6 +116,7 @@ class Contents:
         "columns",
         "hinted",
         "key",
+        "looked",
         "modseq",
         "superseded",
         "uidnext",
@@ -116,6 +130,8 @@ class Contents:
         self.modseq = 0
         #: a change up to here was hinted at
         self.hinted = 0
+        #: when its files were looked at last, by its owner's clock
+        self.looked = float("-inf")
         #: a message came back between others (after a crash): no session can be told, it has to open anew
         self.superseded = False
         self.columns = Columns()
@@ -337,8 +353,11 @@ class View:
         return b"".join(out)
 
     def _expunge(self, out: list[bytes]) -> None:
-        new = self.contents.columns
-        old = self._columns.uids[: self.count]
-        left = set(new.uids).intersection(old)
-        out.extend(b"* %d EXPUNGE\r\n" % number for number in range(len(old), 0, -1) if old[number - 1] not in left)
-        self._columns, self.count = new, len(left)
+        step, numbers = self._columns.step, []
+        while step.following is not None:
+            numbers += [number for number in map(self.number, step.removed) if number]
+            step = step.following
+        numbers.sort(reverse=True)
+        out.extend(b"* %d EXPUNGE\r\n" % number for number in numbers)
+        self._columns = self.contents.columns
+        self.count -= len(numbers)

@@ -55,7 +55,7 @@ async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | 
         contents.apply(rows_of(changed), (), uidnext=contents.uidnext, modseq=max(modseqs))
     if contents.modseq < latest:
         await catch_up(executor, contents, account, mailbox.id)
-    return Stored(failed, before, alone)
+    return Stored(failed, before, alone, max(modseqs, default=before))
 
 
 def _row(stores: Stores, account: str, mailbox: int) -> MailboxRow:

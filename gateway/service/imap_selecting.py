@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.store.repository import MailboxRow, MessageRow, Outline, Repository
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
 
+LOOK_SECONDS = 5.0  # between two looks at the files of a mailbox for sessions that ask again and again
 PART = 10_000  # rows read at once
 MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
@@ -36,6 +38,8 @@ class OpenMailboxes:
         self._messages = 0
         self._named: dict[tuple[str, str], Key] = {}
         self._watchers: dict[Key, set[Wake]] = {}
+        #: contents that are being brought up to date because of a hint
+        self.readings: dict[Contents, asyncio.Task[bool]] = {}
 
     def hint(self, account: str, mailbox: int, modseq: int) -> None:
         """A mailbox has changed, somewhere: its sessions look before they answer next, those in IDLE at once."""
@@ -151,11 +155,31 @@ async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mai
     """Bring contents up to date with the index. False when they are no more to be used. Raises Deferred."""
     repository = executor.host.stores.repository
     while True:
+        hinted = contents.hinted
         delta = await executor.in_pool(partial(_read, repository, account, mailbox, contents.modseq))
         if delta is None:
             return False
         if _apply(contents, delta):
+            if contents.hinted == hinted:
+                contents.hinted = min(hinted, contents.modseq)  # followed, whatever it was
             return not contents.superseded
+
+
+async def follow_hint(executor: ImapExecutor, contents: Contents, account: str, mailbox: int) -> bool:
+    """As `catch_up`, once for all sessions that were told of the same change. Raises Deferred."""
+    readings = executor.host.open_mailboxes.readings
+    reading = readings.get(contents)
+    if reading is not None:
+        await asyncio.wait((reading,))
+        if contents.hinted <= contents.modseq:
+            return not contents.superseded
+    task = asyncio.ensure_future(catch_up(executor, contents, account, mailbox))
+    readings[contents] = task
+    try:
+        return await task
+    finally:
+        if readings.get(contents) is task:
+            del readings[contents]
 
 
 async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | None:
@@ -193,14 +217,18 @@ async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:
         except NoSuchMailbox:
             return None
 
-    if request.files:
+    now = asyncio.get_running_loop().time()
+    if request.files and now - contents.looked >= LOOK_SECONDS:
+        contents.looked = now
         row = await executor.in_pool(adopt)
         if row is None or row.id != mailbox.id:
             return False
         executor.mailbox = row
         if row.highestmodseq <= contents.modseq:
             return not contents.superseded
-    return await catch_up(executor, contents, holder.id, mailbox.id)
+    if request.files:
+        return await catch_up(executor, contents, holder.id, mailbox.id)
+    return await follow_hint(executor, contents, holder.id, mailbox.id)
 
 
 def _watch(executor: ImapExecutor, request: Watch) -> None:

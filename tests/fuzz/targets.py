@@ -19,8 +19,27 @@ from gateway.imap import names
 from gateway.imap.commands import COMMANDS as IMAP_COMMANDS
 from gateway.imap.content import Clock, ReadContents, SearchContents
 from gateway.imap.content import Content as ImapContent
+from gateway.imap.ports import (
+    Appended,
+    AppendPiece,
+    BeginAppend,
+    Copied,
+    Copy,
+    CreateMailbox,
+    DeleteMailbox,
+    DropAppend,
+    Expunge,
+    Failure,
+    FinishAppend,
+    Opened,
+    OpenMailbox,
+    Refresh,
+    RenameMailbox,
+    Stored,
+    StoreFlags,
+    Watch,
+)
 from gateway.imap.ports import Authenticate as ImapAuthenticate
-from gateway.imap.ports import Opened, OpenMailbox, Refresh
 from gateway.imap.search_subject import Subject
 from gateway.imap.session import Session as ImapSession
 from gateway.imap.settings import ImapSettings
@@ -89,6 +108,16 @@ def _imap(request: object) -> object:
         return True
     if isinstance(request, Clock):
         return 1e9
+    if isinstance(request, StoreFlags):
+        return Stored(request.uids[:1], 5, alone=True)
+    if isinstance(request, Copy):
+        return Copied(77, [(uid, 100 + uid) for uid in request.uids])
+    if isinstance(request, FinishAppend):
+        return Appended(77, 9)
+    if isinstance(request, DeleteMailbox):
+        return Failure("NONEXISTENT", "no such mailbox")
+    if isinstance(request, Watch | Expunge | BeginAppend | AppendPiece | DropAppend | CreateMailbox | RenameMailbox):
+        return None
     raise Deferred(Condition.STORE_UNAVAILABLE)
 
 

@@ -53,8 +53,10 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     uids = view.uids(numbers)
     stored = yield from session.ask(StoreFlags(uids, mode, letters, keywords, unchanged_since))
     kept_out = set(stored.modified)
-    # what others changed before is told, even where this change was to be silent
-    view.tell(uid for uid in uids if not silent or (stored.alone and uid not in pending))
+    if stored.alone and view.told == stored.before:
+        view.told = max(stored.after, stored.before)
+    else:  # what others changed before is told, even where this change was to be silent
+        view.tell(uid for uid in uids if not silent or (stored.alone and uid not in pending))
     there = view.still_there(numbers)
     if not silent or session.condstore:
         lines = []

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 from gateway.store.flags import changed, foreign_change
 from gateway.store.repository import Counts, MessageRow, Mode, Outline
-from gateway.store.sqlite.base import MESSAGE, Base, Exhausted, chunks, live_rows, next_modseq, recount, use
+from gateway.store.sqlite.base import MESSAGE, Base, Exhausted, chunks, live_rows, marks, next_modseq, recount, use
 from gateway.store.sqlite.placing import remove
 
 #: what a row becomes: (flags, keywords, name, info), None when it must stay as it is
 _Wanted: TypeAlias = Callable[[MessageRow], tuple[str, str, str, str] | None]
+
+
+_RENAME = "UPDATE message SET name=?, info=? WHERE account=? AND mailbox=? AND uid=?"
 
 
 class Messages(Base):
@@ -101,13 +103,18 @@ class Messages(Base):
     ) -> tuple[list[MessageRow], list[int]]:
         done: list[MessageRow] = []
         failed: list[int] = []
+        become: dict[tuple[str, str], tuple[str, str]] = {}
+
+        def wanted(row: MessageRow) -> tuple[str, str, str, str] | None:
+            if unchanged_since is not None and row.modseq > unchanged_since:
+                return None
+            now = (row.flags, row.keywords)
+            new = become.get(now)
+            if new is None:
+                new = become[now] = changed(mode, *now, letters, keywords)
+            return (*new, row.name, row.info)
+
         for part in chunks(uids):
-
-            def wanted(row: MessageRow) -> tuple[str, str, str, str] | None:
-                if unchanged_since is not None and row.modseq > unchanged_since:
-                    return None
-                return (*changed(mode, row.flags, row.keywords, letters, keywords), row.name, row.info)
-
             rows, kept_out = self._change(account, mailbox, part, wanted)
             done += rows
             failed += kept_out
@@ -134,7 +141,7 @@ class Messages(Base):
                 with self._shard(account).transaction() as db:
                     done: list[MessageRow] = []
                     failed: list[int] = []
-                    writes: list[tuple[object, ...]] = []
+                    changes: list[tuple[MessageRow, str, str, str, str]] = []
                     quiet: list[tuple[object, ...]] = []
                     unseen = deleted = 0
                     for row in live_rows(db, account, mailbox, uids):
@@ -149,21 +156,35 @@ class Messages(Base):
                             continue
                         unseen += ("S" not in flags) - ("S" not in row.flags)
                         deleted += ("T" in flags) - ("T" in row.flags)
-                        writes.append((flags, keywords, name, info, account, mailbox, row.uid))
-                        done.append(replace(row, modseq=0, flags=flags, keywords=keywords, name=name, info=info))
+                        changes.append((row, flags, keywords, name, info))
                     if quiet:
-                        db.executemany(
-                            "UPDATE message SET name=?, info=? WHERE account=? AND mailbox=? AND uid=?", quiet
-                        )
-                    if writes:
+                        db.executemany(_RENAME, quiet)
+                    if changes:
                         modseq = next_modseq(db, account, mailbox)
-                        db.executemany(
-                            "UPDATE message SET modseq=?, flags=?, keywords=?, name=?, info=? "
-                            "WHERE account=? AND mailbox=? AND uid=?",
-                            [(modseq, *write) for write in writes],
-                        )
+                        renamed = [
+                            (name, i, account, mailbox, r.uid)
+                            for r, _, _, name, i in changes
+                            if (name, i) != (r.name, r.info)
+                        ]
+                        if renamed:
+                            db.executemany(_RENAME, renamed)
+                        alike: dict[tuple[str, str], list[int]] = {}
+                        for row, flags, keywords, _, _ in changes:
+                            alike.setdefault((flags, keywords), []).append(row.uid)
+                        for (flags, keywords), those in alike.items():
+                            db.execute(
+                                "UPDATE message SET modseq=?, flags=?, keywords=? "
+                                f"WHERE account=? AND mailbox=? AND uid IN ({marks(those)})",
+                                (modseq, flags, keywords, account, mailbox, *those),
+                            )
                         recount(db, account, mailbox, 0, unseen, 0, deleted)
-                        done = [replace(row, modseq=modseq) for row in done]
+                        done = [
+                            MessageRow(
+                                r.uid, modseq, f, k, r.size, r.crlf, r.internaldate, r.savedate, r.ukey, name,
+                                r.recipient, info,
+                            )
+                            for r, f, k, name, info in changes
+                        ]  # fmt: skip
                 return done, failed
             except Exhausted:
                 self._reserve(account, mailbox)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import pytest
 from two_sessions import Client, World
+
+from gateway.service.driver import run_dialogue
 
 pytest_plugins = ["session_fixtures"]
 
@@ -67,3 +73,38 @@ def test_the_mailbox_goes_away(pair: tuple[Client, Client]) -> None:
     assert two.woken() == "* BYE the selected mailbox is gone\r\n"
     assert two.core.closing
     two.executor.close()
+
+
+def test_many_sessions_read_a_change_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = world.worker()
+    clients = [worker.session("SELECT INBOX") for _ in range(20)]
+    for client in clients:
+        client.say("IDLE")
+    worker.deliver()
+    readings = 0
+
+    async def in_pool(work: Any) -> Any:
+        nonlocal readings
+        readings += 1
+        await asyncio.sleep(0.01)
+        return work()
+
+    async def wake_all() -> None:
+        dialogues = [client.core.woken() for client in clients]
+        pairs = zip(dialogues, clients, strict=True)
+        await asyncio.gather(*(run_dialogue(d, client.executor, client) for d, client in pairs if d is not None))
+
+    monkeypatch.setattr(worker, "in_pool", in_pool)
+    asyncio.run(wake_all())
+    assert [client.taken() for client in clients] == ["* 1 EXISTS\r\n"] * 20
+    assert readings == 1
+
+
+def test_a_hint_of_nothing_is_followed_once(world: World) -> None:
+    worker = world.worker()
+    client = worker.session("SELECT INBOX")
+    worker.open_mailboxes.hint(world.account.id, 1, 1 << 50)
+    assert client.core.selected is not None
+    assert client.core.selected.view.is_stale
+    assert client.say("NOOP") == "T OK NOOP completed\r\n"
+    assert not client.core.selected.view.is_stale

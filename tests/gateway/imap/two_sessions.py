@@ -120,6 +120,10 @@ class Client:
         self.core.receive(octets)
         for dialogue in self.dialogues():
             asyncio.run(run_dialogue(dialogue, self.executor, self))
+        return self.taken()
+
+    def taken(self) -> str:
+        """What was said since the last time."""
         said, self._out = self._out, b""
         return said.decode()
 
@@ -137,5 +141,4 @@ class Client:
     def _run(self, dialogue: Dialogue | None) -> str:
         if dialogue is not None:
             asyncio.run(run_dialogue(dialogue, self.executor, self))
-        said, self._out = self._out, b""
-        return said.decode()
+        return self.taken()

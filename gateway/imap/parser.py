@@ -8,6 +8,7 @@ from typing import TypeAlias
 from gateway.imap.framing import Message
 
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _PATTERN = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]|\\["\\])*)"')
@@ -45,6 +46,9 @@ class Parser:
             raise BadCommand(f"{what} expected")
         self._at = match.end()
         return match
+
+    def tag(self) -> bytes:
+        return self._match(_TAG, "tag")[0]
 
     def atom(self) -> bytes:
         return self._match(_ATOM, "atom")[0]

@@ -232,7 +232,7 @@ class Session:
         parser = Parser(command.parts, command.message)
         tag, keeps_numbers = b"*", False
         try:
-            tag = self.tag = parser.astring()
+            tag = self.tag = parser.tag()
             parser.space()
             facts = self._facts(parser)
             keeps_numbers = facts.keeps_numbers

@@ -32,22 +32,29 @@ class Hints:
         self._folder = folder
         self._socket: socket.socket | None = None
         self._receiver: socket.socket | None = None
+        self._descriptor = -1
         self._seen = -1
         self._receivers: list[str] = []
         self._lock = threading.Lock()
 
+    def _path(self, name: str) -> str:
+        """A socket's path, however long the folder's is: the system allows 107 octets. Raises OSError."""
+        if self._descriptor < 0:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._descriptor}/{name}"
+
     def _sender(self) -> socket.socket:
         if self._socket is None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         return self._socket
 
     def _known(self) -> list[str]:
-        changed = os.stat(self._folder).st_mtime_ns
+        changed = os.stat(self._path("")).st_mtime_ns
         if changed != self._seen:
-            self._receivers = [str(self._folder / name) for name in os.listdir(self._folder)]
+            self._receivers = [self._path(name) for name in os.listdir(self._path(""))]
             self._seen = changed
         return self._receivers
 
@@ -68,14 +75,13 @@ class Hints:
 
     def listen(self, heard: Heard) -> None:
         """Call `heard(account, mailbox id, MODSEQ)` in the running loop for each hint. Raises OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = self._folder / str(os.getpid())
-        self._path.unlink(missing_ok=True)
+        path = self._path(str(os.getpid()))
+        Path(path).unlink(missing_ok=True)
         receiver = self._receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         receiver.setblocking(False)
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        receiver.bind(str(self._path))
-        self._path.chmod(0o600)
+        receiver.bind(path)
+        os.chmod(path, 0o600)
         asyncio.get_running_loop().add_reader(receiver, self._take, receiver, heard)
 
     def _take(self, receiver: socket.socket, heard: Heard) -> None:
@@ -94,7 +100,10 @@ class Hints:
         if self._receiver is not None:
             asyncio.get_running_loop().remove_reader(self._receiver)
             self._receiver.close()
-            self._path.unlink(missing_ok=True)
+            Path(self._path(str(os.getpid()))).unlink(missing_ok=True)
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1

@@ -103,7 +103,10 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stop.set)
         host = make_host(settings, number)
-        host.hints.listen(host.open_mailboxes.hint)
+        try:
+            host.hints.listen(host.open_mailboxes.hint)
+        except OSError as error:  # sessions look by themselves, only later
+            _log.warning("%s", fields(event="no-hints", detail=str(error)))
         publisher = Publisher(Path(settings.run_dir))  # before anything is counted
         servers = await Listeners(host).start(sockets)
         pulse.start(stop.set, drain.set, lambda: len(host.sessions), publisher.publish)

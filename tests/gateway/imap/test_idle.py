@@ -59,6 +59,8 @@ def test_refusals(world: World) -> None:
     assert client.say("IDLE") == "+ idling\r\n"
     assert client.send(b"NOOP\r\n") == "T BAD DONE expected\r\n"
     assert client.say("NOOP") == "T OK NOOP completed\r\n"
+    for tag in (b'"a b"', b"+", b"a+", b"(", b"{3+}\r\na b"):
+        assert " BAD " in client.send(tag + b" IDLE\r\n")
     client.say("IDLE")
     assert client.send(b"x" * 70_000) == "* BYE line too long\r\n"
     assert Client(world.workers[0]).say("IDLE").startswith("T BAD not allowed")

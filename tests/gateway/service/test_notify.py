@@ -14,15 +14,16 @@ from gateway.service.notify import Hints
 
 def test_another_process_is_heard(tmp_path: Path) -> None:
     heard: list[tuple[str, int, int]] = []
+    folder = tmp_path / ("a-rather-long-name-" * 10) / "hints"
     code = (
         "import sys; from pathlib import Path; from gateway.service.notify import Hints;"
         "h = Hints(Path(sys.argv[1])); h.send('src:é 1', 7, 1 << 40); h.send('two', 1, 2)"
     )
 
     async def main() -> None:
-        hints = Hints(tmp_path / "hints")
+        hints = Hints(folder)
         hints.listen(lambda *hint: heard.append(hint))
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path / "hints"))
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(folder))
         assert await process.wait() == 0
         for _ in range(100):
             if len(heard) == 2:
@@ -32,7 +33,7 @@ def test_another_process_is_heard(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert heard == [("src:é 1", 7, 1 << 40), ("two", 1, 2)]
-    assert os.listdir(tmp_path / "hints") == []
+    assert os.listdir(folder) == []
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_stuck_receiver_holds_nobody_up(tmp_path: Path) -> None:
     stuck.bind(str(tmp_path / "1"))
     hints = Hints(tmp_path)
     start = time.monotonic()
-    for modseq in range(20_000):
+    for modseq in range(3_000):
         hints.send("a", 1, modseq)
     assert time.monotonic() - start < 10
     stuck.close()

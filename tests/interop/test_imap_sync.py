@@ -135,11 +135,13 @@ set imap_check_subscribed=no header_cache="" message_cachedir="" certificate_fil
     if pid == 0:
         os.environ.update(TERM="xterm", HOME=str(tmp_path))
         os.execvp("mutt", ["mutt", "-n", "-F", str(tmp_path / "rc"), "-f", f"{url}INBOX", "-e", f'push "{keys}"'])
+    ready = select.poll()
+    ready.register(terminal, select.POLLIN | select.POLLHUP)
     deadline = time.monotonic() + SECONDS
     shown = b""
     try:
         while time.monotonic() < deadline:
-            if select.select([terminal], [], [], 0.2)[0]:
+            if ready.poll(200):
                 try:
                     octets = os.read(terminal, 65536)
                 except OSError:

@@ -13,6 +13,7 @@ from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import CONFIGURATION
 from gateway.config.load import ConfigurationError, load, load_with_places
 from gateway.config.reading import Problem
+from gateway.config.settings import Settings
 
 OLD_SECONDS = 60.0
 
@@ -24,10 +25,15 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
+def values(settings: Settings) -> dict[str, Any]:
+    """Every value of a configuration by its path, as JSON has it."""
+    return flat(msgspec.json.decode(msgspec.json.encode(settings)))
+
+
 def values_of(old: Path, path: Path) -> dict[str, Any]:
     """The values in another configuration file, or those that another installation reads from `path`."""
     if not old.is_dir() and not _is_program(old):
-        return flat(msgspec.to_builtins(load(old)))
+        return values(load(old))
     program = old / "bin" / "gatepost" if old.is_dir() else old
     try:
         done = subprocess.run(
@@ -55,16 +61,16 @@ def _is_program(path: Path) -> bool:
     type=click.Path(exists=True, path_type=Path),
     help="another configuration, or the folder of another installation: show what differs",
 )
-@click.option("--values", is_flag=True, help="print every value that holds")
+@click.option("--values", "show_values", is_flag=True, help="print every value that holds")
 @click.option("--no-host", is_flag=True, help="only the file, nothing on this host")
 @for_machines
-def command(path: Path, against: Path | None, values: bool, no_host: bool, as_json: bool) -> None:
+def command(path: Path, against: Path | None, show_values: bool, no_host: bool, as_json: bool) -> None:
     """Check the configuration and what it needs on this host; exit code 3 when it is wrong, warnings do not count."""
     problems: list[Problem] = []
     own: dict[str, Any] = {}
     try:
         settings, reader = load_with_places(path)
-        own = flat(msgspec.to_builtins(settings))
+        own = values(settings)
         if not no_host:
             from gateway.config.host_check import host_problems
 
@@ -78,7 +84,7 @@ def command(path: Path, against: Path | None, values: bool, no_host: bool, as_js
         differing = {key: [old.get(key), own.get(key)] for key in sorted(old | own) if old.get(key) != own.get(key)}
     if as_json:
         shown: dict[str, Any] = {"ok": not wrong, "problems": problems}
-        if values:
+        if show_values:
             shown["values"] = own
         if against is not None:
             shown["differing"] = differing
@@ -88,7 +94,7 @@ def command(path: Path, against: Path | None, values: bool, no_host: bool, as_js
             click.echo(problem, err=True)
         for key, (before, now) in differing.items():
             click.echo(f"{key}: {_shown(before)} -> {_shown(now)}")
-        if values:
+        if show_values:
             for key, value in own.items():
                 click.echo(f"{key}: {_shown(value)}")
         if not wrong:

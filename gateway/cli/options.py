@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+CONFIGURATION_FILE = Path("/etc/gatepost/gatepost.yaml")
+
 #: `--config FILE`, given to the verb as `path`
 configuration_file = click.option(
     "--config",
     "path",
     type=click.Path(path_type=Path),
-    default=Path("/etc/gatepost/gatepost.yaml"),
+    default=CONFIGURATION_FILE,
     show_default=True,
     help="configuration file",
 )

@@ -148,6 +148,9 @@ def test_check_shows_what_another_installation_reads_from_the_same_file(configur
     assert done.returncode == 0, done.stderr
     assert "gone: 1 -> null" in done.stdout.splitlines()
     assert "workers: 9 -> 2" in done.stdout.splitlines()
+    program.write_text(f'#!/bin/sh\ncd {Path.cwd()} && exec {sys.executable} -m gateway "$@"\n')
+    done = gatepost("check", "--no-host", "--config", configuration, "--against", str(old))
+    assert done.stdout == f"{configuration}: ok\n", "the same version reads the same"
     program.write_text("#!/bin/sh\nexit 1\n")
     assert gatepost("check", "--no-host", "--config", configuration, "--against", str(old)).returncode == 2
 

@@ -19,7 +19,7 @@ from directory.model import Domain, Entry, InvalidAddress, canonical_address, ca
 from directory.profile_kinds import KINDS, Kind, Rule, compile_kind
 from directory.profile_source import WORDS
 from directory.profile_text import InvalidProfile, Place, ProfileText
-from directory.raw import RawEntry, canonical_dn, is_below
+from directory.raw import RawEntry, canonical_dn, is_below, login_key
 from directory.settings import DirectorySettings, StaticDomain
 
 __all__ = ["InvalidProfile", "Keys", "Profile"]
@@ -203,10 +203,10 @@ class Profile:
         if kind.cls is Domain:
             name = _canonical_domains((values.get("name", ""),))
             return Keys(domains=(*name, *_canonical_domains(values.get("aliases", ()))) if name else (), kind=kind.name)
-        logins = tuple({text.strip().casefold(): None for text in kind.login(raw, 0.0)})
+        logins = tuple({login_key(text): None for text in kind.login(raw, 0.0)})
         members = {dn: None for name in ("members", "unique_members") for dn in values.get(name, ())}
         if self.has_soft_members:
-            members.update((f"login:{text.strip().casefold()}", None) for text in kind.member_logins(raw, 0.0))
+            members.update((f"login:{login_key(text)}", None) for text in kind.member_logins(raw, 0.0))
             members.update((f"in:{name}", None) for _, name in self.groups_named(raw))
         return Keys(self._addresses(kind, raw, 0.0), logins, (), tuple(members), kind.name)
 
@@ -226,7 +226,7 @@ class Profile:
         kind = self._kind(raw)
         if kind is None:
             return []
-        found = [("login", text.strip().casefold()) for text in kind.member_logins(raw, 0.0)]
+        found = [("login", login_key(text)) for text in kind.member_logins(raw, 0.0)]
         if kind.reverse:
             names = (canonical_dn(raw.dn), *self._addresses(kind, raw, 0.0))
             found += [("member", f"in:{name}") for name in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import msgspec
@@ -74,6 +75,12 @@ def _same_escapes(value: str) -> str:
         lambda m: bytes.fromhex(m[1].decode()) if m[1] else m[2], value.encode("utf-8", "surrogateescape")
     )
     return _SPECIAL.sub(r"\\\g<0>", octets.decode("utf-8", "replace").lower())
+
+
+def login_key(login: str) -> str:
+    """A login name as it is compared: without outer spaces, case and ways to compose a letter."""
+    login = login.strip()
+    return login.lower() if login.isascii() else unicodedata.normalize("NFC", login.casefold())
 
 
 def is_below(dn: str, base: str) -> bool:

@@ -28,7 +28,7 @@ from directory.model import (
 )
 from directory.port import Freshness
 from directory.profile import Profile
-from directory.raw import RawEntry, canonical_dn, is_below, parent_dn
+from directory.raw import RawEntry, canonical_dn, is_below, login_key, parent_dn
 
 MAX_REMEMBERED = 20_000
 TIMED_SECONDS = 5.0  # so long is remembered what depends on the time of day
@@ -215,7 +215,7 @@ class View:
         self._check()
         known = self._logins.get(login)
         if known is None:
-            found = (self._entry(entry_id) for entry_id in self._source.ids("login", login.strip().casefold()))
+            found = (self._entry(entry_id) for entry_id in self._source.ids("login", login_key(login)))
             known = tuple(entry for entry in found if isinstance(entry, Account | ServiceAccount))
             self._room(self._logins)
             self._logins[login] = known
@@ -229,10 +229,12 @@ class View:
         self._check()
         if dn in self._names:
             return self._names[dn]
-        found = None
-        for entry_id in self._source.ids("dn", canonical_dn(dn)):
-            found = self._entry(entry_id)
-            break
+        found, name = None, canonical_dn(dn)
+        for entry_id in self._source.ids("dn", name):
+            entry = self._entry(entry_id)
+            if entry is not None and entry.dn == name:  # keys of an index end after 511 octets
+                found = entry
+                break
         self._room(self._names)
         self._names[dn] = found
         return found

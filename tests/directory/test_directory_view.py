@@ -81,3 +81,25 @@ def test_unknown_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -
         view.is_held(f"n{number}")
     assert max(map(len, view._remembered)) <= 100
     assert jane(view).quota == 0
+
+
+def test_names_that_differ_only_far_behind_are_two(tmp_path: Path) -> None:
+    writer = ReplicaWriter(tmp_path, NATIVE)
+    names = [f"uid=jane,ou={'x' * 600}{end},o=x" for end in "ab"]
+    entries = [
+        RawEntry(f"x:{n}", dn, {"objectclass": [b"gatepostAccount"], "uid": [b"u%d" % n]}) for n, dn in enumerate(names)
+    ]
+    writer.begin_refresh()
+    writer.stage([domain(), *entries])
+    writer.finish_refresh(None, by_presence=True)
+    view = View(writer.reader(), NATIVE)
+    assert [found.id for dn in names if (found := view.by_dn(dn)) is not None] == ["x:0", "x:1"]
+    assert view.by_dn(f"uid=jane,ou={'x' * 600}c,o=x") is None
+    writer.close()
+
+
+@pytest.mark.parametrize("login", ["müller", "MÜLLER", " mu\u0308ller ", "Mu\u0308ller"])
+def test_a_login_is_found_however_its_letters_are_composed(login: str) -> None:
+    entry = RawEntry("x:1", "uid=m,o=x", {"objectclass": [b"gatepostAccount"], "uid": ["Müller".encode()]})
+    view = View(MemorySource(NATIVE, (entry,)), NATIVE)
+    assert [found.id for found in view.by_login(login)] == ["x:1"]

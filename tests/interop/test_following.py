@@ -229,3 +229,46 @@ def test_a_size_limit_of_the_server_is_trouble_and_says_what_to_do(slapd: Slapd,
         assert not following.is_final() and not following.view.freshness().complete
     finally:
         following.stop()
+
+
+@pytest.mark.parametrize("track", ["syncrepl", "timestamp"])
+def test_over_the_local_socket_with_the_rights_of_the_process(slapd: Slapd, tmp_path: Path, track: str) -> None:
+    settings = msgspec.structs.replace(
+        slapd.settings(slapd.directory.socket_uri, track=track), bind=Bind(sasl_external=True)
+    )
+    following = Following(tmp_path / "local", settings)
+    try:
+        eventually(lambda: following.is_final() and following.has("u1@example.com"))
+        add_alias(slapd, "u1", "one@example.com")
+        eventually(lambda: following.has("one@example.com"))
+    finally:
+        following.stop()
+
+
+def test_a_wrong_password_of_the_service_is_trouble_and_a_new_file_ends_it(slapd: Slapd, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    good = slapd.settings()
+    settings = msgspec.structs.replace(good, bind=Bind(dn=good.bind.dn, password_file=str(password)))
+    following = Following(tmp_path / "wrong", settings)
+    try:
+        eventually(lambda: "invalidCredentials" in following.view.freshness().trouble)
+        assert good.bind.dn in following.view.freshness().trouble and "wrong" not in following.view.freshness().trouble
+        assert not following.is_final()
+        password.write_text(Path(good.bind.password_file).read_text())
+        eventually(lambda: following.is_final() and not following.view.freshness().trouble)
+        password.unlink()
+        slapd.stop()
+        slapd.restart()
+        eventually(lambda: "password_file" in following.view.freshness().trouble)
+        assert following.has("u1@example.com")
+    finally:
+        following.stop()
+
+
+def test_a_person_gone_for_good_is_unknown_at_once(slapd: Slapd, following: Following) -> None:
+    with slapd.admin() as admin:
+        assert admin.delete(f"uid=u9,ou=people,{SUFFIX}")
+    took = eventually(lambda: not following.has("u9@example.com"))
+    print(f"gone after {took:.2f} s")
+    assert following.is_final() and following.view.by_login("u9") == ()

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from directory.port import Login
+from gateway.cli.directory_report import check
 from gateway.cli.entries import account_named, ask, local_copy, read_password
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
@@ -19,7 +20,7 @@ from gateway.smtp.settings import Role
 
 @click.group(name="doctor")
 def command() -> None:
-    """Why an address gets no mail, why somebody cannot log in."""
+    """Why an address gets no mail, why somebody cannot log in, what is wrong in the directory."""
 
 
 def _targets(plan: Plan | None) -> list[str]:
@@ -104,3 +105,6 @@ def login_command(path: Path, as_json: bool, login: str, service: str, address: 
     against = [finding for finding in found["findings"] if not finding["ok"]]
     if against:
         raise SystemExit(TEMPORARY if all(finding["temporary"] for finding in against) else NO)
+
+
+command.add_command(check, "directory")

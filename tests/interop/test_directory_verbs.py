@@ -40,6 +40,7 @@ def test_the_example_company_is_well_and_a_shared_address_is_red(demo: RunningDe
         eventually(lambda: facts(demo)["shared_addresses"])
         code, said, _ = gatepost(demo, "directory", "check")
         assert code == 1 and "451 4.3.5" in said and address in said
+        assert gatepost(demo, "doctor", "directory")[:2] == (code, said)
         code, said, _ = gatepost(demo, "status")
         assert code == 1 and address in said
         assert gatepost(demo, "directory", "status")[0] == 1

@@ -163,7 +163,9 @@ class BindPool:
             try:
                 _, result, _, _ = connection.rebind(
                     user=dn,
-                    password=password,
+                    # octets as they are: ldap3 would prepare a text (RFC 4013), fail at characters that are
+                    # forbidden there, and turn a lone soft hyphen into the empty password, which binds as nobody
+                    password=password.encode(),
                     authentication=ldap3.SIMPLE,
                     controls=[(POLICY_CONTROL, False, None)],
                 )

@@ -322,7 +322,11 @@ class WritePort:
 
     def password(self, actor: Actor, entry: Account, new: str, old: str | None = None) -> Written:
         """Have the directory set a password; people changing their own give the old one."""
-        if not new or "\0" in new or len(new.encode("utf-8", "replace")) > MAX_PASSWORD:
+        try:
+            fits = 0 < len(new.encode()) <= MAX_PASSWORD and "\0" not in new
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
             raise Invalid(f"a password has 1 to {MAX_PASSWORD} octets")
         own = actor.account is not None and actor.account.id == entry.id
         if own and not (old or actor.password):

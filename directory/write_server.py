@@ -148,7 +148,10 @@ class WriteServer:
 
         def ask(connection: ldap3.Connection) -> Any:
             connection.extend.standard.modify_password(
-                user=dn, old_password=old, new_password=new, controls=[(POLICY_CONTROL, False, None)]
+                user=dn,
+                old_password=old.encode() if old else None,
+                new_password=new.encode(),
+                controls=[(POLICY_CONTROL, False, None)],
             )
             return True, connection.result, None, None
 
@@ -178,7 +181,8 @@ class WriteServer:
 
     def _own(self, strategy: str, dn: str, password: str) -> ldap3.Connection:
         connection = self._servers.open(strategy, bind=False)
-        connection.rebind(user=dn, password=password, authentication=ldap3.SIMPLE)
+        # octets, for the reason that BindPool gives
+        connection.rebind(user=dn, password=password.encode(), authentication=ldap3.SIMPLE)
         if not connection.bound:
             close(connection)
             raise NotAllowed(f"the directory does not let {dn} in with this password")

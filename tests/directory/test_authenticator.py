@@ -47,6 +47,16 @@ def test_a_right_password_a_wrong_one_and_none(company: Company) -> None:
     assert company.failures("jane") == 1
 
 
+def test_characters_that_libraries_stumble_over(company: Company) -> None:
+    company.authenticator = company.make(AuthSettings(bind_budget=100))
+    for odd in ("\u00ad", "\u200d", "\u2060\ufeff", "a\tb", "\x07", "\ue000", "\u06281", "\u0221", "é", "e\u0301"):
+        assert login(company, "jane", odd) == "AUTHENTICATION_FAILED", odd
+    assert login(company, "joe", "joe-first-password") == "bind", "nobody's input keeps others out"
+    company.change(dn_of("amy"), userPassword=["pässwörd\twith\u00ad密码"])
+    assert login(company, "amy", "pässwörd\twith\u00ad密码") == "bind"
+    assert login(company, "amy", "pässwörd\twith密码") == "AUTHENTICATION_FAILED"
+
+
 def test_one_old_password_for_ten_minutes_leaves_one_failure(company: Company) -> None:
     assert login(company, "jane", "jane-first-password") == "bind"
     for _ in range(120):

@@ -199,7 +199,7 @@ def test_everybody_within_his_rights(office: Office) -> None:
 
 def test_passwords_are_set_by_the_server(office: Office) -> None:
     def works(login: str, password: str) -> bool:
-        connection = office.company.servers.open(user=dn_of(login), password=password, bind=False)
+        connection = office.company.servers.open(user=dn_of(login), password=password.encode(), bind=False)  # type: ignore[arg-type]
         connection.bind()
         bound = bool(connection.bound)
         connection.unbind()
@@ -216,6 +216,8 @@ def test_passwords_are_set_by_the_server(office: Office) -> None:
     assert works("jane", "a brand new password")
     assert not works("jane", "jane-first-password")
     eventually(lambda: not office.port.account("jane").must_change_password)
+    office.port.password(helen, office.port.account("joe"), "密码 with\u00ad and a\ttab")
+    assert works("joe", "密码 with\u00ad and a\ttab")
     office.port.password(helen, office.port.account("joe"), "set by the help desk")
     assert works("joe", "set by the help desk")
     with pytest.raises(Invalid, match=r"short|weak|quality"):

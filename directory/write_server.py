@@ -222,3 +222,18 @@ class FileServer(WriteServer):
 
     def _do(self, actor: Actor, ask: Ask, *, synchronous: bool = False) -> None:
         self.read("")
+
+
+class NoWriteServer(WriteServer):
+    """Stands where the directory is a file: it is changed with an editor."""
+
+    def __init__(self) -> None:
+        super().__init__(Servers(DirectorySettings()), None, "")
+
+    def read(self, dn: str) -> dict[str, list[bytes]] | None:
+        raise NotAllowed(
+            "this directory is a file and read-only for Gatepost: change the file, it is read again at once"
+        )
+
+    def _do(self, actor: Actor, ask: Ask, *, synchronous: bool = False) -> None:
+        self.read("")

@@ -22,7 +22,7 @@ from directory.tracker.choose import tracker_for
 from directory.view import View
 from directory.write import WritePort
 from directory.write_journal import Journal
-from directory.write_server import WriteServer
+from directory.write_server import NoWriteServer, WriteServer
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe.log import fields
@@ -65,13 +65,16 @@ class Agent:
             own_view,
             profile,
             Rights(own_view, settings.directory.rights),
-            WriteServer.of(settings.directory),
+            WriteServer.of(settings.directory) if file is None else NoWriteServer(),
             Journal(self._state),
         )
         self.accounts = Accounts(port, authenticator, settings.directory)
         self.tokens = TokenVerbs(authenticator.tokens, self.accounts, authenticator.now)
         self.doctor = LoginDoctor(
-            View(self.writer.reader(), profile, settings.defaults), authenticator, self._servers, settings
+            View(self.writer.reader(), profile, settings.defaults),
+            authenticator,
+            self._servers if file is None else None,
+            settings,
         )
         self._stopping = threading.Event()
 

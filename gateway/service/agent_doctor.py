@@ -53,10 +53,10 @@ def _ago(seconds: float) -> str:
 
 
 class LoginDoctor:
-    """Looks with a view of its own; asks the directory whether it answers."""
+    """Looks with a view of its own; asks the directory whether it answers (`servers` None: it is a file)."""
 
     def __init__(
-        self, directory: Directory, authenticator: Authenticator, servers: Servers, settings: Settings
+        self, directory: Directory, authenticator: Authenticator, servers: Servers | None, settings: Settings
     ) -> None:
         self._directory, self._authenticator = directory, authenticator
         self._servers, self._settings = servers, settings
@@ -176,6 +176,9 @@ class LoginDoctor:
                 report.good(f"without the directory the last password works for {left / 3600:.1f} h more")
 
     def _server(self, report: _Report) -> None:
+        if self._servers is None:
+            report.good("the directory is a file")
+            return
         try:
             connection = self._servers.open(bind=False)
         except Deferred as error:

@@ -119,6 +119,17 @@ def test_a_service_on_one_file(tiny: Tiny) -> None:
         [*GATEPOST, "directory", "status", "--config", str(tiny.config)], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 0 and f"file://{tiny.ldif} (file)" in done.stdout, done.stdout + done.stderr
+    for words, code, text in (
+        (("user", "set", "ann", "quota=1G"), 5, "change the file"),
+        (("passwd", "ann", "--stdin"), 5, "change the file"),
+        (("doctor", "login", "ann"), 0, "the directory is a file"),
+        (("doctor", "address", "bob@tiny.example"), 0, "250 2.1.5"),
+    ):
+        done = subprocess.run(
+            [*GATEPOST, *words, "--config", str(tiny.config)],
+            input="a new password\n", capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+        assert (done.returncode, text in done.stdout + done.stderr) == (code, True), (words, done)
     tiny.ldif.write_text("dn: broken\nthis is none\n")
     eventually(
         lambda: (

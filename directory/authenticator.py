@@ -90,6 +90,7 @@ class Authenticator:
         self.tokens = Tokens(state)
         self.pace = Pace(self._settings.failures_per_minute, self._settings.failures_per_day)
         self.grace = Grace(self.memory, self._settings.grace, now)
+        self.memory.sweep(now(), self._settings.grace)
         self._look_up = threading.Lock()  # a View serves one thread at a time
         self._stripes = tuple(threading.Lock() for _ in range(STRIPES))
         self._lock = threading.Lock()

@@ -15,14 +15,15 @@ from enum import Enum
 from typing import Any, Protocol
 
 import ldap3
-from ldap3.core.exceptions import LDAPException
 
+from directory.bind_exchange import exchange
 from directory.connection import Servers, close
 from directory.model import Condition, Deferred
 
 POOL = 4
 WAIT_SECONDS = 10.0  # for a free connection
 PAUSE_SECONDS = 2.0  # a directory that did not answer is left alone for so long
+FIRST_NUMBER, MAX_NUMBER = 1000, 0x3FFFFFFF  # of LDAP messages; ldap3 counts from 1 on the same connections
 POLICY_CONTROL = "1.3.6.1.4.1.42.2.27.8.5.1"
 
 
@@ -125,6 +126,7 @@ class BindPool:
         self._idle: list[ldap3.Connection] = []
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(POOL)
+        self._number = FIRST_NUMBER
         self._down_until = 0.0
         self._why = ""
 
@@ -160,16 +162,12 @@ class BindPool:
     def _bind(self, dn: str, password: str) -> BindAnswer:
         while True:  # idle connections may all have died with the server: at last a new one
             connection, used = self._connection()
+            self._number = self._number % MAX_NUMBER + 1
             try:
-                _, result, _, _ = connection.rebind(
-                    user=dn,
-                    # octets as they are: ldap3 would prepare a text (RFC 4013), fail at characters that are
-                    # forbidden there, and turn a lone soft hyphen into the empty password, which binds as nobody
-                    password=password.encode(),
-                    authentication=ldap3.SIMPLE,
-                    controls=[(POLICY_CONTROL, False, None)],
+                result = exchange(
+                    connection.socket, self._number, dn, password.encode(), POLICY_CONTROL, self._servers.op_seconds
                 )
-            except (LDAPException, OSError) as error:
+            except OSError as error:
                 close(connection)
                 if used:
                     continue

@@ -183,6 +183,14 @@ class Memory:
                 (account, verifier.at, verifier.verifier, verifier.content, verifier.version, verifier.policy),
             )
 
+    def sweep(self, now: float, grace: float) -> None:
+        """Drop what has no effect any more, of entries that are gone too."""
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM failed WHERE at<=?", (now - FAILED_SECONDS,))
+            db.execute("DELETE FROM trusted WHERE at<=?", (now - TRUST_SECONDS,))
+            db.execute("DELETE FROM verifier WHERE at<=?", (now - grace,))
+            db.execute("DELETE FROM token WHERE expires IS NOT NULL AND expires<=?", (now,))
+
     def forget(self) -> None:
         """Drop remembered failures and verifiers of all accounts; known places stay."""
         with self._state.transaction() as db:

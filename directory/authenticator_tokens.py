@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 
 from directory.login_rules import inside, network
-from directory.model import Condition, Refused
+from directory.model import Condition, Deferred, Refused
 from directory.state import State
 
 APP, SESSION = "gpa_", "gps_"
@@ -131,8 +131,11 @@ class Tokens:
         if found.services and service not in found.services:
             raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account}: token {found.id} is not for {service}")
         if found.used is None or now - found.used > USED_SECONDS:
-            with self._state.transaction() as db:
-                db.execute("UPDATE token SET used=? WHERE id=?", (now, found.id))
+            try:
+                with self._state.transaction() as db:
+                    db.execute("UPDATE token SET used=? WHERE id=?", (now, found.id))
+            except Deferred:
+                pass  # the token is good; a full disk only makes it look unused
         return found
 
     def find(self, secret: str, now: float) -> Token | None:

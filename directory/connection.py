@@ -30,10 +30,13 @@ def close(connection: ldap3.Connection | None) -> None:
     """Close a connection in whatever state it is."""
     if connection is None:
         return
+    sock = connection.socket
     try:
         connection.unbind()
     except (LDAPException, OSError):
         pass
+    if isinstance(sock, socket.socket):
+        sock.close()  # ldap3 forgets it when the other end is gone already
 
 
 def _keep_alive(connection: ldap3.Connection) -> None:
@@ -53,6 +56,11 @@ class Servers:
         self._clock = clock
         self._avoid: dict[str, float] = {}
         self._urls: weakref.WeakKeyDictionary[ldap3.Connection, str] = weakref.WeakKeyDictionary()
+
+    @property
+    def op_seconds(self) -> float:
+        """How long an answer may take."""
+        return self._settings.timeout.op
 
     def url_of(self, connection: ldap3.Connection) -> str:
         """The server that a connection made here goes to."""

@@ -20,6 +20,8 @@ from gateway.service.agent_protocol import MAX_LINE, Answer, Request
 
 THREADS = 8  # more than the directory takes binds at a time: what is remembered is answered meanwhile
 MAX_PENDING = 1000  # questions of all workers; beyond it the answer is "not now"
+#: no failure is answered sooner: the time would tell whether a login exists and whether a password was tried before
+FAILURE_SECONDS = 0.1
 _log = logging.getLogger("gatepost.agent")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Request).decode
@@ -68,12 +70,15 @@ class LoginServer:
             writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         try:
             delay = self._authenticator.delay(request.address)
             if delay:
                 await asyncio.sleep(delay)
-            loop = asyncio.get_running_loop()
             answer = await loop.run_in_executor(self._pool, self._prove, request)
+            if answer.condition:
+                await asyncio.sleep(begin + delay + FAILURE_SECONDS - loop.time())
         except Deferred as error:
             answer = _answer(request.id, error)
         except Exception:

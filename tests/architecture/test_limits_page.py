@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from directory.authenticator_settings import AuthSettings
 from directory.model.units import write_seconds, write_size
 from gateway.imap.settings import ImapSettings
 from gateway.pop3.settings import Pop3Settings
@@ -15,7 +16,7 @@ from gateway.service.settings import LimitSettings
 from gateway.smtp.settings import SmtpSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
-SECTIONS = {"limits": LimitSettings, "smtp": SmtpSettings, "imap": ImapSettings, "pop3": Pop3Settings}
+SECTIONS = {"auth": AuthSettings, "limits": LimitSettings, "smtp": SmtpSettings, "imap": ImapSettings, "pop3": Pop3Settings}
 COMPLETE = ("limits.", "pop3.")
 
 

@@ -243,3 +243,25 @@ def test_flush_forgets(company: Company) -> None:
     assert company.failures("jane") == 2
     company.kill()
     assert login(company, "jane", "jane-first-password") == "AUTHENTICATION_UNAVAILABLE"
+
+
+def test_what_is_of_no_effect_any_more_is_dropped_at_the_start(company: Company) -> None:
+    assert login(company, "jane", "jane-first-password") == "bind"
+    assert login(company, "jane", "wrong") == "AUTHENTICATION_FAILED"
+    company.authenticator.grace.settle()
+    company.authenticator.tokens.create(SESSION, "x:1", "web", now=company.clock(), expires=company.clock() + 60)
+
+    def rows() -> list[int]:
+        return [
+            company.state.rows(f"SELECT count(*) FROM {name}")[0][0]
+            for name in ("failed", "verifier", "token", "trusted")
+        ]
+
+    company.make(AuthSettings())
+    assert rows() == [1, 1, 1, 1]
+    company.clock.ahead += 86_401
+    company.make(AuthSettings())
+    assert rows() == [0, 0, 0, 1]
+    company.clock.ahead += 31 * 86_400
+    company.make(AuthSettings())
+    assert rows() == [0, 0, 0, 0]

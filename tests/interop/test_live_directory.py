@@ -78,6 +78,11 @@ class Company(RunningDemo):
             if rest.startswith("base=") and attributes.get((conn, op), "") != "attr=contextCSN"
         ]
 
+    def binds(self, login: str) -> int:
+        """How often slapd was asked for this person's password."""
+        text = self.slapd_log.read_text(errors="replace")
+        return len(re.findall(rf'BIND dn="uid={login},ou=people,{self.base}" method=128', text))
+
     def connections(self, number: int = 24) -> dict[int, smtplib.SMTP]:
         """An open SMTP connection to each worker, by its pid."""
         workers = [pid for name, pid in self.facts["pids"].items() if name.startswith("worker-")]
@@ -210,6 +215,24 @@ def test_a_disabled_person_is_out_within_a_second(company: Company) -> None:
     for _ in range(6):
         assert login(company, "harry", "harrys next password") == "OK"
         assert "AUTHENTICATIONFAILED" in login(company, "harry", "harry-demo-password")
+
+
+def test_many_logins_are_one_bind_and_flush_logins_makes_the_next_one_ask(company: Company) -> None:
+    before = company.binds("sophie")
+    for _ in range(10):
+        assert login(company, "sophie", "sophie-demo-password") == "OK"
+    assert company.binds("sophie") == before + 1
+    for _ in range(10):
+        assert "AUTHENTICATIONFAILED" in login(company, "sophie", "an old password")
+    assert company.binds("sophie") == before + 2
+    done = subprocess.run(
+        [*GATEPOST, "directory", "flush-logins", "--config", company.facts["config_file"]],
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    for _ in range(10):
+        assert login(company, "sophie", "sophie-demo-password") == "OK"
+    assert company.binds("sophie") == before + 3
 
 
 def _rule(company: Company, change: tuple[str, list[str]]) -> None:

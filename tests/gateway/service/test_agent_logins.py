@@ -19,7 +19,7 @@ from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.service.agent_client import AgentClient
-from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_logins import FAILURE_SECONDS, LoginServer
 from gateway.service.agent_protocol import MAX_LINE
 
 JANE = "directory:7d4dd9b2-0000-4000-8000-000000000001"
@@ -130,6 +130,19 @@ def test_flush_reaches_the_workers(tmp_path: Path) -> None:
         assert host.agent.flushed == 1
         assert await host.login("right") == "bind"
         assert host.agent.asked == 2
+
+    served(tmp_path, story)
+
+
+def test_failures_take_the_same_time_whatever_the_reason(tmp_path: Path) -> None:
+    async def story(host: Host) -> None:
+        for name, password in (("jane", "wrong"), ("nobody", "wrong")):
+            begin = time.monotonic()
+            assert await host.login(password, name) == "AUTHENTICATION_FAILED"
+            assert time.monotonic() - begin >= FAILURE_SECONDS
+        begin = time.monotonic()
+        assert await host.login("right") == "bind"
+        print(f"a success took {(time.monotonic() - begin) * 1000:.1f} ms")
 
     served(tmp_path, story)
 

@@ -16,7 +16,13 @@ from gateway.service.settings import LimitSettings
 from gateway.smtp.settings import SmtpSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
-SECTIONS = {"auth": AuthSettings, "limits": LimitSettings, "smtp": SmtpSettings, "imap": ImapSettings, "pop3": Pop3Settings}
+SECTIONS = {
+    "auth": AuthSettings,
+    "limits": LimitSettings,
+    "smtp": SmtpSettings,
+    "imap": ImapSettings,
+    "pop3": Pop3Settings,
+}
 COMPLETE = ("limits.", "pop3.")
 
 

@@ -113,6 +113,7 @@ class Contents:
         "__weakref__",
         "_log",
         "_log_from",
+        "_summary",
         "columns",
         "hinted",
         "key",
@@ -137,6 +138,7 @@ class Contents:
         self.columns = Columns()
         self._log: deque[tuple[int, int]] = deque(maxlen=MAX_LOG)
         self._log_from = 0
+        self._summary: tuple[int, bytes, int] | None = None
 
     def __len__(self) -> int:
         return len(self.columns.uids)
@@ -204,6 +206,12 @@ class Contents:
         """The number of the first message without \\Seen, 0 when there is none."""
         flags = self.columns.flags
         return min((flags.index(text) + 1 for text in set(flags) if SEEN not in text.split()), default=0)
+
+    def summary(self) -> tuple[bytes, int]:
+        """What SELECT tells of flags: every keyword, and `first_unseen`. Made once for each state."""
+        if self._summary is None or self._summary[0] != self.modseq:
+            self._summary = (self.modseq, b" ".join(sorted(self.keywords())), self.first_unseen())
+        return self._summary[1:]
 
     def flagged(self, flag: bytes) -> list[int]:
         """The UIDs of all messages with a flag."""

@@ -20,9 +20,9 @@ def _parameters(session: Session, arguments: Parser) -> None:
 
 def _told(opened: Opened) -> bytes:
     contents = opened.view.contents
-    flags = b" ".join([SYSTEM_FLAGS, *sorted(contents.keywords())])
+    keywords, unseen = contents.summary()
+    flags = SYSTEM_FLAGS + b" " + keywords if keywords else SYSTEM_FLAGS
     permanent = b"" if opened.read_only else flags + b" \\*"
-    unseen = contents.first_unseen()
     return b"".join(
         (
             b"* FLAGS (" + flags + b")\r\n",

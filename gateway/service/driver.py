@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable
 from typing import Protocol
@@ -55,7 +56,7 @@ Problem = Deferred | Refused
 def advance(
     dialogue: Dialogue, executor: Executor, output: Output, answer: object = None, error: Problem | None = None
 ) -> Awaitable[object] | Full | None:
-    """Run a dialogue until it has ended (None) or must wait: for an answer (`answered`), or for the client (FULL)."""
+    """Run a dialogue until it has ended (None) or must wait: for an answer (`answer_of`), or for the client (FULL)."""
     while True:
         if isinstance(answer, Upgrade):
             output.flush()
@@ -86,14 +87,14 @@ def advance(
             return answer
 
 
-async def answered(waiting: Awaitable[object]) -> tuple[object, Problem | None]:
-    """The answer that an executor's awaitable brings, or why there is none."""
+def answer_of(done: asyncio.Future[object]) -> tuple[object, Problem | None]:
+    """The answer that an executor's awaitable brought, or why there is none."""
     try:
-        return await waiting, None
+        return done.result(), None
     except (Deferred, Refused) as problem:
         return None, problem
-    except Exception:
-        maillog.bug(where=getattr(waiting, "__qualname__", "request"))
+    except (Exception, asyncio.CancelledError):
+        maillog.bug(where="request")
         return None, Deferred(Condition.BUG)
 
 
@@ -103,4 +104,6 @@ async def run_dialogue(dialogue: Dialogue, executor: Executor, output: Output) -
     error: Problem | None = None
     while (waiting := advance(dialogue, executor, output, answer, error)) is not None:
         assert not isinstance(waiting, Full)
-        answer, error = await answered(waiting)
+        done = asyncio.ensure_future(waiting)
+        await asyncio.wait([done])
+        answer, error = answer_of(done)

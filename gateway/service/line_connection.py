@@ -12,7 +12,7 @@ TLS. When the handshake is done `core.tls` is set to version and cipher.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from directory.model import Condition
@@ -20,7 +20,7 @@ from gateway.ask import Dialogue
 from gateway.observe import maillog
 from gateway.service.connection import Connection
 from gateway.service.deadlines import NEVER, Deadlines
-from gateway.service.driver import Executor, Full, Problem, advance, answered
+from gateway.service.driver import Executor, Full, Problem, advance, answer_of
 from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
 from gateway.service.tls import TlsLayer, version_of
@@ -111,7 +111,7 @@ class LineConnection(asyncio.Protocol):
         self.deadline = NEVER
         self.slot = 0
         self._dialogue: Dialogue | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[object] | None = None
         self._out: list[bytes] = []
         self._out_size = self._spent = 0
         self._waiting = b""
@@ -165,8 +165,9 @@ class LineConnection(asyncio.Protocol):
         self._sessions.closed(self)
         self._deadlines.disarm(self)
         self._dialogue = None
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
         self._executor.close()
 
     # waiting
@@ -264,7 +265,9 @@ class LineConnection(asyncio.Protocol):
                 elif not isinstance(waiting, Full):
                     if not self._paused:
                         self._deadlines.arm(self, NEVER)
-                    self._task = asyncio.get_running_loop().create_task(self._answer(waiting))
+                    # not a task that awaits it: one that is cancelled before it begins would never do so
+                    self._task = asyncio.ensure_future(waiting)
+                    self._task.add_done_callback(self._answered)
                     return
                 if self._paused:
                     self._stalled = True  # resume_writing goes on
@@ -278,10 +281,13 @@ class LineConnection(asyncio.Protocol):
             self._core.closing = True
             self._done()
 
-    async def _answer(self, waiting: Awaitable[object]) -> None:
-        answer, error = await answered(waiting)
+    def _answered(self, task: asyncio.Future[object]) -> None:
+        if self._task is None:  # the connection is gone
+            if not task.cancelled():
+                task.exception()  # nobody is left to hear of it
+            return
         self._task = None
-        self._go(answer, error)
+        self._go(*answer_of(task))
 
     def _next(self) -> bool:
         """Take the next dialogue; False when there is none."""

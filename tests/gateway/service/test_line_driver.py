@@ -5,6 +5,7 @@ answers that come late, wake-ups, a half-closed connection. Everything asked is 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
@@ -181,6 +182,33 @@ async def play(lines: list[bytes], cuts: list[int], events: list[str]) -> None:
     assert transport.out.count(NEWS) <= woken
     for inside in transport.out.split(b"<")[1:]:
         assert NEWS not in inside.partition(b">")[0]  # never in the middle of an answer
+
+
+def test_a_connection_that_is_lost_at_once_leaves_nothing_half_begun() -> None:
+    class Slow(Executor):
+        async def work(self) -> bytes:
+            await asyncio.sleep(60)
+            return b"!"
+
+        def execute(self, request: object) -> object:
+            self.begun = self.work()
+            return self.begun
+
+    async def test() -> None:
+        core, executor, transport = Core(), Slow(), Transport()
+        connection = cast(Connection, SimpleNamespace(speaker=None, address="x", log_cut=print))
+        driver = LineConnection(
+            lambda c, tls, wake: (core, executor), connection, Deadlines(), LimitSettings(), Sessions()
+        )
+        transport.protocol = driver
+        driver.connection_made(cast(Any, transport))
+        driver.data_received(b"wait\n")
+        driver.connection_lost(None)  # before the request has had its first turn
+        await asyncio.sleep(0.01)
+        assert inspect.getcoroutinestate(executor.begun) == inspect.CORO_CLOSED
+        assert executor.closed == 1
+
+    asyncio.run(test())
 
 
 COMMAND = st.sampled_from([b"a", b"bb", b"wait1", b"wait2", b"big", b"quit", b""])

@@ -49,6 +49,24 @@ def test_a_delivery_is_told_within_a_second(demo: RunningDemo) -> None:
         session.logout()
 
 
+def test_what_the_queue_delivers_is_told(demo: RunningDemo) -> None:
+    """An alias with a member outside goes through the queue, whose process is none of the workers."""
+    (alias,) = (each for each in demo.facts["aliases"] if any(t.endswith(".example") for t in each["targets"]))
+    number, *_ = (
+        number
+        for number, account in enumerate(demo.facts["accounts"])
+        if set(account["addresses"]).intersection(alias["targets"])
+    )
+    session = idle(demo, number)
+    start = time.monotonic()
+    with smtplib.SMTP("127.0.0.1", demo.port("mx"), timeout=DEADLINE) as sender:
+        sender.sendmail("me@elsewhere.example", [alias["address"]], "Subject: x\n\nx\n")
+    assert session.readline().endswith(b" EXISTS\r\n")
+    print(f"told of what the queue delivered after {(time.monotonic() - start) * 1000:.0f} ms")
+    done(session)
+    session.logout()
+
+
 def test_flags_and_expunge_are_told(demo: RunningDemo) -> None:
     deliver(demo, 1)
     waiting = [idle(demo, 1) for _ in range(4)]

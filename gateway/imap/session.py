@@ -243,6 +243,8 @@ class Session:
             text = yield from facts.run(self, parser)
             if text is None:
                 return
+            if self.login is not None:
+                self.errors = 0  # a program that tries now and then what is not there is no attack
             answer = b" OK " + (text or f"{facts.name.decode()} completed").encode()
         except Cut:
             self.closing = True
@@ -261,7 +263,7 @@ class Session:
             answer = f" NO {_RESPONSE_CODES.get(error.condition, '')}{error.text}".encode()
         if parser.refused is not None:
             self.framing.skip(parser.refused)
-        if self.selected is not None and self.selected.view.is_pending:
+        if self.selected is not None and self.selected.view.is_pending and not self.closing:
             try:
                 yield from self.changes(may_expunge=not keeps_numbers)
             except Deferred:

@@ -60,6 +60,14 @@ def test_too_many_failures_end_the_session(client: Client) -> None:
     assert said.endswith("* BYE too many errors\r\n")
 
 
+def test_bad_commands_in_a_row_end_the_session(world: World) -> None:
+    client = world.worker().session()
+    for _ in range(3):
+        assert "BYE" not in "".join(client.say("FROB") for _ in range(20))
+        assert client.say("NOOP") == "T OK NOOP completed\r\n"
+    assert "".join(client.say("FROB") for _ in range(21)).endswith("* BYE too many errors\r\n")
+
+
 def test_an_endless_response_ends_the_session(client: Client) -> None:
     client.say("AUTHENTICATE PLAIN")
     assert client.send(b"A" * 9000) == "* BYE line too long\r\n"

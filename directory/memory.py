@@ -30,6 +30,7 @@ class MemorySource:
             ("login", keys.logins),
             ("domain", keys.domains),
             ("member", keys.members),
+            ("access", keys.access),
         ):
             for value in values:
                 yield index, value

@@ -7,12 +7,12 @@ Both raise `Deferred` for infrastructure trouble and never answer "no such" beca
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from directory.login_mark import LoginMark
-from directory.model import Account, Domain, Entry, Recipient, ServiceAccount
+from directory.model import Account, Domain, Entry, MailboxHolder, Recipient, ServiceAccount
 
 #: an unknown recipient in an own domain is final only while the copy is younger than this (seconds)
 FRESH_SECONDS = 30.0
@@ -63,6 +63,10 @@ class Directory(Protocol):
 
     def groups_of(self, dn: str) -> tuple[str, ...]:
         """Distinguished names of the groups that list `dn` as a member directly."""
+        ...
+
+    def shared_with(self, dns: Collection[str]) -> tuple[MailboxHolder, ...]:
+        """Entries whose own attributes give one of these persons and groups access to their mailbox."""
         ...
 
     def search(self, base: str, scope: str, filter_text: str) -> Iterator[Entry]:

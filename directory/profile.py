@@ -38,6 +38,8 @@ class Keys:
     logins: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    #: who may look into its mailbox
+    access: tuple[str, ...] = ()
     kind: str | None = None
 
 
@@ -208,7 +210,8 @@ class Profile:
         if self.has_soft_members:
             members.update((f"login:{login_key(text)}", None) for text in kind.member_logins(raw, 0.0))
             members.update((f"in:{name}", None) for _, name in self.groups_named(raw))
-        return Keys(self._addresses(kind, raw, 0.0), logins, (), tuple(members), kind.name)
+        access = tuple({dn: None for name in ("full_access", "read_access") for dn in values.get(name, ())})
+        return Keys(self._addresses(kind, raw, 0.0), logins, (), tuple(members), access, kind.name)
 
     def groups_named(self, raw: RawEntry) -> list[tuple[str, str]]:
         """Lists and groups that the entry itself says it is in: (index, key)."""

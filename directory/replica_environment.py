@@ -10,11 +10,11 @@ import msgspec
 from directory.model import Condition, Deferred
 from directory.raw import RawEntry
 
-FORMAT = b"2"
+FORMAT = b"3"
 MAP_SIZE = 16 << 30  # address space, not disk
 MAX_READERS = 1024
 MAX_KEY = 511  # LMDB's own limit
-INDEXES = ("address", "login", "domain", "dn", "member")
+INDEXES = ("address", "login", "domain", "dn", "member", "access")
 TABLES = ("entry", "meta", "held", "recent", "seen")
 
 encode_entry = msgspec.msgpack.Encoder().encode

@@ -140,6 +140,7 @@ class ReplicaWriter:
             "login": keys.logins,
             "domain": keys.domains,
             "member": keys.members,
+            "access": keys.access,
             "dn": (canonical_dn(raw.dn),),
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol
 
 from directory.effective import Defaults, inherited, limit_status
@@ -20,6 +20,7 @@ from directory.model import (
     Entry,
     Group,
     InvalidAddress,
+    MailboxHolder,
     MailingList,
     Recipient,
     ServiceAccount,
@@ -247,6 +248,12 @@ class View:
             raw = next((raw for raw in map(self._source.get, self._source.ids("dn", dn)) if raw is not None), None)
         found = (self._entry(entry_id) for entry_id in self._above(dn, raw))
         return tuple(entry.dn for entry in found if entry is not None)
+
+    def shared_with(self, dns: Collection[str]) -> tuple[MailboxHolder, ...]:
+        self._check()
+        ids = {entry_id: None for dn in dns for entry_id in self._source.ids("access", canonical_dn(dn))}
+        found = (self._entry(entry_id) for entry_id in ids)
+        return tuple(entry for entry in found if isinstance(entry, MailboxHolder))
 
     def search(self, base: str, scope: str, filter_text: str) -> Iterator[Entry]:
         self._check()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from directory.model import Condition, Deferred, Refused
 from gateway.imap.ports import Appended, AppendPiece, BeginAppend, DropAppend, Failure, FinishAppend
-from gateway.service.imap_changing import too_many_keywords
+from gateway.service.imap_changing import no_right, too_many_keywords
 from gateway.service.imap_selecting import catch_up
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.opening import limits_of
@@ -69,11 +69,14 @@ class Incoming:
 
 
 async def _begin(executor: ImapExecutor, request: BeginAppend) -> Failure | None:
-    holder, stores = executor.holder(), executor.host.stores
+    stores, spot = executor.host.stores, executor.spot(request.mailbox)
+    if spot is None or not spot.may_write:
+        return no_right(spot)
+    holder = spot.holder
 
     def check() -> Failure | None:
         stores.open(holder)
-        if stores.repository.mailbox(holder.id, request.mailbox) is None:
+        if stores.repository.mailbox(holder.id, spot.mailbox) is None:
             return Failure("TRYCREATE", "no such mailbox")
         account, limits = stores.repository.account(holder.id), limits_of(holder)
         # stored it may be half as large, when every line is empty; the exact answer comes at the end
@@ -100,19 +103,23 @@ def _drop(executor: ImapExecutor, request: DropAppend) -> None:
 
 
 async def _finish(executor: ImapExecutor, request: FinishAppend) -> Appended | Failure:
-    holder, stores, incoming = executor.holder(), executor.host.stores, executor.incoming
+    stores, incoming, spot = executor.host.stores, executor.incoming, executor.spot(request.mailbox)
     assert incoming is not None
+    if spot is None or not spot.may_write:
+        executor.drop_incoming()
+        return no_right(spot)
+    holder = spot.holder
 
     def put() -> tuple[int, Appended] | Failure:
         try:
             row = stores.append(
-                holder, request.mailbox, incoming.source(), request.letters, request.keywords, request.internaldate
+                holder, spot.mailbox, incoming.source(), request.letters, request.keywords, request.internaldate
             )
         except NoSuchMailbox:
             return Failure("TRYCREATE", "no such mailbox")
         except InvalidMailboxName as error:
             return Failure("CANNOT", str(error))
-        mailbox = stores.repository.mailbox(holder.id, request.mailbox)
+        mailbox = stores.repository.mailbox(holder.id, spot.mailbox)
         return (mailbox.id, Appended(mailbox.uidvalidity, row.uid)) if mailbox else Failure("TRYCREATE", "it is gone")
 
     try:
@@ -121,8 +128,10 @@ async def _finish(executor: ImapExecutor, request: FinishAppend) -> Appended | F
         executor.drop_incoming()
     if isinstance(done, Failure):
         return done
-    if executor.session.selected is not None and executor.mailbox is not None and executor.mailbox.id == done[0]:
-        await catch_up(executor, executor.session.selected.view.contents, holder.id, done[0])
+    if executor.session.selected is not None:
+        contents, selected = executor.selected()
+        if (executor.owner, selected.id) == (holder.id, done[0]):
+            await catch_up(executor, contents, holder.id, done[0])
     return done[1]
 
 

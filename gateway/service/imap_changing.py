@@ -10,12 +10,20 @@ from directory.model import Condition, Deferred
 from gateway.imap.flags import DELETED
 from gateway.imap.ports import Copied, Copy, Expunge, Failure, Stored, StoreFlags
 from gateway.service.imap_selecting import catch_up, rows_of
+from gateway.service.imap_shared import Spot
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.repository import MailboxRow, MessageRow
 from gateway.store.stores import Stores
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
+
+
+def no_right(spot: Spot | None) -> Failure:
+    """Why nothing can be put there: it is not known to the session, or may only be read."""
+    if spot is None:
+        return Failure("NONEXISTENT", "no such shared mailbox")
+    return Failure("NOPERM", "this mailbox may only be read")
 
 
 def too_many_keywords(executor: ImapExecutor, account: str, keywords: str) -> Failure | None:
@@ -29,7 +37,7 @@ def too_many_keywords(executor: ImapExecutor, account: str, keywords: str) -> Fa
 
 async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | Failure:
     contents, mailbox = executor.selected()
-    account, stores = executor.holder().id, executor.host.stores
+    account, stores = executor.selected_holder().id, executor.host.stores
     if request.keywords and request.mode != "remove":
         known = {word.decode("ascii").lower() for word in contents.keywords()}
         if not known.issuperset(request.keywords.lower().split()):
@@ -68,7 +76,7 @@ def _row(stores: Stores, account: str, mailbox: int) -> MailboxRow:
 
 async def _expunge(executor: ImapExecutor, request: Expunge) -> None:
     contents, mailbox = executor.selected()
-    holder, stores = executor.holder(), executor.host.stores
+    holder, stores = executor.selected_holder(), executor.host.stores
     await catch_up(executor, contents, holder.id, mailbox.id)
     uids = contents.flagged(DELETED)
     if request.uids is not None:
@@ -81,18 +89,22 @@ async def _expunge(executor: ImapExecutor, request: Expunge) -> None:
 
 async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
     contents, mailbox = executor.selected()
-    holder, stores = executor.holder(), executor.host.stores
+    holder, stores, spot = executor.selected_holder(), executor.host.stores, executor.spot(request.mailbox)
+    if spot is None or not spot.may_write:
+        return no_right(spot)
+    into = spot.holder
 
     def copy() -> Copied | Failure:
-        target = stores.repository.mailbox(holder.id, request.mailbox)
+        stores.open(into)
+        target = stores.repository.mailbox(into.id, spot.mailbox)
         if target is None:
             return Failure("TRYCREATE", "no such mailbox")
         row = _row(stores, holder.id, mailbox.id)
         try:
-            if request.is_move and target.id == row.id:
+            if request.is_move and (into.id, target.id) == (holder.id, row.id):
                 raise InvalidMailboxName("the messages are there already")
             act = stores.move if request.is_move else stores.copy
-            pairs = act(holder, row, request.uids, request.mailbox)
+            pairs = act(holder, row, request.uids, spot.mailbox, into=into)
         except NoSuchMailbox:
             return Failure("TRYCREATE", "no such mailbox")
         except InvalidMailboxName as error:
@@ -103,7 +115,7 @@ async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
         return await executor.in_pool(copy)
     finally:
         # also when a part of them was moved before it failed
-        if request.is_move or request.mailbox == mailbox.name:
+        if request.is_move or (into.id, spot.mailbox) == (holder.id, mailbox.name):
             await catch_up(executor, contents, holder.id, mailbox.id)
 
 

@@ -177,7 +177,7 @@ def _stored(content: Content, start: int, end: int) -> bytes:
 def _reader(executor: ImapExecutor) -> _Reader:
     assert executor.mailbox is not None
     host = executor.host
-    return _Reader(host.stores, executor.holder().id, executor.mailbox.id, host.settings.imap.piece)
+    return _Reader(host.stores, executor.selected_holder().id, executor.mailbox.id, host.settings.imap.piece)
 
 
 async def _read_contents(executor: ImapExecutor, request: ReadContents) -> dict[int, Content]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from directory.model import Condition, Deferred, MailboxHolder
+from directory.model import Condition, Deferred, MailboxHolder, Refused
 from directory.port import Login
+from gateway.imap.names import SEPARATOR
 from gateway.imap.ports import Authenticate, StartTls
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
@@ -14,6 +15,7 @@ from gateway.service import imap_appending, imap_changing, imap_contents, imap_m
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
 from gateway.service.imap_appending import Incoming
+from gateway.service.imap_shared import OTHERS, SHARED, SharedStores, Spot
 from gateway.service.login import Peer, log_in
 from gateway.store.repository import MailboxRow
 
@@ -23,7 +25,7 @@ T = TypeVar("T")
 class ImapExecutor:
     """One a session. A handler is `handler(executor, request)`, its answer may be awaitable."""
 
-    __slots__ = ("host", "incoming", "mailbox", "peer", "session", "wake", "watched")
+    __slots__ = ("host", "incoming", "mailbox", "owner", "peer", "session", "wake", "watched")
 
     def __init__(
         self, session: Session, host: Host, peer: Peer | None = None, wake: Callable[[], None] = lambda: None
@@ -37,6 +39,8 @@ class ImapExecutor:
         self.incoming: Incoming | None = None
         #: the selected one, as it was when it was opened
         self.mailbox: MailboxRow | None = None
+        #: the id of the entry in whose store that is
+        self.owner = ""
 
     def execute(self, request: object) -> object:
         return _EXECUTE[type(request)](self, request)
@@ -70,6 +74,26 @@ class ImapExecutor:
         entry = self.host.directory.by_id(self.session.login.account)
         if not isinstance(entry, MailboxHolder):
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"{self.session.login.account} is gone")
+        return entry
+
+    def shared(self) -> SharedStores:
+        """What is shared with who is logged in, as it is now. Raises Deferred."""
+        return SharedStores(self.host.directory, self.holder(), self.host.settings.hostname)
+
+    def spot(self, name: str) -> Spot | None:
+        """Where a mailbox name leads, None when it is nothing that the session may see. Raises Deferred."""
+        if name.partition(SEPARATOR)[0] in (SHARED, OTHERS):
+            return self.shared().spot(name)
+        return Spot(self.holder(), name)
+
+    def selected_holder(self) -> MailboxHolder:
+        """The entry in whose store the selected mailbox is, as it is now. Raises Refused, Deferred."""
+        own = self.holder()
+        if self.owner == own.id:
+            return own
+        entry = self.host.directory.by_id(self.owner)
+        if not isinstance(entry, MailboxHolder) or self.shared().may_write(entry) is None:
+            raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{own.dn}: {self.owner} is not shared any more")
         return entry
 
     async def in_pool(self, work: Callable[[], T]) -> T:

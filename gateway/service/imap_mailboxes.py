@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from directory.model import MailboxHolder
 from gateway.imap.ports import CreateMailbox, DeleteMailbox, Failure, RenameMailbox, Subscribe
+from gateway.service.imap_changing import no_right
 from gateway.store.errors import InvalidMailboxName, MailboxExists, NoSuchMailbox
-from gateway.store.stores import Stores
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
 
 
-async def _do(executor: ImapExecutor, work: Callable[[Stores, MailboxHolder], Failure | None]) -> Failure | None:
-    stores, holder = executor.host.stores, executor.holder()
-
+async def _do(executor: ImapExecutor, work: Callable[[], Failure | None]) -> Failure | None:
     def safely() -> Failure | None:
         try:
-            return work(stores, holder)
+            return work()
         except NoSuchMailbox:
             return Failure("NONEXISTENT", "no such mailbox")
         except MailboxExists:
@@ -31,26 +28,42 @@ async def _do(executor: ImapExecutor, work: Callable[[Stores, MailboxHolder], Fa
 
 
 async def _create(executor: ImapExecutor, request: CreateMailbox) -> Failure | None:
-    def create(stores: Stores, holder: MailboxHolder) -> Failure | None:
+    stores, spot = executor.host.stores, executor.spot(request.name)
+    if spot is None or not spot.may_write:
+        return no_right(spot)
+
+    def create() -> Failure | None:
         use = request.special_use
-        if use and any(row.special_use == use for row in stores.mailboxes(holder)):
+        if use and any(row.special_use == use for row in stores.mailboxes(spot.holder)):
             return Failure("USEATTR", "another mailbox has this use")
-        stores.create_mailbox(holder, request.name, use)
+        stores.create_mailbox(spot.holder, spot.mailbox, use)
         return None
 
     return await _do(executor, create)
 
 
 async def _delete(executor: ImapExecutor, request: DeleteMailbox) -> Failure | None:
-    return await _do(executor, lambda stores, holder: stores.delete_mailbox(holder, request.name))
+    stores, spot = executor.host.stores, executor.spot(request.name)
+    if spot is None or not spot.may_write:
+        return no_right(spot)
+    return await _do(executor, lambda: stores.delete_mailbox(spot.holder, spot.mailbox))
 
 
 async def _rename(executor: ImapExecutor, request: RenameMailbox) -> Failure | None:
-    return await _do(executor, lambda stores, holder: stores.rename_mailbox(holder, request.name, request.new))
+    stores, spot, new = executor.host.stores, executor.spot(request.name), executor.spot(request.new)
+    for place in (spot, new):
+        if place is None or not place.may_write:
+            return no_right(place)
+    assert spot is not None
+    assert new is not None
+    if spot.holder.id != new.holder.id:
+        return Failure("CANNOT", "a mailbox stays in the store it is in; copy its messages")
+    return await _do(executor, lambda: stores.rename_mailbox(spot.holder, spot.mailbox, new.mailbox))
 
 
 async def _subscribe(executor: ImapExecutor, request: Subscribe) -> Failure | None:
-    return await _do(executor, lambda stores, holder: stores.subscribe(holder, request.name, request.on))
+    stores, holder = executor.host.stores, executor.holder()
+    return await _do(executor, lambda: stores.subscribe(holder, request.name, request.on))
 
 
 REQUESTS: dict[type, Callable[..., object]] = {

@@ -5,41 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from directory.model import MailboxHolder
 from gateway.imap.listing import Listed, ListMailboxes
 from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
 from gateway.imap.status_items import Figures, Status
+from gateway.service.imap_shared import Spot
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
+from gateway.store.repository import INBOX
 from gateway.store.stores import Stores
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
 
-OWN_ROOT = ""
-
 
 async def _list(executor: ImapExecutor, _: ListMailboxes) -> tuple[Listed, ...]:
-    holder, stores = executor.holder(), executor.host.stores
+    holder, stores, shared = executor.holder(), executor.host.stores, executor.shared().all()
 
     def names() -> tuple[Listed, ...]:
-        rows = stores.mailboxes(holder)
-        found = [Listed(row.name, row.special_use, row.subscribed) for row in rows]
-        known = {row.name for row in rows}
-        missing = [name for name in stores.subscriptions(holder) if name not in known]
-        found += [Listed(name, subscribed=True, exists=False, selectable=False) for name in missing]
+        subscribed = set(stores.subscriptions(holder))
+        found = [Listed(row.name, row.special_use, row.name in subscribed) for row in stores.mailboxes(holder)]
+        for spot in shared:
+            for row in stores.mailboxes(spot.holder):
+                name = spot.shown(row.name)
+                # no special use: that is what the session's own mailboxes are for
+                found.append(Listed(name, subscribed=name in subscribed))
+        known = {listed.name for listed in found}
+        found += [Listed(name, subscribed=True, exists=False, selectable=False) for name in sorted(subscribed - known)]
         return tuple(found)
 
     return await executor.in_pool(names)
 
 
-def _figures(stores: Stores, holder: MailboxHolder, name: str, *, sizes: bool) -> Figures | None:
+def _figures(stores: Stores, spot: Spot | None, *, sizes: bool) -> Figures | None:
+    if spot is None:
+        return None
+    account = spot.holder.id
     try:
-        row = stores.open_mailbox(holder, name)
+        row = stores.open_mailbox(spot.holder, spot.mailbox)
     except (NoSuchMailbox, InvalidMailboxName):
         return None
     repository = stores.repository
-    counts = repository.counts(holder.id, row.id)
-    size, deleted_size = repository.sizes(holder.id, row.id) if sizes else (0, 0)
+    counts = repository.counts(account, row.id)
+    size, deleted_size = repository.sizes(account, row.id) if sizes else (0, 0)
     return Figures(
         counts.messages, counts.unseen, counts.deleted, row.uidnext, row.uidvalidity, row.highestmodseq, size,
         deleted_size,
@@ -47,39 +53,42 @@ def _figures(stores: Stores, holder: MailboxHolder, name: str, *, sizes: bool) -
 
 
 async def _status(executor: ImapExecutor, request: Status) -> dict[str, Figures]:
-    holder, stores = executor.holder(), executor.host.stores
+    stores, spots = executor.host.stores, {name: executor.spot(name) for name in request.names}
 
     def figures() -> dict[str, Figures]:
-        found = {name: _figures(stores, holder, name, sizes=request.sizes) for name in request.names}
+        found = {name: _figures(stores, spot, sizes=request.sizes) for name, spot in spots.items()}
         return {name: each for name, each in found.items() if each is not None}
 
     return await executor.in_pool(figures)
 
 
-def _quota(stores: Stores, holder: MailboxHolder) -> Quota:
-    stores.open(holder)
-    row = stores.repository.account(holder.id)
+def _quota(stores: Stores, spot: Spot) -> Quota:
+    stores.open(spot.holder)
+    row = stores.repository.account(spot.holder.id)
     octets, messages = (row.used_bytes, row.used_messages) if row is not None else (0, 0)
-    return Quota(OWN_ROOT, octets, holder.quota or 0, messages, holder.quota_messages or 0)
+    return Quota(spot.prefix, octets, spot.holder.quota or 0, messages, spot.holder.quota_messages or 0)
 
 
 async def _quota_of(executor: ImapExecutor, request: QuotaOf) -> Quota | None:
-    holder, stores = executor.holder(), executor.host.stores
+    stores, spot = executor.host.stores, executor.spot(request.mailbox)
+    if spot is None:
+        return None
 
     def quota() -> Quota | None:
-        stores.open(holder)
-        if stores.repository.mailbox(holder.id, request.mailbox) is None:
+        stores.open(spot.holder)
+        if stores.repository.mailbox(spot.holder.id, spot.mailbox) is None:
             return None
-        return _quota(stores, holder)
+        return _quota(stores, spot)
 
     return await executor.in_pool(quota)
 
 
 async def _quota_of_root(executor: ImapExecutor, request: QuotaOfRoot) -> Quota | None:
-    if request.root != OWN_ROOT:
+    """The root of one's own store is "", that of another the name of its INBOX."""
+    stores, spot = executor.host.stores, executor.spot(request.root or INBOX)
+    if spot is None or spot.prefix != request.root:
         return None
-    holder, stores = executor.holder(), executor.host.stores
-    return await executor.in_pool(lambda: _quota(stores, holder))
+    return await executor.in_pool(lambda: _quota(stores, spot))
 
 
 REQUESTS: dict[type, Callable[..., object]] = {

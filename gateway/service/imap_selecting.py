@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
+from directory.model import Refused
 from gateway.imap.flags import flags_text
 from gateway.imap.ports import Opened, OpenMailbox, Refresh, Watch
 from gateway.imap.view import Columns, Contents, Row, View
@@ -183,11 +184,14 @@ async def follow_hint(executor: ImapExecutor, contents: Contents, account: str, 
 
 
 async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | None:
-    holder, stores, mailboxes = executor.holder(), executor.host.stores, executor.host.open_mailboxes
-    since = mailboxes.modseq_of(holder.id, request.name)
+    stores, mailboxes, spot = executor.host.stores, executor.host.open_mailboxes, executor.spot(request.name)
+    if spot is None:
+        return None
+    holder = spot.holder
+    since = mailboxes.modseq_of(holder.id, spot.mailbox)
 
     def read() -> tuple[MailboxRow, Delta | None]:
-        row = stores.open_mailbox(holder, request.name)
+        row = stores.open_mailbox(holder, spot.mailbox)
         # what is probably wanted is read along, so that a login and SELECT need the pool once
         return row, None if row.highestmodseq == since else _read(stores.repository, holder.id, row.id, since)
 
@@ -196,19 +200,22 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
     except (NoSuchMailbox, InvalidMailboxName):
         return None
     contents = mailboxes.contents((holder.id, row.id), row.uidvalidity)
-    mailboxes.name(holder.id, request.name, contents)
+    mailboxes.name(holder.id, spot.mailbox, contents)
     if contents.modseq < row.highestmodseq:
         fits = delta is not None and delta.since == contents.modseq and _apply(contents, delta)
         if not fits and not await catch_up(executor, contents, holder.id, row.id):
             return None
         mailboxes.trim(contents)
-    executor.mailbox = row
-    return Opened(row.name, request.read_only, View(contents))
+    executor.mailbox, executor.owner = row, holder.id
+    return Opened(spot.shown(row.name), request.read_only or not spot.may_write, View(contents))
 
 
 async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:
     contents, mailbox = executor.selected()
-    holder, stores = executor.holder(), executor.host.stores
+    try:
+        holder, stores = executor.selected_holder(), executor.host.stores
+    except Refused:
+        return False
 
     def adopt() -> MailboxRow | None:
         row = stores.repository.mailbox_by_id(holder.id, mailbox.id)

@@ -49,7 +49,7 @@ class Folders(Changing):
 
     def subscribe(self, holder: MailboxHolder, name: str, on: bool) -> None:
         """Add a name to the subscriptions, or take it off. Raises InvalidMailboxName, Deferred."""
-        name = checked_name(name)
+        name = checked_name(name, may_be_shared=True)
         names = set(self.subscriptions(holder))
         if (name in names) == on:
             return

@@ -58,8 +58,11 @@ def decode_level(text: str) -> str:
     return "".join(out)
 
 
-def checked_name(name: str) -> str:
-    """The name as it is kept: NFC, INBOX in upper case, no separator at the end. Raises InvalidMailboxName."""
+def checked_name(name: str, *, may_be_shared: bool = False) -> str:
+    """The name as it is kept: NFC, INBOX in upper case, no separator at the end. Raises InvalidMailboxName.
+
+    Only subscriptions name mailboxes in other stores (`may_be_shared`).
+    """
     name = unicodedata.normalize("NFC", name).removesuffix(SEPARATOR)
     if len(name) > MAX_NAME:
         raise InvalidMailboxName("the name is too long")
@@ -68,7 +71,7 @@ def checked_name(name: str) -> str:
         levels[0] = INBOX
     if len(levels) > MAX_DEPTH:
         raise InvalidMailboxName("too many levels")
-    if levels[0] in RESERVED:
+    if levels[0] in RESERVED and not may_be_shared:
         raise InvalidMailboxName(f"{levels[0]} holds other people's mailboxes")
     for level in levels:
         if not level or level in (".", ".."):

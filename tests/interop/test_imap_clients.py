@@ -16,7 +16,7 @@ def test_listing_status_and_parts(demo: RunningDemo) -> None:
     with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=20) as client:
         client.login(jane["login"], jane["password"])
         assert "NAMESPACE" in client.capabilities
-        assert client.namespace() == ("OK", [b'(("" "/")) NIL NIL'])
+        assert client.namespace() == ("OK", [b'(("" "/")) (("Other Users/" "/")) (("Shared/" "/"))'])
         assert any(line.endswith(b'"INBOX"') for line in client.list()[1])
         status, (line,) = client.status("INBOX", "(MESSAGES UNSEEN)")
         assert status == "OK"

@@ -1,4 +1,4 @@
-"""NAMESPACE (RFC 2342)."""
+"""NAMESPACE (RFC 2342): one's own mailboxes, those of other people, shared ones."""
 
 from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
@@ -9,5 +9,5 @@ from gateway.imap.session import Session
 @command("NAMESPACE", states=AUTHENTICATED, capability="NAMESPACE")
 def namespace(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
-    yield b'* NAMESPACE (("" "/")) NIL NIL\r\n'
+    yield b'* NAMESPACE (("" "/")) (("Other Users/" "/")) (("Shared/" "/"))\r\n'
     return ""

@@ -48,7 +48,7 @@ def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened
     yield _told(opened)
-    return "[READ-ONLY] examined" if read_only else "[READ-WRITE] selected"
+    return "[READ-ONLY] examined" if opened.read_only else "[READ-WRITE] selected"
 
 
 @command("SELECT", states=AUTHENTICATED)

@@ -8,8 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from directory.memory import MemorySource
 from directory.model import Account
 from directory.port import Login
+from directory.profile import Profile
+from directory.raw import RawEntry
+from directory.view import View
 from gateway.imap.commands import COMMANDS
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
@@ -22,7 +26,24 @@ from gateway.store.settings import StoreSettings, Volume
 from gateway.store.sqlite import SqliteRepository
 from gateway.store.stores import Stores
 
-JANE = Account(id="t:jane", dn="uid=jane,dc=example", addresses=("jane@example.com",), logins=("jane",), quota=10 << 20)
+
+def entry(name: str, kind: str, **attributes: str | list[str]) -> RawEntry:
+    """An entry of the native profile."""
+    values = {key.lower(): [value] if isinstance(value, str) else value for key, value in attributes.items()}
+    values = {"objectclass": [kind], "cn": [name], "uid": [name], **values}
+    texts = {key: [text.encode() for text in value] for key, value in values.items()}
+    return RawEntry(f"t:{name}", f"uid={name},dc=example", texts)
+
+
+ENTRIES = (
+    entry("example", "gatepostDomain", gatepostDomainName="example.com"),
+    entry("jane", "gatepostAccount", gatepostAddress="jane@example.com", gatepostQuota=str(10 << 20)),
+    entry("ann", "gatepostAccount", gatepostAddress="ann@example.com"),
+)
+NATIVE = Profile.load("native")
+_JANE = View(MemorySource(NATIVE, ENTRIES), NATIVE).by_id("t:jane")
+assert isinstance(_JANE, Account)
+JANE = _JANE
 assert COMMANDS
 
 
@@ -49,7 +70,7 @@ class _Out:
 
 
 class Bench:
-    """A host with one store a person; `holders` are the directory's entries."""
+    """A host with a store a person; `source` is the directory."""
 
     def __init__(self, folder: Path, settings: ImapSettings | None = None) -> None:
         self.folder = folder
@@ -60,13 +81,13 @@ class Bench:
         self.repository = SqliteRepository(folder / "index")
         self.stores = Stores(StoreSettings(volumes={"main": Volume(str(volume))}), self.repository)
         self.stores.mailboxes(JANE)
-        self.holders: dict[str, Any] = {JANE.id: JANE}
+        self.source = MemorySource(NATIVE, ENTRIES)
         self.pool = ThreadPoolExecutor(2)
         host = SimpleNamespace(
-            settings=SimpleNamespace(imap=self.settings),
+            settings=SimpleNamespace(imap=self.settings, hostname="mail.example", state_dir=str(folder)),
             stores=self.stores,
             authenticator=_Authenticator(),
-            directory=SimpleNamespace(by_id=self.holders.get),
+            directory=View(self.source, NATIVE),
             open_mailboxes=OpenMailboxes(),
             in_pool=self._in_pool,
         )
@@ -79,10 +100,10 @@ class Bench:
         for each in stored:
             self.stores.append(JANE, mailbox, [each], flags, internaldate=date)
 
-    def client(self, *said: bytes) -> Client:
+    def client(self, *said: bytes, login: bytes = b"jane") -> Client:
         """A logged-in client that has said these commands."""
         client = Client(self)
-        client.say(b"LOGIN jane x")
+        client.say(b"LOGIN %b x" % login)
         for command in said:
             client.say(command)
         return client

@@ -73,7 +73,10 @@ def talk(*chunks: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("said", "answered"),
     [
-        (b"2 NAMESPACE\r\n", b'* NAMESPACE (("" "/")) NIL NIL\r\n2 OK NAMESPACE completed\r\n'),
+        (
+            b"2 NAMESPACE\r\n",
+            b'* NAMESPACE (("" "/")) (("Other Users/" "/")) (("Shared/" "/"))\r\n2 OK NAMESPACE completed\r\n',
+        ),
         (b"2 NAMESPACE x\r\n", b"2 BAD "),
         (b'2 ID ("name" "x" "os" NIL)\r\n', b'* ID ("name" "Gatepost")\r\n2 OK '),
         (b"2 ID NIL\r\n", b'* ID ("name" "Gatepost")\r\n2 OK '),

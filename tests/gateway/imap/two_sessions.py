@@ -34,6 +34,7 @@ class World:
         self.account = Account(id="t:1", dn="cn=jane", addresses=("jane@example.com",), quota=quota)
         self.imap = ImapSettings()
         self.state_dir = str(folder)
+        self.hostname = "mail.example"
         self.workers: list[Worker] = []
 
     def worker(self) -> Worker:
@@ -70,6 +71,15 @@ class Worker:
 
     def by_id(self, entry: str) -> Account | None:
         return self.world.account if entry == self.world.account.id else None
+
+    def groups_of(self, dn: str) -> tuple[str, ...]:
+        return ()
+
+    def shared_with(self, dns: object) -> tuple[Account, ...]:
+        return ()
+
+    def owners(self, address: str) -> tuple[Account, ...]:
+        return ()
 
     async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
         if password != "secret":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def no_right(spot: Spot | None) -> Failure:
     """Why nothing can be put there: it is not known to the session, or may only be read."""
     if spot is None:
-        return Failure("NONEXISTENT", "no such shared mailbox")
+        return Failure("NOPERM", "no such shared mailbox, or no right to it")
     return Failure("NOPERM", "this mailbox may only be read")
 
 

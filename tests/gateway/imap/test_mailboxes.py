@@ -49,7 +49,7 @@ def test_a_second_session_sees_what_is_arranged(pair: tuple[Client, Client]) -> 
         ('CREATE "a%b"', "T NO [CANNOT] "),
         ("CREATE " + "x" * 300, "T NO [CANNOT] "),
         ("CREATE " + "a/" * 300 + "b", "T NO [CANNOT] "),
-        ("CREATE Shared/x", "T NO [CANNOT] "),
+        ("CREATE Shared/x", "T NO [NOPERM] "),
         ("CREATE", "T BAD "),
         ("CREATE x y", "T BAD "),
         ("DELETE INBOX", "T NO [CANNOT] "),

@@ -53,7 +53,10 @@ class Keys:
     codec: str = "utf-8"  # holds US-ASCII, the default of RFC 3501, and is that of RFC 9051
     now: float = 0.0
     needs: Needs = field(default_factory=Needs)
+    #: a set of numbers outside which nothing is found, None when the keys name none
+    within: list[range] | None = None
     _count: int = 0
+    _depth: int = 0
 
     def read(self) -> Test:
         """All keys up to the end of the command. Raises BadCommand."""
@@ -71,6 +74,7 @@ class Keys:
         self._count += 1
         if depth > MAX_NESTING or self._count > MAX_KEYS:
             raise BadCommand("the search is too large")
+        self._depth = depth
         arguments = self.arguments
         if arguments.at(b"("):
             test = self._several(depth + 1)
@@ -108,6 +112,8 @@ class Keys:
                     clipped.append((low, min(high, count)))
             ranges = tuple(clipped)
         spans = view.spans(ranges, by_uid=by_uid) if ranges else []
+        if not self._depth and (self.within is None or sum(map(len, spans)) < sum(map(len, self.within))):
+            self.within = spans
         if len(spans) == 1:
             span = spans[0]
             return lambda message, _: message.number in span

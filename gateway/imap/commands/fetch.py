@@ -51,7 +51,14 @@ def _template(items: Sequence[Plain]) -> tuple[bytes, Pick]:
     pick = itemgetter(0, *[Message._fields.index(_SHOWN[item][1]) for item in items])
     if Plain.INTERNALDATE not in items:
         return text, pick
-    return text, lambda message: pick(message._replace(internaldate=internaldate(message.internaldate)))
+    at = 1 + items.index(Plain.INTERNALDATE)
+
+    def pick_shown(message: Message) -> tuple[Any, ...]:
+        values = list(pick(message))
+        values[at] = internaldate(values[at])
+        return tuple(values)
+
+    return text, pick_shown
 
 
 def _batches(messages: Iterator[Message], octets: int) -> Iterator[list[Message]]:

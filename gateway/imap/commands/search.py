@@ -66,19 +66,24 @@ def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool]]:
         yield Octets.ALL, True
 
 
-def _by_view(view: View, test: Test) -> Dialogue:
+def _by_view(view: View, spans: Iterable[range], test: Test) -> Dialogue:
     """Messages that match and messages that are not decided."""
     found: list[Message] = []
     undecided: list[Message] = []
-    for start in range(1, view.count + 1, VIEW_BATCH):
-        if start > 1:
-            yield Ask(Pause())
-        for message in view.messages(range(start, min(start + VIEW_BATCH, view.count + 1))):
-            answer = test(message, None)
-            if answer:
-                found.append(message)
-            elif answer is None:
-                undecided.append(message)
+    looked_at = 0
+    for span in spans:
+        for start in range(0, len(span), VIEW_BATCH):
+            part = span[start : start + VIEW_BATCH]
+            looked_at += len(part)
+            if looked_at > VIEW_BATCH:
+                looked_at = 0
+                yield Ask(Pause())
+            for message in view.messages(part):
+                answer = test(message, None)
+                if answer:
+                    found.append(message)
+                elif answer is None:
+                    undecided.append(message)
     return found, undecided
 
 
@@ -86,7 +91,8 @@ def _search(session: Session, view: View, keys: Keys, test: Test) -> Dialogue:
     """The messages that match, by number. Those that vanish meanwhile do not."""
     if keys.needs.clock:
         keys.now = yield Ask(Clock())
-    found, undecided = yield from _by_view(view, test)
+    spans = [range(1, view.count + 1)] if keys.within is None else keys.within
+    found, undecided = yield from _by_view(view, spans, test)
     for octets, parsed in _tiers(keys.needs):
         left: list[Message] = []
         for start in range(0, len(undecided), BATCH):

@@ -80,6 +80,18 @@ def test_whole_messages(bench: Bench, stored: bytes) -> None:
     assert b"RFC822.SIZE %d)" % len(whole) in client.say(b"FETCH 1 RFC822.SIZE")
 
 
+def test_a_large_message_is_never_held_whole(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.append(b"Subject: large\n\n" + LINES * 30)
+    client = bench.client(b"SELECT INBOX")
+    pieces: list[int] = []
+    monkeypatch.setattr("imap_bench._Out.write", lambda _, data: bool(pieces.append(len(data))))
+    for item in (b"BODY.PEEK[]", b"BODY.PEEK[TEXT]<100000.300000>", b"BODY.PEEK[]<100.300000>"):
+        pieces.clear()
+        client.say(b"FETCH 1 " + item)
+        assert sum(pieces) > 300_000
+        assert max(pieces) <= 2 * bench.settings.piece
+
+
 def test_parts_of_a_large_message(bench: Bench) -> None:
     bench.append(NESTED)
     client = bench.client(b"SELECT INBOX")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 HEAD = 16_384  # holds nearly every header; one that is longer costs a second read
 READ = 262_144
+_WHOLE = threading.BoundedSemaphore(2)
 
 
 class _Source:
@@ -85,6 +87,12 @@ def _skip(source: _Source, request: SkipOctets) -> tuple[int, bool]:
             return at + further, half
         octets -= length
     return request.end, False
+
+
+def _scan_whole(fd: int, size: int) -> Parsed:
+    """Scan a message larger than a piece; only a few at the same time, since each is held whole."""
+    with _WHOLE:
+        return scan(_pread(fd, 0, size))
 
 
 class _Reader:
@@ -144,7 +152,7 @@ class _Reader:
                     data = _pread(fd, 0, min(size, self._piece))
                     is_cut = len(data) < size and header_end(data) == len(data)
                 if before is None and (parsed or is_cut):
-                    before = scan(data if len(data) == size else _pread(fd, 0, size))
+                    before = scan(data) if len(data) == size else _scan_whole(fd, size)
                 if octets is Octets.NONE:
                     return Content(0, parsed=before)
                 return Content(size, data, before, None if len(data) == size else _Source(os.dup(fd)))

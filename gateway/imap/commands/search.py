@@ -4,8 +4,8 @@ What the view knows decides first; of the messages that are left open envelopes 
 headers, then texts, a portion at a time.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from array import array
+from collections.abc import Iterable, Sequence
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.content import Clock, Octets, Pause, SearchContents
@@ -14,7 +14,7 @@ from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
 from gateway.imap.session import No, Session
 from gateway.imap.sets import set_of
-from gateway.imap.view import Message, View
+from gateway.imap.view import View
 
 BATCH = 128  # messages of which content is looked at in one go
 VIEW_BATCH = 4096  # messages the view decides before others have their turn
@@ -22,14 +22,6 @@ _RETURN = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
 announce("ESEARCH")
 announce("WITHIN")
-
-
-class Found(NamedTuple):
-    """A message that matches."""
-
-    number: int
-    uid: int
-    modseq: int
 
 
 def _return_options(arguments: Parser) -> frozenset[bytes] | None:
@@ -67,9 +59,8 @@ def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool]]:
 
 
 def _by_view(view: View, spans: Iterable[range], test: Test) -> Dialogue:
-    """Messages that match and messages that are not decided."""
-    found: list[Message] = []
-    undecided: list[Message] = []
+    """Numbers of messages that match, and of messages that are not decided."""
+    found, undecided = array("I"), array("I")
     looked_at = 0
     for span in spans:
         for start in range(0, len(span), VIEW_BATCH):
@@ -81,35 +72,36 @@ def _by_view(view: View, spans: Iterable[range], test: Test) -> Dialogue:
             for message in view.messages(part):
                 answer = test(message, None)
                 if answer:
-                    found.append(message)
+                    found.append(message.number)
                 elif answer is None:
-                    undecided.append(message)
+                    undecided.append(message.number)
     return found, undecided
 
 
-def _search(session: Session, view: View, keys: Keys, test: Test) -> Dialogue:
-    """The messages that match, by number. Those that vanish meanwhile do not."""
+def _search(view: View, keys: Keys, test: Test) -> Dialogue:
+    """The numbers of messages that match, ascending. Those that vanish meanwhile do not."""
     if keys.needs.clock:
         keys.now = yield Ask(Clock())
     spans = [range(1, view.count + 1)] if keys.within is None else keys.within
     found, undecided = yield from _by_view(view, spans, test)
+    is_sorted = True
     for octets, parsed in _tiers(keys.needs):
-        left: list[Message] = []
+        left = array("I")
         for start in range(0, len(undecided), BATCH):
-            batch = tuple(undecided[start : start + BATCH])
+            batch = tuple(view.messages(undecided[start : start + BATCH]))
             answers = yield Ask(SearchContents(batch, octets, parsed, test))
             for message in batch:
                 answer = answers.get(message.uid, False)
                 if answer:
-                    found.append(message)
+                    is_sorted = is_sorted and (not found or found[-1] < message.number)
+                    found.append(message.number)
                 elif answer is None:
-                    left.append(message)
+                    left.append(message.number)
         undecided = left
-    found.sort()
-    return [Found(message.number, message.uid, message.modseq) for message in found]
+    return found if is_sorted else array("I", sorted(found))
 
 
-def _extended(tag: bytes, options: frozenset[bytes], found: list[Found], keys: list[int], *, by_uid: bool) -> bytes:
+def _extended(tag: bytes, options: frozenset[bytes], keys: Sequence[int], *, by_uid: bool) -> bytes:
     """Which of the results to name, and how (RFC 4731 3.1)."""
     said = [b'* ESEARCH (TAG "%b")' % tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"')]
     if by_uid:
@@ -125,12 +117,12 @@ def _extended(tag: bytes, options: frozenset[bytes], found: list[Found], keys: l
     return b" ".join(said)
 
 
-def _modseq(options: frozenset[bytes] | None, found: list[Found]) -> int:
+def _modseq(view: View, options: frozenset[bytes] | None, found: Sequence[int]) -> int:
     """The MODSEQ of the answer: of the messages that are named in it (RFC 7162 3.1.5, RFC 4731 3.2)."""
+    named = found
     if options is not None and b"ALL" not in options and b"COUNT" not in options:
         named = [*found[:1]] * (b"MIN" in options) + [*found[-1:]] * (b"MAX" in options)
-        return max((each.modseq for each in named), default=0)
-    return max((each.modseq for each in found), default=0)
+    return max((message.modseq for message in view.messages(named)), default=0)
 
 
 @command("SEARCH", states=SELECTED, by_uid=True, keeps_numbers=True)
@@ -147,13 +139,13 @@ def search(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     test = keys.read()
     if keys.needs.modseq:
         session.condstore = True
-    found = yield from _search(session, view, keys, test)
-    modseq = _modseq(options, found) if keys.needs.modseq and found else 0
-    shown = [each.uid if by_uid else each.number for each in found]
+    found = yield from _search(view, keys, test)
+    modseq = _modseq(view, options, found) if keys.needs.modseq else 0
+    shown = view.uids(found) if by_uid else found
     if options is None:
         said = b" ".join([b"* SEARCH", *[b"%d" % each for each in shown]])
         yield said + (b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
     else:
-        said = _extended(session.tag, options, found, shown, by_uid=by_uid)
+        said = _extended(session.tag, options, shown, by_uid=by_uid)
         yield said + (b" MODSEQ %d\r\n" % modseq if modseq else b"\r\n")
     return ""

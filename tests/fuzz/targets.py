@@ -19,6 +19,7 @@ from gateway.imap import names
 from gateway.imap.commands import COMMANDS as IMAP_COMMANDS
 from gateway.imap.content import Clock, ReadContents, SearchContents
 from gateway.imap.content import Content as ImapContent
+from gateway.imap.listing import Listed, ListMailboxes
 from gateway.imap.ports import (
     Appended,
     AppendPiece,
@@ -40,9 +41,11 @@ from gateway.imap.ports import (
     Watch,
 )
 from gateway.imap.ports import Authenticate as ImapAuthenticate
+from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
 from gateway.imap.search_subject import Subject
 from gateway.imap.session import Session as ImapSession
 from gateway.imap.settings import ImapSettings
+from gateway.imap.status_items import Figures, Status
 from gateway.imap.view import Contents, Row, View
 from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.header import HeaderProblem, scan
@@ -118,6 +121,12 @@ def _imap(request: object) -> object:
         return Failure("NONEXISTENT", "no such mailbox")
     if isinstance(request, Watch | Expunge | BeginAppend | AppendPiece | DropAppend | CreateMailbox | RenameMailbox):
         return None
+    if isinstance(request, ListMailboxes):
+        return (Listed("INBOX", subscribed=True), Listed("a/b", "\\Sent"), Listed("c", subscribed=True, exists=False))
+    if isinstance(request, Status):
+        return {name: Figures(1, 1, 0, 2, 3, 4) for name in request.names}
+    if isinstance(request, QuotaOf | QuotaOfRoot):
+        return Quota("", 1, 2, 3, 4)
     raise Deferred(Condition.STORE_UNAVAILABLE)
 
 

@@ -20,6 +20,9 @@ WORDS: dict[str, list[bytes]] = {
         b"a ", b"LOGIN j s\r\n", b"LOGIN {1}\r\n", b"{3+}\r\n", b"SELECT inbox\r\n", b"FETCH 1:* (UID BODY.PEEK[1.MIME]<0.5>)\r\n",
         b"SEARCH OR FROM a NOT (SEEN 1,*:4)\r\n", b"STORE 1 +FLAGS (\\Seen)\r\n", b"APPEND x {4+}\r\n", b"a APPEND x (\\Seen) {4+}\r\nabcd\r\n", b"UID MOVE 7:* x\r\n",
         b"a LOGIN j s\r\na SELECT x\r\na ", b"APPEND {1+}\r\nx {70000}\r\n", b"EXPUNGE\r\n", b"CLOSE\r\n", b"\"a b\" ", b"IDLE\r\n", b"DONE\r\n",
+        b"SEARCH RETURN (MIN COUNT) CHARSET gb2312 BODY {2+}\r\nhi OLDER 9 MODSEQ 3\r\n", b"FETCH 1 (ENVELOPE BODY[HEADER.FIELDS (a {1+}\r\nb)])\r\n",
+        b"FETCH 1:2 FLAGS (CHANGEDSINCE 3)\r\n", b"LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% \"a*\") RETURN (STATUS (SIZE))\r\n", b"LSUB \"\" *\r\n",
+        b"STATUS inbox (MESSAGES UIDNEXT)\r\n", b"GETQUOTAROOT inbox\r\n", b"SETQUOTA \"\" (STORAGE 1)\r\n",
         b"LIST \"\" %\r\n", b"AUTHENTICATE PLAIN\r\n", b"AGEAYg==\r\n", b"(", b")", b"\"", b"\\", b"&AC8-", b"~", b"NIL", b"{0}\r\n",
     ],
     "pop3": [

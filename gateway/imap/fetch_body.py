@@ -101,7 +101,8 @@ def stream_body(item: Body, content: Content, mailbox: object, uid: int, place: 
     rest = length
     try:
         while rest:
-            stored = yield Ask(ReadSpan(source, at, min(end, at + piece)))
+            # the CRLF form is never shorter, so that more than `rest` octets are not needed
+            stored = yield Ask(ReadSpan(source, at, min(end, at + min(piece, rest + half))))
             if not stored:
                 raise Cut
             octets = stored.replace(b"\n", b"\r\n")

@@ -147,6 +147,8 @@ class _Reader:
                 if b"\r\n" in data:  # of another program; the rest of Gatepost knows LF line ends only
                     data = _pread(fd, 0, size).replace(b"\r\n", b"\n")
                     size = len(data)
+                if before is not None and before.root.end != size:
+                    before = None  # of another file: what is kept is a guess, the file is the truth
                 is_cut = len(data) < size and header_end(data) == len(data)
                 if is_cut:
                     data = _pread(fd, 0, min(size, self._piece))

@@ -152,6 +152,15 @@ def test_those_that_are_gone_are_left_out_and_said(bench: Bench) -> None:
     assert answer.endswith(b"a NO [EXPUNGEISSUED] some of the messages are gone\r\n")
 
 
+def test_what_is_kept_of_another_file_is_not_believed(bench: Bench) -> None:
+    bench.append(NESTED)
+    client = bench.client(b"SELECT INBOX", b"FETCH 1 BODYSTRUCTURE")
+    other = NESTED.replace(b"short", b"another text")
+    bench.files()[0].write_bytes(other)
+    assert literal(client.say(b"FETCH 1 BODY.PEEK[1]"), b"BODY[1]") == b"another text"
+    assert b'"7bit" 12 ' in client.say(b"FETCH 1 BODYSTRUCTURE")
+
+
 def test_a_header_longer_than_a_piece(bench: Bench) -> None:
     stored = b"".join(b"X-%d: y\n" % number for number in range(3000)) + b"\nbody\n"
     bench.append(stored)

@@ -12,6 +12,7 @@ from directory.model import Condition, Deferred, Refused
 from gateway.imap.ports import Appended, AppendPiece, BeginAppend, DropAppend, Failure, FinishAppend
 from gateway.service.imap_changing import no_right, too_many_keywords
 from gateway.service.imap_selecting import catch_up
+from gateway.service.imap_shared import mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.opening import limits_of
 
@@ -75,8 +76,7 @@ async def _begin(executor: ImapExecutor, request: BeginAppend) -> Failure | None
     holder = spot.holder
 
     def check() -> Failure | None:
-        stores.open(holder)
-        if stores.repository.mailbox(holder.id, spot.mailbox) is None:
+        if mailbox_at(stores, spot) is None:
             return Failure("TRYCREATE", "no such mailbox")
         account, limits = stores.repository.account(holder.id), limits_of(holder)
         # stored it may be half as large, when every line is empty; the exact answer comes at the end

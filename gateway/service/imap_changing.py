@@ -10,7 +10,7 @@ from directory.model import Condition, Deferred
 from gateway.imap.flags import DELETED
 from gateway.imap.ports import Copied, Copy, Expunge, Failure, Stored, StoreFlags
 from gateway.service.imap_selecting import catch_up, rows_of
-from gateway.service.imap_shared import Spot
+from gateway.service.imap_shared import Spot, mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.repository import MailboxRow, MessageRow
 from gateway.store.stores import Stores
@@ -95,8 +95,7 @@ async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
     into = spot.holder
 
     def copy() -> Copied | Failure:
-        stores.open(into)
-        target = stores.repository.mailbox(into.id, spot.mailbox)
+        target = mailbox_at(stores, spot)
         if target is None:
             return Failure("TRYCREATE", "no such mailbox")
         row = _row(stores, holder.id, mailbox.id)

@@ -130,7 +130,7 @@ class _Reader:
             except FileNotFoundError:
                 continue
             contents[message.uid] = content
-            if before is None and content.parsed is not None:
+            if content.parsed is not None and content.parsed is not before:
                 fresh[message.uid] = content.parsed.encode()
         if fresh:
             repository.put_parsed(self._account, self._mailbox, fresh, PARSER_VERSION)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.imap.listing import Listed, ListMailboxes
 from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
 from gateway.imap.status_items import Figures, Status
-from gateway.service.imap_shared import Spot
+from gateway.service.imap_shared import Spot, mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.repository import INBOX
 from gateway.store.stores import Stores
@@ -75,10 +75,7 @@ async def _quota_of(executor: ImapExecutor, request: QuotaOf) -> Quota | None:
         return None
 
     def quota() -> Quota | None:
-        stores.open(spot.holder)
-        if stores.repository.mailbox(spot.holder.id, spot.mailbox) is None:
-            return None
-        return _quota(stores, spot)
+        return None if mailbox_at(stores, spot) is None else _quota(stores, spot)
 
     return await executor.in_pool(quota)
 

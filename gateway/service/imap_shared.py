@@ -23,7 +23,8 @@ from directory.model import (
 from directory.port import Directory
 from directory.rights import groups_of
 from gateway.imap.names import SEPARATOR
-from gateway.store.repository import INBOX
+from gateway.store.repository import INBOX, MailboxRow
+from gateway.store.stores import Stores
 
 SHARED, OTHERS = "Shared", "Other Users"
 _KINDS: dict[str, type[MailboxHolder]] = {SHARED: SharedMailbox, OTHERS: Account}
@@ -43,6 +44,17 @@ class Spot:
         if not self.prefix:
             return mailbox
         return self.prefix if mailbox == INBOX else self.prefix + SEPARATOR + mailbox
+
+
+def mailbox_at(stores: Stores, spot: Spot) -> MailboxRow | None:
+    """The mailbox there, without a look at its files. Those that everybody has are made when one of them
+    is the first to be asked for. Raises Deferred."""
+    maildir = stores.open(spot.holder).path
+    row = stores.repository.mailbox(spot.holder.id, spot.mailbox)
+    if row is None:
+        stores.furnish(spot.holder, maildir)
+        row = stores.repository.mailbox(spot.holder.id, spot.mailbox)
+    return row
 
 
 class SharedStores:

@@ -113,7 +113,14 @@ class Incoming:
         if self._line + first > limit:
             return True
         self._line = len(text) - text.rfind(b"\n") - 1
-        return len(text) > limit and max(map(len, text.split(b"\n"))) > limit
+        start = first + 1
+        while len(text) - start > limit:
+            # from the beginning of a line to that of the last one within reach
+            end = text.rfind(b"\n", start, start + limit + 1)
+            if end < 0:
+                return True
+            start = end + 1
+        return False
 
     def _spool(self) -> Dialogue:
         pieces = tuple(self._behind)

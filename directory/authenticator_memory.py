@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.login_mark import LoginMark
-from directory.model import Condition, Deferred
 from directory.state import State
 
 DAY = 86_400.0
@@ -41,7 +40,8 @@ def source_of(address: str) -> str:
 
 
 def read_key(path: Path) -> bytes:
-    """The key of the hashes, made when it is missing. Raises Deferred."""
+    """The key of the hashes, made when it is missing; one for this run only when the file cannot be used, which
+    makes what earlier runs remembered unknown."""
     try:
         if not path.exists():
             temporary = path.with_suffix(".new")
@@ -51,8 +51,8 @@ def read_key(path: Path) -> bytes:
                 os.fsync(file.fileno())
             temporary.rename(path)
         return path.read_bytes()
-    except OSError as error:
-        raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{path}: {error.strerror}") from error
+    except OSError:
+        return secrets.token_bytes(KEY_OCTETS)
 
 
 def pair_hash(key: bytes, account: str, password: str) -> bytes:

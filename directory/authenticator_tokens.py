@@ -78,6 +78,7 @@ class Tokens:
         expires: float | None = None,
     ) -> tuple[Token, str]:
         """A new token and its secret, which is nowhere kept. Raises ValueError with what is wrong, for a person."""
+        self._state.check()
         if kind not in (APP, SESSION):
             raise ValueError(f"{kind!r} is no kind of token")
         if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
@@ -139,13 +140,15 @@ class Tokens:
         return found
 
     def find(self, secret: str, now: float) -> Token | None:
-        """The token that `secret` is, unless it has expired."""
+        """The token that `secret` is, unless it has expired. Raises Deferred while state.db cannot be read."""
+        self._state.check()
         rows = self._state.rows(f"SELECT {_COLUMNS} FROM token WHERE hash=?", (_hash(secret),))
         token = _token(rows[0]) if rows else None
         return None if token is None or (token.expires is not None and token.expires <= now) else token
 
     def of(self, account: str, kind: str, now: float) -> list[Token]:
         """What an account has that is still good, oldest first."""
+        self._state.check()
         rows = self._state.rows(
             f"SELECT {_COLUMNS} FROM token WHERE account=? AND kind=? AND (expires IS NULL OR expires>?) ORDER BY created",
             (account, kind, now),
@@ -154,6 +157,7 @@ class Tokens:
 
     def revoke(self, account: str, kind: str, token_id: str | None = None) -> int:
         """End one token of an account, or all of a kind; answers how many there were."""
+        self._state.check()
         with self._state.transaction() as db:
             return db.execute(
                 "DELETE FROM token WHERE account=? AND kind=? AND (?3 IS NULL OR id=?3)", (account, kind, token_id)

@@ -44,26 +44,59 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        #: why this is not the file but an empty stand-in; "" = it is the file
+        self.trouble = ""
         self._lock = threading.RLock()
+        self._guard = -1
         try:
             self._guard = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would ask the umask
+            self._db = self._opened(str(path))
+        except BlockingIOError as error:
+            self.close()
+            raise self._problem("another process has it") from error
         except OSError as error:
-            raise self._trouble(f"{error.strerror}; another process has it") from error
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would ask the umask
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
-            elif version > FORMAT:
-                raise self._trouble(f"was written by a newer version (format {version})")
+            self.close()
+            raise self._problem(str(error.strerror)) from error
         except sqlite3.Error as error:
-            raise self._trouble(str(error)) from error
+            self.close()
+            raise self._problem(str(error)) from error
 
-    def _trouble(self, what: str) -> Deferred:
+    @classmethod
+    def open(cls, path: Path) -> State:
+        """The file, or an empty stand-in in memory that says why: a damaged file must not stop the agent, which
+        follows the directory too. It is left as it is."""
+        try:
+            return cls(path)
+        except Deferred as error:
+            stand_in = cls.__new__(cls)
+            stand_in._path, stand_in._lock, stand_in._guard = path, threading.RLock(), -1
+            stand_in._db = stand_in._opened(":memory:")
+            stand_in.trouble = error.detail
+            return stand_in
+
+    def _opened(self, name: str) -> sqlite3.Connection:
+        db = sqlite3.connect(name, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > FORMAT:
+                raise sqlite3.DatabaseError(_newer(version))
+            if version == 0:
+                db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def check(self) -> None:
+        """Raise Deferred when this is a stand-in: for what must not be answered from an empty one."""
+        if self.trouble:
+            raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, self.trouble)
+
+    def _problem(self, what: str) -> Deferred:
         return Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{self._path}: {what}")
 
     @contextmanager
@@ -81,7 +114,7 @@ class State:
             except sqlite3.Error as error:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                raise self._trouble(str(error)) from error
+                raise self._problem(str(error)) from error
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
@@ -89,9 +122,33 @@ class State:
             try:
                 return self._db.execute(sql, values).fetchall()
             except sqlite3.Error as error:
-                raise self._trouble(str(error)) from error
+                raise self._problem(str(error)) from error
 
     def close(self) -> None:
+        """Let go of the file."""
         with self._lock:
-            self._db.close()
-            os.close(self._guard)
+            if hasattr(self, "_db"):
+                self._db.close()
+            if self._guard >= 0:
+                os.close(self._guard)
+                self._guard = -1
+
+
+def _newer(version: int) -> str:
+    return f"was written by a newer version (format {version}, known {FORMAT})"
+
+
+def problem(path: Path) -> str:
+    """What is wrong with the file, read only, for `status`; "" for nothing, or when there is none yet."""
+    if not path.exists():
+        return ""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute("SELECT count(*) FROM token").fetchone()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        return f"{path}: {error}"
+    return f"{path}: {_newer(version)}" if version > FORMAT else ""

@@ -57,6 +57,7 @@ class Journal:
         self, at: float, actor: str, verb: str, entry: str, dn: str, change: dict[str, Any], undo: dict[str, Any] | None
     ) -> int:
         """Write down what is about to happen; answers the row's number."""
+        self._state.check()
         with self._state.transaction() as db:
             number = db.execute(
                 "INSERT INTO journal (at, actor, verb, entry, dn, change, undo, outcome) VALUES (?,?,?,?,?,?,?,'begun')",
@@ -75,11 +76,13 @@ class Journal:
 
     def row(self, number: int) -> Row | None:
         """One row."""
+        self._state.check()
         rows = self._state.rows("SELECT * FROM journal WHERE number=?", (number,))
         return _row(rows[0]) if rows else None
 
     def latest(self, limit: int, entry: str = "") -> list[Row]:
         """The latest rows, of one entry when `entry` is given, newest first."""
+        self._state.check()
         rows = self._state.rows(
             "SELECT * FROM journal WHERE ?1='' OR entry=?1 ORDER BY number DESC LIMIT ?2", (entry, limit)
         )

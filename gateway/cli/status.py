@@ -9,6 +9,7 @@ import msgspec
 
 from directory.model import Deferred
 from directory.replica import ReplicaReader
+from directory.state import problem
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
 from gateway.config.load import load
@@ -33,12 +34,18 @@ def _directory(settings: Settings) -> State:
         reader.close()
 
 
+def _logins(settings: Settings) -> State:
+    trouble = problem(Path(settings.state_dir) / "state.db")
+    return {"ok": not trouble, "trouble": trouble}
+
+
 def facts(settings: Settings) -> dict[str, State]:
     """What `gatepost status --json` prints."""
     return {
         "service": service_state(read(Path(settings.run_dir))),
         "directory": _directory(settings),
         "queue": queue_state(settings),
+        "logins": _logins(settings),
     }
 
 
@@ -71,6 +78,8 @@ def _lines(found: dict[str, State]) -> list[str]:
     else:
         lines.append(f"queue      ok  {queue['waiting']} new, {queue['deferred']} deferred, {queue['held']} held")
         lines += [f"           held {each['message']}: {each['reply']}" for each in queue["failures"]]
+    if found["logins"]["trouble"]:
+        lines.append(f"logins     NOT OK  app passwords, sessions and journal: {found['logins']['trouble']}")
     return lines
 
 
@@ -78,7 +87,7 @@ def _lines(found: dict[str, State]) -> list[str]:
 @configuration_file
 @for_machines
 def command(path: Path, as_json: bool) -> None:
-    """Show the state of service, directory copy and queue; exit code 1 when something is wrong."""
+    """Show the state of service, directory copy, queue and state.db; exit code 1 when something is wrong."""
     found = facts(load(path))
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_lines(found)))
     if not all(section["ok"] for section in found.values()):

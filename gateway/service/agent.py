@@ -49,7 +49,9 @@ class Agent:
         self.writer = ReplicaWriter(Path(settings.state_dir) / "replica", profile, scope=settings.directory.scope)
         self.follower = Follower(self._tracker, self.writer, self._report)
         view = View(self.writer.reader(), profile, settings.defaults)
-        self._state = State(Path(settings.state_dir) / "state.db")
+        self._state = State.open(Path(settings.state_dir) / "state.db")
+        if self._state.trouble:
+            _log.error("%s", fields(event="state-unusable", detail=self._state.trouble))
         file = LdifFile.of(settings.directory)
         authenticator = Authenticator(
             view,

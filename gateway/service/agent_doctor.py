@@ -167,9 +167,13 @@ class LoginDoctor:
                     report.good(
                         f"logins from there wait {delay:.1f} s: {history.from_minute} failures in the last minute"
                     )
-        count = len(authenticator.tokens.of(entry.id, APP, now))
-        if count:
-            report.good(f"{count} app passwords")
+        try:
+            count = len(authenticator.tokens.of(entry.id, APP, now))
+        except Deferred as error:
+            report.bad(f"app passwords and sessions cannot be checked: {error.detail}", temporary=True)
+        else:
+            if count:
+                report.good(f"{count} app passwords")
         if history.verifier_at is not None and self._settings.auth.grace:
             left = history.verifier_at + self._settings.auth.grace - now
             if left > 0:

@@ -1,7 +1,8 @@
 """One simple bind on an open connection: the request's octets and the answer's meaning (RFC 4511 4.2, 5.1).
 
-ldap3 opens, secures and closes the connection; the exchange is done here (docs/decisions/bind-exchange.md): it takes
-a quarter of ldap3's time, and the password goes out as it was typed. The answer has the shape of ldap3's results: `result`, `description`, `message` and `controls` by OID.
+ldap3 opens, secures and closes the connection; the exchange is done here (docs/decisions/bind-exchange.md): it
+takes a fraction of ldap3's time, and the password goes out as it was typed. The answer has the shape of ldap3's
+results: `result`, `description`, `message` and `controls` by OID.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from directory.embedded import EmbeddedDirectory, SlapdFailed, SlapdMissing
 from gateway.config.load import load
 from gateway.observe import log
 from gateway.service.demo_certificate import make_certificates
+from gateway.service.demo_lines import lines, write_mbsyncrc
 from gateway.service.master import AlreadyRuns, Master, PortTaken
 from gateway.store.markers import prepare_volume
 
@@ -228,6 +229,7 @@ class Demo:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+        write_mbsyncrc(self.folder, self._ports, facts["accounts"][0])
         temporary.rename(self.json_path)
 
     def _welcome(self) -> None:
@@ -264,17 +266,6 @@ class Demo:
         console = Console(width=max(80, width), no_color=not sys.stdout.isatty(), highlight=False)
         with console.capture() as captured:
             console.print(table)
-        login = f"{first['login']}:{first['password']}"
-        folder = self.folder
-        tries = (
-            f"swaks --server {HOST}:{ports['mx']} --to {first['addresses'][0]} --from me@elsewhere.example",
-            f"curl -s 'imap://{HOST}:{ports['imap']}/INBOX;UID=1' -u {login}",
-            f"curl -s --cacert {folder}/tls/ca.pem 'imaps://localhost:{ports['imaps']}/INBOX;UID=1' -u {login}",
-            f"curl -s 'pop3://{HOST}:{ports['pop3']}/1' -u {login}",
-            f"swaks --server {HOST}:{ports['submission']} -tls --auth-user {first['login']} "
-            f"--auth-password {first['password']} --from {first['addresses'][0]} --to friend@elsewhere.example",
-            f"openssl s_client -connect {HOST}:{ports['imaps']} -CAfile {folder}/tls/ca.pem -crlf -quiet",
-        )
         return "\n".join((
             "",
             "  ".join(f"{name} {port}" for name, port in ports.items()),
@@ -282,5 +273,5 @@ class Demo:
             "",
             captured.get(),
             "Try:",
-            *(f"  {line}" for line in tries),
+            *(f"  {line}" for line in lines(HOST, self.folder, ports, first)),
         ))  # fmt: skip

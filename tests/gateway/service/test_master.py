@@ -20,12 +20,13 @@ directory: {{servers: ["ldap://127.0.0.1:1"], base: "o=x"}}
 store: {{volumes: {{main: {{path: {dir}}}}}}}
 workers: 1
 listen: {listen}
-processes: {{heartbeat: 200ms}}
+processes: {{heartbeat: {heartbeat}}}
 """
 #: a service whose children only beat, and answer connections with their number
 PROGRAM = """
 import asyncio, os, signal, sys
 from pathlib import Path
+import uvloop
 from gateway.config.load import load
 from gateway.observe import log
 from gateway.service import agent, master, runner, systemd, worker
@@ -47,7 +48,7 @@ def life(pulse, sockets=(), seconds=None):
         for server in servers:
             server.close()
         await asyncio.sleep(0.3)  # what was accepted is answered
-    asyncio.run(main())
+    uvloop.run(main())
 
 dies = float(sys.argv[2]) if len(sys.argv) > 2 else None
 agent.run = lambda settings, pulse: life(pulse)
@@ -64,9 +65,9 @@ sys.exit(master.Master(load(path), path).run())
 class Service:
     """A master that runs; `stop` gives what it logged."""
 
-    def __init__(self, folder: Path, *words: str, listen: str = "{}", **options: object) -> None:
+    def __init__(self, folder: Path, *words: str, listen: str = "{}", heartbeat: str = "3s", **options: object) -> None:
         self.configuration = folder / "gatepost.yaml"
-        self.configuration.write_text(CONFIGURATION.format(dir=folder, listen=listen))
+        self.configuration.write_text(CONFIGURATION.format(dir=folder, listen=listen, heartbeat=heartbeat))
         program = folder / "service.py"
         program.write_text(PROGRAM)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}  # type: ignore[dict-item]
@@ -96,7 +97,7 @@ def hear(notices: socket.socket, wanted: str) -> list[str]:
 
 
 def test_a_child_that_keeps_dying_is_started_ever_more_slowly(tmp_path: Path, notices: socket.socket) -> None:
-    service = Service(tmp_path, "0.05", env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    service = Service(tmp_path, "0.05", heartbeat="200ms", env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
     hear(notices, "READY=1")
     time.sleep(4)
     lines = service.stop().splitlines()

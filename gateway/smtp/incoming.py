@@ -6,11 +6,14 @@ normalised can no longer end it. Memory is bounded by IN_MEMORY plus what one re
 
 from __future__ import annotations
 
+import re
+
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask, Dialogue
 from gateway.smtp.requests import DropSpool, Spool
 from gateway.smtp.settings import Role, SmtpSettings
 
+_BARE_CR = re.compile(rb"\r(?!\n)")
 IN_MEMORY = 256 * 1024  # octets; the rest is spooled while it arrives
 SPOOL_PIECE = 256 * 1024  # octets written at once
 
@@ -62,7 +65,8 @@ class Incoming:
         if self._held:
             data = data[:-1]
         problem = None
-        text = data.replace(b"\r\n", b"\n")
+        # without a CR that stands alone, leaving out every CR is the same, in half the time
+        text = data.translate(None, b"\r") if _BARE_CR.search(data) is None else data.replace(b"\r\n", b"\n")
         if self._refuse_lf and text.count(b"\n") != len(data) - len(text):
             problem = "bare LF"
         if b"\r" in text:

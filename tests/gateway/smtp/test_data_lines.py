@@ -50,3 +50,19 @@ def test_dots_are_unstuffed_and_the_only_end_is_found_in_any_pieces(parts: list[
                 is_over = True
     assert is_over
     assert got == (sent if sent.endswith(b"\r\n") or not sent else sent + b"\r\n")
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"\0", b"bc\r\n"]), max_size=40), st.lists(st.integers(1, 9), min_size=1, max_size=6))  # fmt: skip
+def test_line_ends_become_lf_in_any_pieces(parts: list[bytes], cuts: list[int]) -> None:
+    sent = b"".join(parts)
+    incoming = Incoming(SmtpSettings(), Role.MX)
+    position = turn = 0
+    while position < len(sent):
+        piece = sent[position : position + cuts[turn % len(cuts)]]
+        list(incoming.add(piece))
+        position, turn = position + len(piece), turn + 1
+    list(incoming.finish())
+    kept = incoming.content() + b"".join(incoming._behind)
+    assert kept == sent.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\0", b" ")
+    assert incoming.size == len(kept)

@@ -12,6 +12,7 @@ from gateway import __version__
 
 #: verb -> module in this package; imported only when used
 VERBS = (
+    "account",
     "alias",
     "check",
     "demo",
@@ -29,6 +30,8 @@ VERBS = (
     "setup",
     "status",
     "stop",
+    "storage-test",
+    "store",
     "user",
 )
 
@@ -40,7 +43,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module: Any = importlib.import_module(f"gateway.cli.{cmd_name}")
+        module: Any = importlib.import_module(f"gateway.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -16,6 +16,7 @@ from gateway.store.repository import INBOX
 
 Found = Iterator[tuple[tuple[str, ...], str]]
 MAX_UNIX_PATH = 107  # what the system allows
+DELIVERING = ("mx", "submission", "submissions", "lmtp")
 SCHEMES = ("ldap", "ldaps", "ldapi")
 
 
@@ -43,6 +44,8 @@ def meaning(settings: Settings) -> Found:
 def _listeners(settings: Settings) -> Found:
     taken: dict[tuple[str, int], str] = {}
     for service, listeners in settings.listen.items():
+        if settings.role == "deliver" and service not in DELIVERING:
+            yield ("listen", service), f"role: deliver has no index; it can serve {', '.join(DELIVERING)}"
         for number, listener in enumerate(listeners):
             steps = ("listen", service, str(number))
             if listener.path:

@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hostname: str = "localhost"
     #: what is served where: a list of listeners for each service
     listen: dict[Service, tuple[Listener, ...]] = {}
+    #: "deliver": a host without an index that takes mail for stores it shares with others; they take it in
+    role: Literal["all", "deliver"] = "all"
     run_as: RunAs = RunAs()
     #: processes that serve clients; one a processor core
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2

@@ -8,6 +8,7 @@ who came before it began.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -20,25 +21,53 @@ _MANY = 16
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def sync_volume(path: str) -> None:
-    """syncfs(2) of the file system of `path`. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if _libc.syncfs(fd) != 0:
+class VolumeSync:
+    """syncfs(2) of the file system of a path.
+
+    The descriptor stays open from before the first write on: the kernel tells an error of its own writing back
+    only to those who had the file system open when it happened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def open(self) -> None:
+        """Call before anything is written that the next sync is for. Raises OSError."""
+        device = os.stat(self._path).st_dev
+        if self._fd >= 0 and os.fstat(self._fd).st_dev == device:
+            return
+        old, self._fd = self._fd, os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if old >= 0:  # another file system is mounted there now
+            os.close(old)
+
+    def sync(self) -> None:
+        """Everything that was written is on disk on return. Raises OSError."""
+        self.open()
+        if _libc.syncfs(self._fd) != 0:
             number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-    finally:
-        os.close(fd)
+            raise OSError(number, os.strerror(number), self._path)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class _Turn:
-    """One run of a sync for all who asked before it began."""
+    """One run of a sync for all who asked before it began. The event is made when somebody waits for it."""
 
-    __slots__ = ("done", "error")
+    __slots__ = ("error", "event")
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        self.event: threading.Event | None = None
         self.error: OSError | None = None
+
+    def over(self) -> threading.Event:
+        """Set when the run has ended; ask under the lock."""
+        if self.event is None:
+            self.event = threading.Event()
+        return self.event
 
 
 class Grouped:
@@ -53,42 +82,58 @@ class Grouped:
     def wait(self) -> None:
         """Return when a sync that began after this call has ended. Raises its OSError."""
         with self._lock:
-            before = self._running
-            if before is None:
+            running = self._running
+            if running is None:
                 turn = self._running = _Turn()
-                leads = True
+                leads, first = True, None
             elif self._next is None:
                 turn = self._next = _Turn()
-                leads = True
+                leads, first = True, running.over()
             else:
-                turn, leads = self._next, False
-        if not leads:
-            turn.done.wait()
-        else:
-            if before is not None:
-                before.done.wait()
-                with self._lock:
-                    self._running, self._next = turn, None
-            try:
-                self._sync()
-            except OSError as error:
-                turn.error = error
-            finally:
-                with self._lock:
-                    if self._next is None:
-                        self._running = None
-                turn.done.set()
+                turn = self._next
+                leads, first = False, turn.over()
+        if first is not None:
+            first.wait()
+        if leads:
+            self._lead(turn)
         if turn.error is not None:
             raise OSError(turn.error.errno, turn.error.strerror, turn.error.filename)
 
+    def _lead(self, turn: _Turn) -> None:
+        if self._running is not turn:
+            with self._lock:
+                self._running, self._next = turn, None
+        try:
+            self._sync()
+        except OSError as error:
+            turn.error = error
+        except BaseException:
+            turn.error = OSError(errno.EIO, "the sync was cut off")  # for the others
+            raise
+        finally:
+            with self._lock:
+                if self._next is None:
+                    self._running = None
+                over = turn.event
+            if over is not None:
+                over.set()
+
 
 class Commit:
-    """The durability of one volume."""
+    """The durability of one volume. Made after fork, used by any thread."""
 
     def __init__(self, path: str, durability: str) -> None:
-        self._volume = Grouped(lambda: sync_volume(path)) if durability == "syncfs" else None
+        self._sync = VolumeSync(path) if durability == "syncfs" else None
+        self._volume = Grouped(self._sync.sync) if self._sync is not None else None
+        self._folders: dict[str, list[Grouped]] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Call before the first write that `file` and `folders` put on disk. Raises OSError."""
+        if self._sync is not None:
+            with self._lock:
+                self._sync.open()
 
     def file(self, fd: int) -> None:
         """The content of an open file is on disk on return. Raises OSError."""
@@ -104,17 +149,36 @@ class Commit:
             return
         wanted = list(dict.fromkeys(paths))
         if len(wanted) < _MANY:
-            for path in wanted:
-                sync_folder(path)
+            self._sync_all(wanted)
             return
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="sync")
         # in portions: one hop between threads costs as much as a sync
-        for _ in self._pool.map(_sync_all, [wanted[number::PARALLEL] for number in range(PARALLEL)]):
+        for _ in self._pool.map(self._sync_all, [wanted[number::PARALLEL] for number in range(PARALLEL)]):
             pass
 
+    def _sync_all(self, paths: list[str]) -> None:
+        for path in paths:
+            self._sync_one(path)
 
-def _sync_all(paths: list[str]) -> None:
-    for path in paths:
-        sync_folder(path)
+    def _sync_one(self, path: str) -> None:
+        """Sync a folder, together with everybody who waits for the same one."""
+        with self._lock:
+            users = self._folders.setdefault(path, [])
+            shared = users[0] if users else Grouped(lambda: sync_folder(path))
+            users.append(shared)
+        try:
+            shared.wait()
+        finally:
+            with self._lock:
+                users.pop()
+                if not users:
+                    del self._folders[path]
+
+    def close(self) -> None:
+        """Nothing may be in flight."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._sync is not None:
+            self._sync.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 
@@ -47,19 +48,21 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-def make_folders(path: str, top: str, mode: int = 0o700) -> None:
-    """Create `path` below the existing `top`, each new name durable. Raises OSError."""
-    missing = []
-    current = path
-    while current != top and not os.path.isdir(current):
-        missing.append(current)
-        current = os.path.dirname(current)
-    for folder in reversed(missing):
-        try:
-            os.mkdir(folder, mode)
-        except FileExistsError:
-            continue
-        sync_folder(os.path.dirname(folder))
+def make_folders(top: str, *paths: str, mode: int = 0o700) -> None:
+    """Create folders below the existing `top`, each new name durable. Raises OSError."""
+    changed: dict[str, None] = {}
+    for path in paths:
+        missing = []
+        current = path
+        while current != top and not os.path.isdir(current):
+            missing.append(current)
+            current = os.path.dirname(current)
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, mode)
+            changed[os.path.dirname(folder)] = None
+    for folder in changed:
+        sync_folder(folder)
 
 
 def rename_unique(source: str, target: str) -> None:

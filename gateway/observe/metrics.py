@@ -48,5 +48,7 @@ ANSWERED = counter("recipients_not_taken", "Recipients deferred or refused in th
 CONNECTIONS = counter("connections", "Connections that were admitted", "service")
 NOT_ADMITTED = counter("connections_not_admitted", "Connections that were turned away", "service", "condition")
 CUT = counter("sessions_cut", "Sessions that this host ended, by reason", "service", "reason")
+LATE = counter("file_calls_late", "File calls that a volume did not answer in time", "volume")
+DOWN = counter("volume_downs", "Times a volume stopped answering", "volume")
 LOGINS = counter("logins", "Logins by service and outcome", "service", "outcome")
 BUGS = counter("bugs", "Unexpected errors, each with a traceback in the log")

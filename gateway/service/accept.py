@@ -97,12 +97,22 @@ class Acceptance:
         self._stores, self._queue, self._grace, self._bell = stores, queue, grace, bell
         self._roomy: dict[tuple[str, int | None, int | None], float] = {}
 
+    def volume_of(self, envelope: Envelope) -> str:
+        """The volume on which all recipients have their stores; empty when there is not just one."""
+        volumes = {
+            self._stores.volume_name(step.holder) if isinstance(step, Local) else ""
+            for recipient in envelope.recipients
+            for step in recipient.route.steps
+        }
+        return volumes.pop() if len(volumes) == 1 else ""
+
     def check_room(self, plan: Plan) -> None:
-        """At RCPT: raise what a full mailbox answers, where the recipient is one mailbox."""
+        """At RCPT: raise what a mailbox that takes nothing now or is full answers, where the recipient is one mailbox."""
         if len(plan.steps) != 1 or plan.lost or not isinstance(step := plan.steps[0], Local):
             return
         holder: MailboxHolder = step.holder
-        if not holder.quota and not holder.quota_messages:
+        self._stores.check_takes_mail(holder)
+        if not self._stores.has_index or (not holder.quota and not holder.quota_messages):
             return
         key = (holder.id, holder.quota, holder.quota_messages)
         now = time.monotonic()

@@ -27,6 +27,7 @@ from directory.data import data_folder
 from directory.embedded import EmbeddedDirectory, SlapdFailed, SlapdMissing
 from gateway.config.load import load
 from gateway.observe import log
+from gateway.service import overview
 from gateway.service.demo_certificate import make_certificates
 from gateway.service.demo_lines import lines, write_mbsyncrc
 from gateway.service.master import AlreadyRuns, Master, PortTaken
@@ -82,8 +83,9 @@ class Demo:
         """True when a master of this folder runs and has written demo.json."""
         try:
             pid = int(self.pid_path.read_text())
-            os.kill(pid, 0)
-            return bool(msgspec.json.decode(self.json_path.read_bytes())["pids"]["master"] == pid)
+            # the lock tells more than the pid: one that was killed is listed until its parent notices
+            shown = overview.read(self.folder / "run")
+            return shown is not None and bool(msgspec.json.decode(self.json_path.read_bytes())["pids"]["master"] == pid)
         except (OSError, ValueError, KeyError):
             return False
 

@@ -63,7 +63,7 @@ def facts(config: Path, ldif: str) -> dict[str, Any]:
             })  # fmt: skip
     order = list(passwords)
     accounts.sort(key=lambda a: order.index(a["login"]) if a["login"] in passwords else len(order))
-    host.stores.repository.close()
+    host.stores.close()
     return {
         "domains": [domain.name for domain in host.directory.domains()],
         "accounts": accounts,

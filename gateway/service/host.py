@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.imap_selecting import OpenMailboxes
 from gateway.service.notify import Hints
+from gateway.service.pools import OTHER, Pools
 from gateway.service.sessions import Sessions
 from gateway.store.stores import Stores
 
@@ -32,7 +32,7 @@ class Host:
     router: Router
     stores: Stores
     authenticator: Authenticator
-    pool: ThreadPoolExecutor
+    pools: Pools
     queue: QueueFolder
     grace: QuotaGrace
     acceptance: Acceptance
@@ -41,6 +41,14 @@ class Host:
     open_mailboxes: OpenMailboxes = field(default_factory=OpenMailboxes)
     sessions: Sessions = field(default_factory=Sessions)
 
-    async def in_pool(self, work: Callable[[], T]) -> T:
-        """Run `work` in the file pool."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+    @property
+    def pool(self) -> Executor:
+        """Threads for work that belongs to no volume and for which nobody waits."""
+        return self.pools.of(OTHER).executor
+
+    async def in_pool(self, work: Callable[[], T], volume: str = OTHER) -> T:
+        """Run `work` on the threads of a volume, or on those for everything else.
+
+        Raises what `work` raises; Deferred when the volume does not answer.
+        """
+        return await self.pools.of(volume).run(work)

@@ -97,7 +97,7 @@ class ImapExecutor:
         return entry
 
     async def in_pool(self, work: Callable[[], T]) -> T:
-        return await self.host.in_pool(work)
+        return await self.host.in_pool(work, self.host.stores.volume_name(self.holder()))
 
 
 async def _authenticate(executor: ImapExecutor, request: Authenticate) -> Login:

@@ -87,9 +87,13 @@ class Pop3Executor:
         entry = self._host.directory.by_id(login.account)
         if not isinstance(entry, MailboxHolder):
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"{login.account} is gone")
-        maildrop = await self._host.in_pool(partial(self._open, entry))
+        maildrop = await self._host.in_pool(partial(self._open, entry), self._host.stores.volume_name(entry))
         self._renew_later()
         return maildrop
+
+    def _volume(self) -> str:
+        assert self._holder is not None
+        return self._host.stores.volume_name(self._holder)
 
     # the lock
 
@@ -160,7 +164,7 @@ class Pop3Executor:
         uids = self._together(uid)
         self._last = uid
         try:
-            return await self._host.in_pool(partial(self._read, uids))
+            return await self._host.in_pool(partial(self._read, uids), self._volume())
         except FileNotFoundError:
             return None
 
@@ -211,7 +215,7 @@ class Pop3Executor:
         rest = self._rest
         assert rest is not None
         try:
-            octets = await self._host.in_pool(lambda: next(rest, None))
+            octets = await self._host.in_pool(lambda: next(rest, None), self._volume())
         except OSError as error:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"reading for POP3: {error}") from error
         return Piece(octets or b"", is_last=octets is None)
@@ -220,7 +224,7 @@ class Pop3Executor:
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
-        await self._host.in_pool(partial(self._finish, request.uids))
+        await self._host.in_pool(partial(self._finish, request.uids), self._volume())
 
     def _finish(self, uids: tuple[int, ...]) -> None:
         """Remove what was marked and give the lock back, before the client is told: it may come again at once."""

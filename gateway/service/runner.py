@@ -33,6 +33,7 @@ from gateway.service.metrics_files import Publisher
 from gateway.service.network import dial, host_and_port
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
+from gateway.service.upkeep import tend_for_ever
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
@@ -265,6 +266,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
+        tending = asyncio.ensure_future(tend_for_ever(host))
         stopped = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             rung.clear()
@@ -279,6 +281,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             ringing = asyncio.ensure_future(rung.wait())
             await asyncio.wait((ringing, stopped), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             ringing.cancel()
+        tending.cancel()
 
     asyncio.run(main())
 

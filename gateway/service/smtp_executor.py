@@ -175,7 +175,8 @@ class SmtpExecutor:
             maillog.answered(recipient="-", client=session.client.address, error=error)
             raise
         lines = b"".join(verdict.header_lines) + added
-        outcomes = await host.in_pool(lambda: self._deliver(request, pieces, lines, message_id))
+        volume = host.acceptance.volume_of(request.envelope)
+        outcomes = await host.in_pool(lambda: self._deliver(request, pieces, lines, message_id), volume)
         return Accepted(message_id, outcomes)
 
     def _check(self, request: Accept, header: Header, message_id: str) -> bytes:

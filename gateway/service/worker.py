@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import uvloop
@@ -28,13 +27,13 @@ from gateway.service.host import Host
 from gateway.service.listeners import Listeners
 from gateway.service.metrics_files import Publisher
 from gateway.service.notify import Hints
+from gateway.service.pools import Pools
 from gateway.service.pulse import Pulse
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
 from gateway.store.sqlite import SqliteRepository
 from gateway.store.stores import Stores
 
-POOL_THREADS = 8
 REPLICA_SECONDS = 60.0
 _log = logging.getLogger("gatepost.worker")
 
@@ -67,12 +66,14 @@ def make_host(settings: Settings, number: int) -> Host:
     grace = QuotaGrace(state / "over_quota.db", settings.queue.quota_grace)
     directory = View(_open_replica(state / "replica"), Profile.of(settings.directory), settings.defaults)
     hints = Hints(Path(settings.run_dir) / "hints")
+    pools = Pools(settings.store)
     stores = Stores(
         settings.store,
-        SqliteRepository(state / "index"),
+        SqliteRepository(state / "index") if settings.role == "all" else None,
         number,
         on_change=hints.send,
         is_alive=lambda entry: _is_alive(directory, entry),
+        is_down=pools.is_down,
     )
     return Host(
         settings,
@@ -85,7 +86,7 @@ def make_host(settings: Settings, number: int) -> Host:
         ),
         stores,
         AgentClient(Path(settings.run_dir) / "agent.sock", directory),
-        ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="files"),
+        pools,
         queue,
         grace,
         Acceptance(stores, queue, grace, Path(settings.run_dir) / "queue.sock"),
@@ -121,8 +122,8 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         host.sessions.retire()
         await host.sessions.ended(settings.processes.stop_timeout)
         host.hints.close()
-        host.pool.shutdown(wait=True)
-        host.stores.repository.close()
+        host.pools.shutdown()
+        host.stores.close()
         publisher.publish()
 
     uvloop.run(main())

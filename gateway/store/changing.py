@@ -174,7 +174,7 @@ class Changing(Delivering, Adopting):
             for message in rows:
                 finder.do(message, os.unlink)
             self.commit_of(folder).folders([os.path.join(folder, "cur")])
-        except OSError:
+        except (OSError, Deferred):
             return
         self.repository.files_gone(account, mailbox.id, [message.uid for message in rows])
 

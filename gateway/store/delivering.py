@@ -14,11 +14,11 @@ from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from gateway.files.durable import rename_unique, write_synced
-from gateway.store import markers
 from gateway.store.adopting import Adopting
 from gateway.store.errors import NoSuchMailbox
+from gateway.store.finding import Finder
 from gateway.store.flags import letters, words
-from gateway.store.layout import checked_name, folder_of
+from gateway.store.layout import checked_name
 from gateway.store.opening import limits_of, trouble
 from gateway.store.repository import INBOX, INBOX_ID, Limits, MailboxRow, MessageRow, NewMessage, Placement
 
@@ -117,6 +117,9 @@ class Delivering(Adopting):
 
     def _way(self, number: int, target: Target) -> _Way:
         holder = target.holder
+        self.check_up(holder)
+        if not self.has_index:
+            return _Way(number, target, self.open_without_index(holder), self._unique(), 0)
         try:
             maildir = self.open(holder).path
             mailbox = INBOX_ID
@@ -129,12 +132,11 @@ class Delivering(Adopting):
         except Deferred as error:
             if error.condition is not Condition.STORE_UNAVAILABLE:
                 raise
-            # without an index only a store that is known to be this holder's takes mail
+            # while the index is down only a store that is known to be this holder's takes mail
             maildir, _ = self._computed_path(holder)
             with trouble(maildir):
-                marker = markers.read(os.path.join(maildir, markers.ACCOUNT))
-            if marker is None or marker.get("id") != holder.id:
-                raise
+                if not self._check_owner(holder, maildir):
+                    raise
             mailbox, folder = 0, maildir
         return _Way(number, target, folder, self._unique(), mailbox)
 
@@ -211,7 +213,7 @@ class Delivering(Adopting):
         if folders:
             try:
                 self.commit_of(folders[0]).folders(folders)
-            except OSError as error:
+            except (OSError, Deferred) as error:
                 # which names reached the disk is not known: none is answered for
                 for way in named:
                     outcomes[way.number] = Deferred(Condition.STORE_UNAVAILABLE, f"{way.folder}: {error}")
@@ -275,5 +277,15 @@ class Delivering(Adopting):
         return placed
 
     def path_of(self, account: str, mailbox: MailboxRow, message: MessageRow) -> str:
-        """Where the file of a message stands, apart from what other programs did to it."""
-        return os.path.join(self._maildir(account), folder_of(mailbox.name), "cur", f"{message.name}:2,{message.info}")
+        """Where the file of a message stands now. Raises Deferred; FileNotFoundError when it is gone."""
+        folder = self._folder(self._maildir(account), mailbox)
+        found: list[str] = []
+
+        def look(path: str) -> None:
+            os.lstat(path)
+            found.append(path)
+
+        with trouble(folder):
+            if Finder(folder).do(message, look):
+                return found[0]
+        raise FileNotFoundError(message.name)

@@ -25,6 +25,8 @@ MAILBOX = ".gatepost-mailbox"
 SUBSCRIPTIONS = "gatepost-subscriptions"
 VERSION = 1
 MAX_SUBSCRIPTIONS = 10_000
+BLOAT_BYTES = 65_536  # `.gatepost-mailbox` is written anew when it is larger than this
+BLOAT_LINE = 150  # and so many octets for each message
 
 
 def replace(path: str, content: bytes) -> None:
@@ -48,7 +50,7 @@ def _decoded(path: str, line: bytes) -> dict[str, Any]:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The facts of a marker; None when there is none or it is damaged."""
+    """The facts in the first line of a marker; None when there is none or it is damaged."""
     try:
         return _decoded(path, Path(path).read_bytes().partition(b"\n")[0])
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
@@ -103,29 +105,55 @@ def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) 
     replace(os.path.join(folder, MAILBOX), b"\n".join(lines))
 
 
+def append_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:
+    """New facts of a mailbox and the flags of messages; later lines win. On disk on return."""
+    fd = os.open(os.path.join(folder, MAILBOX), os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        # what a power cut left of a line must not swallow the next one
+        start = b"" if not size or os.pread(fd, 1, size - 1) == b"\n" else b"\n"
+        lines = start + b"".join(_flag_line(message) + b"\n" for message in messages) + _mailbox_line(row) + b"\n"
+        while lines:
+            lines = lines[os.write(fd, lines) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def change_facts(folder: str, row: MailboxRow) -> None:
     """New facts of a mailbox; the noted flags stay."""
+    try:
+        append_mailbox(folder, row, ())
+    except FileNotFoundError:
+        write_mailbox(folder, row, ())
+
+
+def is_bloated(folder: str, messages: int) -> bool:
+    """True when most lines are older than others about the same message, or there is no file."""
+    try:
+        return os.stat(os.path.join(folder, MAILBOX)).st_size > BLOAT_BYTES + messages * BLOAT_LINE
+    except FileNotFoundError:
+        return True
+
+
+def read_mailbox(folder: str) -> dict[str, Any] | None:
+    """The facts of a mailbox as last noted; None when there are none or they are damaged."""
     path = os.path.join(folder, MAILBOX)
     try:
-        flags = Path(path).read_bytes().partition(b"\n")[2]
-    except FileNotFoundError:
-        flags = b""
-    replace(path, _mailbox_line(row) + b"\n" + flags)
+        lines = Path(path).read_bytes().split(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    for line in reversed(lines):
+        if line.startswith(b"{"):
+            try:
+                return _decoded(path, line)
+            except msgspec.DecodeError:
+                continue
+    return None
 
 
 def _flag_line(message: MessageRow) -> bytes:
     return f"{message.ukey}\t{message.flags}\t{message.keywords}".encode()
-
-
-def append_flags(folder: str, messages: Iterable[MessageRow]) -> None:
-    """Note the flags of messages; a later line of a message wins."""
-    lines = b"".join(_flag_line(message) + b"\n" for message in messages)
-    fd = os.open(os.path.join(folder, MAILBOX), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.write(fd, lines)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def read_flags(folder: str) -> dict[str, tuple[str, str]]:

@@ -99,9 +99,18 @@ class MemoryRepository:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
         return found.mailboxes[mailbox]
 
+    def _seen(self, account: str, mailbox: int) -> _Mailbox:
+        """The mailbox as readers see it: one that is gone is empty."""
+        found = self._accounts.get(account)
+        return (found.mailboxes.get(mailbox) if found else None) or _Mailbox(mailbox, "", 0)
+
     def account(self, account: str) -> AccountRow | None:
         found = self._accounts.get(account)
         return AccountRow(account, found.path, *found.used()) if found else None
+
+    def accounts(self, after: str = "", limit: int = 1_000) -> list[AccountRow]:
+        found = sorted(account for account in self._accounts if account > after)[:limit]
+        return [row for account in found if (row := self.account(account)) is not None]
 
     def create_account(
         self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
@@ -129,7 +138,7 @@ class MemoryRepository:
 
     def own(self, account: str, addresses: Collection[str], now: float) -> None:
         for address in addresses:
-            if now - self._owners.get((address, account), 0.0) >= OWN_SECONDS:
+            if (address, account) not in self._owners or now - self._owners[address, account] >= OWN_SECONDS:
                 self._owners[address, account] = now
 
     def disown(self, account: str, addresses: Collection[str]) -> None:
@@ -191,16 +200,16 @@ class MemoryRepository:
         return done
 
     def set_special_use(self, account: str, mailbox: int, special_use: str) -> None:
-        self._box(account, mailbox).special_use = special_use
+        self._seen(account, mailbox).special_use = special_use
 
     def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
         with self._lock:
-            box = self._box(account, mailbox)
+            box = self._seen(account, mailbox)
             live = [(r.uid, r.ukey, r.name, r.info, False) for r in box.live.values()]
             return sorted([*live, *((r.uid, r.ukey, r.name, r.info, True) for r in self.leftovers(account, mailbox))])
 
     def settle(self, account: str, mailbox: int) -> None:
-        self._box(account, mailbox).lost_from = 0
+        self._seen(account, mailbox).lost_from = 0
 
     def place(self, placements: Sequence[Placement]) -> list[MessageRow | Deferred | Refused]:
         outcomes: list[MessageRow | Deferred | Refused] = []
@@ -213,13 +222,14 @@ class MemoryRepository:
 
     def add(self, account: str, mailbox: int, messages: Sequence[NewMessage], limits: Limits) -> list[MessageRow]:
         with self._lock:
+            if not messages:
+                return []
             box = self._box(account, mailbox)
             used, count = self._accounts[account].used()
             used, count = used + sum(m.size for m in messages), count + len(messages)
-            if messages and ((limits.bytes and used > limits.bytes) or (limits.messages and count > limits.messages)):
+            if (limits.bytes and used > limits.bytes) or (limits.messages and count > limits.messages):
                 raise Refused(Condition.MAILBOX_FULL)
-            if messages:
-                box.modseq += 1
+            box.modseq += 1
             now = time.time()
             return [box.insert(message, box.uidnext, now) for message in messages]
 
@@ -247,26 +257,25 @@ class MemoryRepository:
         self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str], limits: Limits
     ) -> list[tuple[MessageRow, MessageRow]]:
         with self._lock:
-            box = self._box(account, mailbox)
+            box = self._seen(account, mailbox)
             sources = [box.live[uid] for uid in sorted(set(uids)) if uid in box.live and uid in ukeys]
-            copies = [
-                NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords)
-                for r in sources
-            ]
-            return list(zip(sources, self.add(account, target, copies, limits), strict=True))
+            return list(zip(sources, self.add(account, target, _copies(sources, ukeys), limits), strict=True))
 
     def move(
         self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str]
     ) -> list[tuple[MessageRow, MessageRow]]:
         with self._lock:
+            box = self._seen(account, mailbox)
+            sources = [box.live[uid] for uid in sorted(set(uids)) if uid in box.live and uid in ukeys]
+            if not sources:
+                return []
             self._box(account, target)
-            pairs = self.copy(account, mailbox, uids, target, ukeys, Limits())
-            self._box(account, mailbox).remove([source.uid for source, _ in pairs], time.time())
-            return pairs
+            box.remove([source.uid for source in sources], time.time())
+            return list(zip(sources, self.add(account, target, _copies(sources, ukeys), Limits()), strict=True))
 
     def messages(self, account: str, mailbox: int, after_modseq: int = 0) -> list[MessageRow]:
         with self._lock:
-            rows = self._box(account, mailbox).live.values()
+            rows = self._seen(account, mailbox).live.values()
             return sorted((row for row in rows if row.modseq > after_modseq), key=lambda row: row.uid)
 
     def outline(
@@ -282,11 +291,11 @@ class MemoryRepository:
             return {word for box in boxes for row in box.live.values() for word in row.keywords.split()}
 
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None:
-        return self._box(account, mailbox).live.get(uid)
+        return self._seen(account, mailbox).live.get(uid)
 
     def messages_of(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
         with self._lock:
-            live = self._box(account, mailbox).live
+            live = self._seen(account, mailbox).live
             return [live[uid] for uid in sorted(set(uids)) if uid in live]
 
     def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
@@ -327,7 +336,7 @@ class MemoryRepository:
         self, account: str, mailbox: int, uids: Collection[int], new: Callable[[MessageRow], MessageRow]
     ) -> list[MessageRow]:
         with self._lock:
-            box = self._box(account, mailbox)
+            box = self._seen(account, mailbox)
             done = []
             for uid in sorted(set(uids)):
                 if uid not in box.live:
@@ -343,18 +352,18 @@ class MemoryRepository:
 
     def expunge(self, account: str, mailbox: int, uids: Collection[int]) -> list[MessageRow]:
         with self._lock:
-            return self._box(account, mailbox).remove(uids, time.time())
+            return self._seen(account, mailbox).remove(uids, time.time())
 
     def expunged(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, int]]:
-        dead = self._box(account, mailbox).dead
+        dead = self._seen(account, mailbox).dead
         return sorted((uid, row.modseq) for uid, (row, _) in dead.items() if row.modseq > after_modseq)
 
     def tombstone_floor(self, account: str, mailbox: int) -> int:
-        return self._box(account, mailbox).floor
+        return self._seen(account, mailbox).floor
 
     def prune(self, account: str, mailbox: int, before: float, keep: int) -> int:
         with self._lock:
-            box = self._box(account, mailbox)
+            box = self._seen(account, mailbox)
             modseqs = sorted((row.modseq for row, _ in box.dead.values()), reverse=True)
             limit = modseqs[keep] if len(modseqs) > keep else 0
             old = [row for row, at in box.dead.values() if not row.name and (at < before or row.modseq <= limit)]
@@ -364,10 +373,10 @@ class MemoryRepository:
             return len(old)
 
     def leftovers(self, account: str, mailbox: int) -> list[MessageRow]:
-        return sorted((r for r, _ in self._box(account, mailbox).dead.values() if r.name), key=lambda r: r.uid)
+        return sorted((r for r, _ in self._seen(account, mailbox).dead.values() if r.name), key=lambda r: r.uid)
 
     def files_gone(self, account: str, mailbox: int, uids: Collection[int]) -> None:
-        dead = self._box(account, mailbox).dead
+        dead = self._seen(account, mailbox).dead
         for uid in uids:
             if uid in dead:
                 row, at = dead[uid]
@@ -383,11 +392,11 @@ class MemoryRepository:
         )
 
     def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
-        known = self._box(account, mailbox).parsed
+        known = self._seen(account, mailbox).parsed
         return {uid: known[uid, version] for uid in uids if (uid, version) in known}
 
     def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None:
-        self._box(account, mailbox).parsed.update({(uid, version): blob for uid, blob in blobs.items()})
+        self._seen(account, mailbox).parsed.update({(uid, version): blob for uid, blob in blobs.items()})
 
     def lock_maildrop(self, account: str, owner: str, now: float, until: float) -> bool:
         with self._lock:
@@ -404,3 +413,7 @@ class MemoryRepository:
 
     def close(self) -> None:
         self._accounts.clear()
+
+
+def _copies(sources: list[MessageRow], ukeys: Mapping[int, str]) -> list[NewMessage]:
+    return [NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords) for r in sources]

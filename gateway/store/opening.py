@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.commit import Commit
@@ -16,7 +17,7 @@ from gateway.files.names import host_id, unique_name
 from gateway.store import markers
 from gateway.store.errors import MailboxExists
 from gateway.store.layout import folder_of, path_variables
-from gateway.store.rebuilding import restore_account
+from gateway.store.rebuilding import restore_account, restore_folders
 from gateway.store.repository import INBOX, OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
 from gateway.store.settings import StoreSettings, Volume
 
@@ -30,6 +31,7 @@ class Look:
     missing: dict[int, float] = field(default_factory=dict)
 
 
+PLACES = ("tmp", "new", "cur")
 REBIND_SECONDS = 90 * 86_400.0
 _MAX_KNOWN = 100_000
 
@@ -54,21 +56,40 @@ class Opening:
         *,
         on_change: Callable[[str, int, int], None] | None = None,
         is_alive: Callable[[str], bool] = lambda _: True,
+        is_down: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """`on_change(account, mailbox id, MODSEQ)` is called after each committed change, in any thread;
-        `is_alive(id)` says whether the directory still has an entry, raising Deferred when it cannot say."""
+        `is_alive(id)` says whether the directory still has an entry, raising Deferred when it cannot say;
+        `is_down(volume)` whether files of a volume hang at the moment."""
         self._settings = settings
         self._index = repository
         self._worker = worker
         self._host = host_id()
+        self._unindexed: dict[str, str] = {}
         self._known: dict[str, tuple[AccountRow, tuple[str, ...], float]] = {}
         self._commits = {name: Commit(v.path, v.durability) for name, v in settings.volumes.items()}
+        self._tops = [(os.path.normpath(v.path) + os.sep, self._commits[name]) for name, v in settings.volumes.items()]
         self._fallback_commit = Commit("/", "fsync")
         self._on_change = on_change
         self._is_alive = is_alive
+        self._is_down = is_down
         self._furnished: set[str] = set()
+        self._noted: dict[tuple[str, int], int] = {}
+        self._pruned: dict[tuple[str, int], int] = {}
         self._looks: dict[tuple[str, int], Look] = {}
         self._lock = threading.Lock()
+
+    @property
+    def has_index(self) -> bool:
+        """False on a host that only delivers."""
+        return self._index is not None
+
+    def close(self) -> None:
+        """Close index and volumes."""
+        for commit in self._commits.values():
+            commit.close()
+        if self._index is not None:
+            self._index.close()
 
     @property
     def repository(self) -> Repository:
@@ -81,6 +102,17 @@ class Opening:
         """The volume on which a holder's store lies, by the directory; no file is touched."""
         return holder.store or self._settings.default_volume or next(iter(self._settings.volumes), "")
 
+    def check_up(self, holder: MailboxHolder) -> None:
+        """Raises Deferred while the volume of a holder does not answer."""
+        if self._is_down(self.volume_name(holder)):
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"volume {self.volume_name(holder)} does not answer")
+
+    def check_takes_mail(self, holder: MailboxHolder) -> None:
+        """Raises what a delivery would answer for now: the volume does not answer, the address changed hands."""
+        self.check_up(holder)
+        if self.has_index and holder.id not in self._known and self.repository.account(holder.id) is None:
+            self._check_rebind(holder)
+
     def _volume(self, holder: MailboxHolder) -> Volume:
         name = self.volume_name(holder)
         volume = self._settings.volumes.get(name)
@@ -89,10 +121,12 @@ class Opening:
         return volume
 
     def commit_of(self, path: str) -> Commit:
-        """How files below `path` are put on disk."""
-        for name, volume in self._settings.volumes.items():
-            if path.startswith(os.path.normpath(volume.path) + os.sep):
-                return self._commits[name]
+        """How files below `path` are put on disk; ask before the first write. Raises Deferred."""
+        for top, commit in self._tops:
+            if path.startswith(top):
+                with trouble(top):
+                    commit.begin()
+                return commit
         return self._fallback_commit
 
     def _computed_path(self, holder: MailboxHolder) -> tuple[str, Volume]:
@@ -128,12 +162,29 @@ class Opening:
         self._check_rebind(holder)
         with self._lock, trouble(path):
             self._check_owner(holder, path)
-            for name in ("tmp", "new", "cur"):
-                make_folders(os.path.join(path, name), os.path.normpath(volume.path))
+            make_folders(os.path.normpath(volume.path), *(os.path.join(path, name) for name in PLACES))
             if markers.read(os.path.join(path, markers.ACCOUNT)) is None:
                 markers.write_account(path, holder.id, holder.addresses)
             # all of it may be there already: made by another process just now, or the index was lost
             return restore_account(self.repository, holder.id, path)
+
+    def open_without_index(self, holder: MailboxHolder) -> str:
+        """The Maildir of a holder where there is no index; made when there is none. Raises Deferred.
+
+        Where the store is kept somewhere else, the host with the index fetches the mail from here.
+        """
+        path, volume = self._computed_path(holder)
+        if self._unindexed.get(holder.id) == path:
+            return path
+        markers.check_volume(volume.path)
+        with self._lock, trouble(path):
+            if not self._check_owner(holder, path):
+                make_folders(os.path.normpath(volume.path), *(os.path.join(path, name) for name in PLACES))
+                markers.write_account(path, holder.id, holder.addresses)
+        if len(self._unindexed) >= _MAX_KNOWN:
+            self._unindexed.clear()
+        self._unindexed[holder.id] = path
+        return path
 
     @staticmethod
     def _check_owner(holder: MailboxHolder, path: str) -> bool:
@@ -172,22 +223,37 @@ class Opening:
         self._known.pop(new.id, None)
 
     def furnish(self, holder: MailboxHolder, maildir: str) -> None:
-        """The mailboxes that everybody has, made when somebody first looks, not when mail arrives."""
+        """The mailboxes that everybody has, made when somebody first looks, not when mail arrives.
+
+        Where there is no room for them now, they are made later: a full disk stops no login.
+        """
         if holder.id in self._furnished:
             return
-        with trouble(maildir):
+        try:
             if not os.path.exists(os.path.join(maildir, markers.SUBSCRIPTIONS)):
-                taken = {row.special_use for row in self.repository.mailboxes(holder.id)}
-                for name, use in self._settings.mailboxes.items():
-                    special_use = "" if use == "none" else "\\" + use.capitalize()
-                    try:
-                        self._make(holder.id, maildir, name, "" if special_use in taken else special_use)
-                    except MailboxExists:
-                        continue
-                markers.write_subscriptions(maildir, [INBOX, *self._settings.mailboxes])
+                self._make_usual(holder.id, maildir)
+        except (OSError, Deferred):
+            return
         if len(self._furnished) >= _MAX_KNOWN:
             self._furnished.clear()
         self._furnished.add(holder.id)
+
+    def _make_usual(self, account: str, maildir: str) -> None:
+        restore_folders(self.repository, account, maildir)
+        rows = self.repository.mailboxes(account)
+        known = {row.name: row for row in rows}
+        taken = {row.special_use for row in rows}
+        for name, kind in self._settings.mailboxes.items():
+            special_use = "" if kind == "none" else "\\" + kind.capitalize()
+            use = "" if special_use in taken else special_use
+            row = known.get(name)
+            if row is None:
+                with contextlib.suppress(MailboxExists):
+                    self._make(account, maildir, name, use)
+            elif use and not row.special_use:
+                self.repository.set_special_use(account, row.id, use)
+                markers.change_facts(self._folder(maildir, row), replace(row, special_use=use))
+        markers.write_subscriptions(maildir, [INBOX, *known, *self._settings.mailboxes])
 
     def _make(self, account: str, maildir: str, name: str, special_use: str) -> MailboxRow:
         row = self.repository.create_mailbox(account, name, special_use)
@@ -201,7 +267,7 @@ class Opening:
         if folder != maildir:
             os.makedirs(folder, 0o700, exist_ok=True)
             open(os.path.join(folder, "maildirfolder"), "ab").close()
-        for name in ("tmp", "new", "cur"):
+        for name in PLACES:
             os.makedirs(os.path.join(folder, name), 0o700, exist_ok=True)
         if markers.read(os.path.join(folder, markers.MAILBOX)) is None:
             markers.write_mailbox(folder, row, ())

@@ -23,7 +23,7 @@ MAX_FOLDERS = 10_000
 
 def restore_account(repository: Repository, account: str, maildir: str) -> AccountRow:
     """The row of an account, its INBOX and every folder that stands there. Raises OSError, Deferred."""
-    facts = markers.read(os.path.join(maildir, markers.MAILBOX))
+    facts = markers.read_mailbox(maildir)
     row = repository.create_account(
         account,
         maildir,
@@ -57,7 +57,7 @@ def restore_folders(repository: Repository, account: str, maildir: str) -> list[
     by_id = {row.id: row for row in known.values()}
     for name, entry in folders.items():
         folder = os.path.join(maildir, entry)
-        facts = markers.read(os.path.join(folder, markers.MAILBOX))
+        facts = markers.read_mailbox(folder)
         before = by_id.get(_number(facts, "id"))
         if facts is not None and before is not None and before.uidvalidity == _number(facts, "uidvalidity"):
             if os.path.isdir(os.path.join(maildir, folder_of(before.name))):

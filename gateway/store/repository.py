@@ -134,6 +134,10 @@ class Repository(Protocol):
     # accounts
     def account(self, account: str) -> AccountRow | None: ...
 
+    def accounts(self, after: str = "", limit: int = 1_000) -> list[AccountRow]:
+        """Accounts in the order of their ids, from behind `after` on."""
+        ...
+
     def create_account(
         self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
     ) -> AccountRow:

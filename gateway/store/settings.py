@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from directory.model.units import Count, Seconds
+
+Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
 class Volume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,5 +32,13 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     volumes: dict[str, Volume] = {}
     default_volume: str = ""
+    #: threads that wait for one volume's files, in each worker
+    threads: Threads = 8
+    #: calls that may wait for a thread before more are answered "try again later"
+    waiting: Count = 1000
+    #: a file call that takes longer is answered "try again later"; half of the threads so late: the volume is down
+    deadline: Seconds = 60.0
+    #: how often all stores are looked through for files that came without notice, and flags are noted beside them
+    sweep: Seconds = 300.0
     #: mailboxes that everybody has besides INBOX, subscribed: name and what mail programs use it for
     mailboxes: dict[str, Use] = msgspec.field(default_factory=_mailboxes)

@@ -8,10 +8,10 @@ Deferred(STORE_UNAVAILABLE), a full store Refused(MAILBOX_FULL), what a client a
 from __future__ import annotations
 
 from gateway.store.delivering import LfPieces, Target
-from gateway.store.folders import Folders
+from gateway.store.upkeep import Upkeep
 
 __all__ = ["LfPieces", "Stores", "Target"]
 
 
-class Stores(Folders):
+class Stores(Upkeep):
     """Opens stores by account id; creates them at the first delivery or login."""

@@ -22,6 +22,17 @@ class Accounts(Base):
         )
         return AccountRow(*row) if row else None
 
+    def accounts(self, after: str = "", limit: int = 1_000) -> list[AccountRow]:
+        rows = [
+            AccountRow(*row)
+            for shard in self._shards
+            for row in shard.all(
+                "SELECT account, path, used_bytes, used_messages FROM account WHERE account>? ORDER BY account LIMIT ?",
+                (after, limit),
+            )
+        ]
+        return sorted(rows, key=lambda row: row.account)[:limit]
+
     def create_account(
         self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
     ) -> AccountRow:

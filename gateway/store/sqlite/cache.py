@@ -49,6 +49,14 @@ class Cache:
         rows = [(account, mailbox, uid) for uid in uids]
         self._write(connection, lock, "DELETE FROM parsed WHERE account=? AND mailbox=? AND uid=?", rows)
 
+    def drop_mailbox(self, account: str, mailbox: int) -> None:
+        connection, lock = self._files[shard_number(account, FILES)]
+        self._write(connection, lock, "DELETE FROM parsed WHERE account=? AND mailbox=?", [(account, mailbox)])
+
+    def drop_account(self, account: str) -> None:
+        connection, lock = self._files[shard_number(account, FILES)]
+        self._write(connection, lock, "DELETE FROM parsed WHERE account=?", [(account,)])
+
     @staticmethod
     def _write(
         connection: sqlite3.Connection, lock: threading.Lock, sql: str, rows: Sequence[tuple[object, ...]]

@@ -42,8 +42,12 @@ class SqliteRepository(Accounts, Placing, Messages, MaildropLocks):
             for number in range(SHARDS):
                 self._shards.append(Shard(folder / f"{number:02x}.db", boot or boot_id()))
             self._cache = Cache(folder)
-        except sqlite3.Error as error:
-            raise Deferred(Condition.STORE_UNAVAILABLE, f"index {folder}: {error}") from error
+        except BaseException as error:
+            for shard in self._shards:
+                shard.close()
+            if isinstance(error, sqlite3.Error):
+                raise Deferred(Condition.STORE_UNAVAILABLE, f"index {folder}: {error}") from error
+            raise
         self._waiting = {shard: deque() for shard in self._shards}
         self._stopping = threading.Event()
         self._flusher = threading.Thread(target=self._flush, name="index-flush", daemon=True)
@@ -67,6 +71,21 @@ class SqliteRepository(Accounts, Placing, Messages, MaildropLocks):
         removed = super().expunge(account, mailbox, uids)
         self._cache.drop(account, mailbox, [row.uid for row in removed])
         return removed
+
+    def move(
+        self, account: str, mailbox: int, uids: Collection[int], target: int, ukeys: Mapping[int, str]
+    ) -> list[tuple[MessageRow, MessageRow]]:
+        moved = super().move(account, mailbox, uids, target, ukeys)
+        self._cache.drop(account, mailbox, [source.uid for source, _ in moved])
+        return moved
+
+    def delete_mailbox(self, account: str, mailbox: int) -> None:
+        super().delete_mailbox(account, mailbox)
+        self._cache.drop_mailbox(account, mailbox)
+
+    def delete_account(self, account: str) -> None:
+        super().delete_account(account)
+        self._cache.drop_account(account)
 
     def close(self) -> None:
         self._stopping.set()

@@ -78,7 +78,7 @@ class Shard:
                     # what was committed in the last second may be lost, so every number below the
                     # reservation may have been given
                     db.execute(
-                        "UPDATE mailbox SET lost_from=uidnext, uidnext=uid_reserved, uid_reserved=uid_reserved+?, "
+                        "UPDATE mailbox SET lost_from=CASE WHEN lost_from THEN lost_from ELSE uidnext END, uidnext=uid_reserved, uid_reserved=uid_reserved+?, "
                         "highestmodseq=modseq_reserved, modseq_reserved=modseq_reserved+?",
                         (UID_BLOCK, MODSEQ_BLOCK),
                     )

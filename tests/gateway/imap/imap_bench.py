@@ -93,7 +93,7 @@ class Bench:
         )
         self.host = cast(Host, host)
 
-    async def _in_pool(self, work: Any) -> Any:
+    async def _in_pool(self, work: Any, volume: str = "") -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     def append(self, *stored: bytes, mailbox: str = "INBOX", flags: str = "", date: float | None = None) -> None:

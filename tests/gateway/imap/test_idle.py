@@ -86,7 +86,7 @@ def test_many_sessions_read_a_change_once(world: World, monkeypatch: pytest.Monk
     worker.deliver()
     readings = 0
 
-    async def in_pool(work: Any) -> Any:
+    async def in_pool(work: Any, volume: str = "") -> Any:
         nonlocal readings
         readings += 1
         await asyncio.sleep(0.01)

@@ -86,7 +86,7 @@ class Worker:
             raise Refused(Condition.AUTHENTICATION_FAILED)
         return Login(self.world.account.id, "test")
 
-    async def in_pool(self, work: Any) -> Any:
+    async def in_pool(self, work: Any, volume: str = "") -> Any:
         return work()
 
     def deliver(self, content: bytes = b"Subject: x\n\nbody\n") -> None:

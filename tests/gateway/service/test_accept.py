@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from directory.model import Account, Condition, Deferred, Refused
+from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
 from gateway.mail.envelope import Envelope, EnvelopeRecipient
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
@@ -30,6 +30,8 @@ class Stores:
         self.delivered: list[tuple[str, bytes]] = []
         self.repository = self
         self.used = 0
+        self.has_index = True
+        self.hanging: set[str] = set()
 
     def deliver_many(
         self, targets: Sequence[Target], pieces: Iterable[bytes], size: int, crlf: int
@@ -44,6 +46,10 @@ class Stores:
             self.delivered.append((target.holder.id, content))
             outcomes.append(MessageRow(len(self.delivered), 1, "", "", size, crlf, 0.0, 0.0, "u", "n"))
         return outcomes
+
+    def check_takes_mail(self, holder: MailboxHolder) -> None:
+        if holder.id in self.hanging:
+            raise TROUBLE
 
     def account(self, account: str) -> object:
         return SimpleNamespace(used_bytes=self.used, used_messages=0)
@@ -129,6 +135,14 @@ def test_full_mailbox_is_answered_at_rcpt(desk: Desk) -> None:
     with pytest.raises(Deferred) as caught:
         desk.acceptance.check_room(Plan((local("ann", quota=100),)))
     assert caught.value.condition.code == 452
+
+
+def test_a_volume_that_hangs_is_answered_at_rcpt(desk: Desk) -> None:
+    desk.stores.hanging = {"ann"}
+    desk.acceptance.check_room(Plan((local("bob"),)))
+    with pytest.raises(Deferred) as caught:
+        desk.acceptance.check_room(Plan((local("ann"),)))
+    assert caught.value.condition is Condition.STORE_UNAVAILABLE
 
 
 def test_lmtp_answers_for_each_recipient_and_queues_nothing(desk: Desk) -> None:

@@ -131,11 +131,13 @@ def test_a_file_that_was_renamed_for_flags_is_read_copied_and_expunged(bench: Be
     cur = bench.maildir(ANN) / "cur"
     (cur / f"{message.name}:2,").rename(cur / f"{message.name}:2,RS")
     assert bench.stores.read(ANN.id, inbox, message) == BODY
+    assert bench.stores.path_of(ANN.id, inbox, message) == str(cur / f"{message.name}:2,RS")
     assert len(bench.stores.copy(ANN, inbox, [1], "Work")) == 1
     bench.stores.expunge(ANN, inbox, [1])
     assert list(cur.iterdir()) == []
-    with pytest.raises(FileNotFoundError):
-        bench.stores.read(ANN.id, inbox, message)
+    for act in (bench.stores.read, bench.stores.path_of):
+        with pytest.raises(FileNotFoundError):
+            act(ANN.id, inbox, message)
 
 
 def test_many_messages_go_in_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,15 @@ def test_everybody_has_the_usual_mailboxes(bench: Bench) -> None:
     assert (bench.maildir(ANN) / ".Junk" / "cur").is_dir()
 
 
+def test_folders_that_stand_there_already_get_their_use(bench: Bench) -> None:
+    bench.stores.open(ANN)
+    (bench.maildir(ANN) / ".Sent" / "cur").mkdir(parents=True)
+    (bench.maildir(ANN) / ".Lists" / "cur").mkdir(parents=True)
+    rows = {row.name: row for row in bench.stores.mailboxes(ANN)}
+    assert rows["Sent"].special_use == "\\Sent"
+    assert rows["Lists"].subscribed
+
+
 def test_create_makes_parents_and_every_uidvalidity_is_new(bench: Bench) -> None:
     made = bench.stores.create_mailbox(ANN, "Work/2026/März", "\\Archive")
     assert {"Work", "Work/2026", "Work/2026/März"} <= set(names(bench))

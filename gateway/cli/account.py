@@ -1,0 +1,102 @@
+"""gatepost account: stores and whom they belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.problems import NO, NOT_ALLOWED
+from gateway.config.load import load
+
+if TYPE_CHECKING:
+    from gateway.service.host import Host
+
+NUMBER = 98  # part of unique names; workers are numbered from 0
+
+
+@click.group(name="account")
+def command() -> None:
+    """Stores and whom they belong to."""
+
+
+@contextmanager
+def _host(path: Path) -> Iterator[Host]:
+    """Directory and stores as a worker has them, under the workers' uid. Raises Deferred, OSError."""
+    from gateway.service.identity import identities
+    from gateway.service.worker import make_host
+
+    settings = load(path)
+    mail = identities(settings.run_as).mail
+    if os.getuid() == 0:
+        mail.take()
+    elif os.getuid() != mail.uid:
+        click.echo(f"gatepost: only root and uid {mail.uid} may open stores", err=True)
+        raise SystemExit(NOT_ALLOWED)
+    host = make_host(settings, NUMBER)
+    try:
+        yield host
+    finally:
+        host.stores.close()
+        host.pools.shutdown()
+
+
+@command.command(name="show")
+@configuration_file
+@click.argument("account")
+@for_machines
+def show(path: Path, account: str, as_json: bool) -> None:
+    """Where the store of ACCOUNT (an address, or an entry's id) lies and how much it holds."""
+    with _host(path) as host:
+        owners = host.directory.owners(account.lower()) if "@" in account else ()
+        ids = [entry.id for entry in owners] or [account]
+        rows = [row for entry in ids if (row := host.stores.repository.account(entry)) is not None]
+    if as_json:
+        click.echo(msgspec.json.encode(rows))
+    for row in rows if not as_json else ():
+        click.echo(f"{row.account}: {row.path}, {row.used_messages} messages, {row.used_bytes} octets")
+    if not rows:
+        click.echo(f"gatepost: {account} has no store", err=True)
+        raise SystemExit(NO)
+
+
+@command.command(name="rebind")
+@configuration_file
+@click.argument("old")
+@click.argument("new")
+@click.option("--same-addresses", "mode", flag_value="same-addresses", help="NEW gets the store of OLD")
+@click.option(
+    "--fresh", "mode", flag_value="fresh", help="NEW gets an empty store; the files of OLD stay where they are"
+)
+def rebind(path: Path, old: str, new: str, mode: str | None) -> None:
+    """Decide what NEW gets, an entry's id that owns an address which the vanished id OLD owned.
+
+    Until then mail for the address is answered "try again later", so that nobody reads another's mail.
+    """
+    from directory.model import MailboxHolder
+
+    load(path)  # what is wrong with the configuration is told first
+    if mode is None:
+        raise click.UsageError("one of --same-addresses and --fresh is needed")
+    with _host(path) as host:
+        holder = host.directory.by_id(new)
+        problem = ""
+        if not isinstance(holder, MailboxHolder):
+            problem = f"{new} is nobody with a store in the directory"
+        elif host.directory.by_id(old) is not None:
+            problem = f"{old} is still in the directory"
+        else:
+            try:
+                host.stores.rebind(old, holder, mode)
+            except ValueError as error:
+                problem = str(error)
+    if problem:
+        click.echo(f"gatepost: {problem}", err=True)
+        raise SystemExit(NO)
+    click.echo(f"{new} has {'the store of ' + old if mode == 'same-addresses' else 'a store of its own'}")

@@ -1,0 +1,110 @@
+"""What nobody waits for: adoption of files that came without notice, flags noted beside the messages, tidying.
+
+One process a host does it, account by account, every few minutes. Everything may be repeated or cut off.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from directory.model import MailboxHolder
+from gateway.files.durable import rename_unique, sync_folder, write_synced
+from gateway.store import markers
+from gateway.store.delivering import pieces_of
+from gateway.store.folders import Folders
+from gateway.store.layout import unique_part
+from gateway.store.opening import trouble
+from gateway.store.repository import MailboxRow
+
+TMP_SECONDS = 36 * 3_600.0  # qmail's maildir(5): a file in tmp/ is dead after 36 hours
+TOMBSTONE_SECONDS = 90 * 86_400.0
+TOMBSTONES = 50_000  # for each mailbox; clients that come later compare all UIDs
+_MAX_NOTED = 500_000
+
+
+class Upkeep(Folders):
+    """Part of Stores."""
+
+    def find_store(self, holder: MailboxHolder) -> None:
+        """Take in what a host without an index delivered for a holder. Raises Deferred.
+
+        Its store may be one that it made and the index does not know yet, or one beside the store that is
+        kept: a rename, another volume or a decision about an address changes the path that follows from the
+        directory, never the one in the index.
+        """
+        row = self.repository.account(holder.id)
+        path, _ = self._computed_path(holder)
+        if row is not None and row.path == path:
+            return
+        with trouble(path):
+            marker = markers.read(os.path.join(path, markers.ACCOUNT))
+            if marker is None or marker.get("id") != holder.id:
+                return
+            if row is None:
+                self.open(holder)
+                return
+            for place in ("cur", "new"):
+                for name in os.listdir(os.path.join(path, place)):
+                    if not name.startswith("."):
+                        _fetch(os.path.join(path, place, name), os.path.join(row.path, "new", unique_part(name)))
+
+    def tend(self, account: str, maildir: str) -> None:
+        """Look after one account. Raises Deferred."""
+        self.find_folders(account, maildir)
+        with trouble(maildir):
+            self.sweep_removed(maildir, account)
+        for row in self.repository.mailboxes(account):
+            current = self.look(account, maildir, row)
+            folder = self._folder(maildir, current)
+            with trouble(folder):
+                self._note(account, folder, current)
+                _clear_tmp(os.path.join(folder, "tmp"), time.time() - TMP_SECONDS)
+            if current.highestmodseq != self._pruned.get((account, row.id)):
+                self.repository.prune(account, row.id, time.time() - TOMBSTONE_SECONDS, TOMBSTONES)
+                self._pruned[account, row.id] = current.highestmodseq
+        if len(self._noted) > _MAX_NOTED:
+            self._noted.clear()
+            self._pruned.clear()
+
+    def _note(self, account: str, folder: str, row: MailboxRow) -> None:
+        """Write flags and numbers that changed beside the messages, so that they outlive the index."""
+        key = (account, row.id)
+        since = self._noted.get(key)
+        if since is None:
+            facts = markers.read_mailbox(folder) or {}
+            modseq = facts.get("highestmodseq", 0)
+            since = modseq if isinstance(modseq, int) and facts.get("id") == row.id else 0
+        if row.highestmodseq > since:
+            changed = self.repository.messages(account, row.id, since)
+            if not since or markers.is_bloated(folder, self.repository.counts(account, row.id).messages):
+                markers.write_mailbox(folder, row, self.repository.messages(account, row.id))
+            else:
+                markers.append_mailbox(folder, row, changed)
+        self._noted[key] = row.highestmodseq
+
+
+def _fetch(source: str, target: str) -> None:
+    """Move a file, across volumes too."""
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = target.replace("/new/", "/tmp/")
+        write_synced(temporary, pieces_of(source), os.stat(source).st_mtime)
+        rename_unique(temporary, target)
+        sync_folder(os.path.dirname(target))
+        os.unlink(source)
+
+
+def _clear_tmp(folder: str, before: float) -> None:
+    """Remove what a dead delivery left; what has a row was put in place by the look."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        try:
+            if os.lstat(path).st_ctime < before:
+                os.unlink(path)
+        except (FileNotFoundError, IsADirectoryError):
+            continue

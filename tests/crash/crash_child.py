@@ -1,0 +1,91 @@
+"""Processes that do one thing with a store when they are told to, and say so when it is done.
+
+Run as `python crash_child.py`. For each line `ACTION FOLDER` a child is forked that opens and prepares a store
+there and prints `ready PID`; at the next line it acts and prints `done`; it may be killed from outside on the
+way. Then `ended` is printed, with the exit code. Nothing is opened before a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from directory.model import Account
+from gateway.store import markers
+from gateway.store.settings import StoreSettings, Volume
+from gateway.store.sqlite import SqliteRepository, repository
+from gateway.store.stores import Stores, Target
+
+SHARDS = 1  # opening a store is most of what a test does
+BODY = b"Subject: crash\n\n" + b"one line of many\n" * 20_000
+CRLF = len(BODY) + BODY.count(b"\n")
+ANN = Account(id="t:ann", dn="uid=ann", addresses=("ann@example.com",))
+BOB = Account(id="t:bob", dn="uid=bob", addresses=("bob@example.com",))
+
+
+def open_stores(folder: Path) -> Stores:
+    volume = folder / "mail"
+    if not volume.exists():
+        volume.mkdir(parents=True)
+        markers.prepare_volume(volume)
+    settings = StoreSettings(volumes={"main": Volume(path=str(volume))})
+    return Stores(settings, SqliteRepository(folder / "index"))
+
+
+def deliver(stores: Stores) -> None:
+    outcomes = stores.deliver_many(
+        [Target(ANN, "ann"), Target(BOB, "bob")], [BODY[:100_000], BODY[100_000:]], len(BODY), CRLF
+    )
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def copy(stores: Stores) -> None:
+    stores.copy(ANN, stores.open_mailbox(ANN, "INBOX"), [1, 2], "Work")
+
+
+def move(stores: Stores) -> None:
+    stores.move(ANN, stores.open_mailbox(ANN, "INBOX"), [1, 2], "Work")
+
+
+def expunge(stores: Stores) -> None:
+    stores.expunge(ANN, stores.open_mailbox(ANN, "INBOX"), [1, 2])
+
+
+ACTIONS = {"deliver": deliver, "copy": copy, "move": move, "expunge": expunge}
+
+
+def prepare(stores: Stores) -> None:
+    """Two messages for Ann and a mailbox beside her INBOX."""
+    deliver(stores)
+    deliver(stores)
+    stores.create_mailbox(ANN, "Work")
+
+
+def child(action: str, folder: Path) -> None:
+    stores = open_stores(folder)
+    prepare(stores)
+    print("ready", os.getpid(), flush=True)
+    sys.stdin.readline()
+    ACTIONS[action](stores)
+    os.write(1, b"done\n")  # in one piece, since a write may be the last thing it does
+
+
+def serve() -> None:
+    while line := sys.stdin.readline().split():
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child(line[0], Path(line[1]))
+            except BaseException as error:
+                print("failed", repr(error), flush=True)
+                os._exit(1)
+            os._exit(0)
+        print("ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    repository.SHARDS = SHARDS
+    serve()

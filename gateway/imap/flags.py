@@ -17,7 +17,7 @@ SYSTEM_FLAGS = b" ".join(SYSTEM.values())
 SEEN, DELETED = b"\\Seen", b"\\Deleted"
 MAX_KEYWORD = 64  # octets; longer ones do not fit the index's and other servers' tables
 MAX_FLAGS = 100  # flags named in one command; the index keeps as many keywords of a message
-_COMBINATIONS = 65536
+_COMBINATIONS = 8192  # a text has at most 7 KiB
 
 
 @lru_cache(_COMBINATIONS)

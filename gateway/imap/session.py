@@ -202,11 +202,18 @@ class Session:
         return self.selected
 
     def look(self, *, files: bool = True) -> Dialogue:
-        """Read what has changed in the selected mailbox; `changes` tells it. A mailbox that is gone ends the session.
+        """Read what has changed in the selected mailbox; `changes` tells it. Raises Deferred.
 
-        `files` is about what other programs did to them, of which there is no hint.
+        `files` is about what other programs did to them, of which there is no hint. A mailbox that is gone, or may
+        not be read any more, ends the session.
         """
-        if self.selected is not None and not (yield Ask(Refresh(files))):
+        if self.selected is None:
+            return
+        try:
+            is_there = yield Ask(Refresh(files))
+        except Refused:
+            is_there = False
+        if not is_there:
             self.selected = None
             self.closing = True
             yield b"* BYE the selected mailbox is gone\r\n"

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from two_sessions import Client, World
 
+from directory.model import Condition, Refused
 from gateway.service.driver import run_dialogue
+from gateway.service.imap_executor import ImapExecutor
 
 pytest_plugins = ["session_fixtures"]
 
@@ -111,3 +113,21 @@ def test_a_hint_of_nothing_is_followed_once(world: World) -> None:
     assert client.core.selected.view.is_stale
     assert client.say("NOOP") == "T OK NOOP completed\r\n"
     assert not client.core.selected.view.is_stale
+
+
+def test_the_right_to_the_mailbox_goes_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise Refused(Condition.SERVICE_NOT_ALLOWED)
+
+    worker = world.worker()
+    waiting, asking = worker.session("SELECT INBOX"), worker.session("SELECT INBOX")
+    waiting.say("IDLE")
+    monkeypatch.setattr(ImapExecutor, "holder", refused)
+    worker.open_mailboxes.hint(world.account.id, 1, 1 << 40)
+    assert waiting.woken() == "* BYE the selected mailbox is gone\r\n"
+    assert asking.say("CAPABILITY").splitlines()[-2:] == [
+        "* BYE the selected mailbox is gone",
+        "T OK CAPABILITY completed",
+    ]
+    assert waiting.core.closing
+    assert asking.core.closing

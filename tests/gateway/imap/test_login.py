@@ -96,3 +96,12 @@ def test_no_starttls_where_there_is_no_certificate(client: Client) -> None:
     assert "STARTTLS" not in client.core.greeting().decode()
     assert client.say("STARTTLS").startswith("T NO ")
     assert client.say("LOGIN jane secret").startswith("T OK ")
+
+
+def test_logout(pair: tuple[Client, Client]) -> None:
+    one, two = pair
+    two.say(r"STORE 1 +FLAGS (\Seen)")
+    assert one.say("LOGOUT now").endswith("T BAD unexpected text at the end of the command\r\n")
+    assert one.say("LOGOUT") == "* BYE logging out\r\nT OK LOGOUT completed\r\n"
+    assert one.core.closing
+    assert Client(two.executor.host).say("LOGOUT").startswith("* BYE ")  # type: ignore[arg-type]

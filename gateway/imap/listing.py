@@ -116,7 +116,7 @@ def subscribed_names(mailboxes: Iterable[Listed], pattern: str) -> list[Line]:
     subscribed = [listed for listed in mailboxes if listed.subscribed]
     for listed in subscribed:
         if covers(pattern, listed.name):
-            named[listed.name] = Line(Listed(listed.name, subscribed=True))  # \\Noselect has a meaning of its own here
+            named[listed.name] = Line(Listed(listed.name, subscribed=True))  # \Noselect has a meaning of its own here
     if "%" in pattern:
         for listed in subscribed:
             for parent in parents(listed.name):

@@ -8,6 +8,7 @@ Asked anew each time, so that a right that is taken away ends within a second.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -94,7 +95,10 @@ class SharedStores:
         """True for every right, False for reading, None for none."""
         if holder.id == self._own.id:
             return True
-        if holder.status != "active" or (holder.mail_host or self._hostname) != self._hostname:
+        host = (holder.mail_host or self._hostname).lower()
+        if holder.status != "active" or host != self._hostname.lower():
+            return None
+        if holder.expires is not None and holder.expires <= time.time():
             return None
         mine = {self._own.id, *groups_of(self._directory, self._own.dn)}
         if self._names_one(holder.full_access, mine):

@@ -97,7 +97,7 @@ class _Fetch:
         self._octets = max((item.octets for item in bodies), default=Octets.NONE)
         self._parsed = any(isinstance(item, Structure) or item.section.path for item in self._rest)
         self._shown = _template(self._plain)
-        # what an answer shows besides when it is this command that set \\Seen
+        # what an answer shows besides when it is this command that set \Seen
         changed = [Plain.FLAGS, Plain.MODSEQ] if session.condstore else [Plain.FLAGS]
         self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])))
         self._marks = not read_only and any(not item.peek for item in bodies)

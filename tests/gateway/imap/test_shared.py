@@ -32,6 +32,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
               gatepostFullAccess="uid=jane,dc=example"),
         entry("away", "gatepostSharedMailbox", gatepostAddress="away@example.com", gatepostMailHost="other.example",
               gatepostFullAccess="uid=jane,dc=example"),
+        entry("old", "gatepostSharedMailbox", gatepostAddress="old@example.com", gatepostExpires="20200101000000Z",
+              gatepostFullAccess="uid=jane,dc=example"),
         entry("secret", "gatepostSharedMailbox", gatepostAddress="secret@example.com"),
     ):  # fmt: skip
         made.source.put(raw)  # type: ignore[arg-type]
@@ -51,7 +53,7 @@ def test_what_is_shared_is_listed_for_those_it_is_shared_with(bench: Bench) -> N
     assert b'* LIST (\\HasChildren) "/" "Shared/info@example.com"\r\n' in listed
     assert b'* LIST (\\HasNoChildren) "/" "Shared/info@example.com/Sent"\r\n' in listed
     assert b'* LIST (\\HasChildren) "/" "Other Users/bob@example.com"\r\n' in listed
-    for hidden in (b"closed", b"away", b"secret"):
+    for hidden in (b"closed", b"away", b"old", b"secret"):
         assert hidden not in listed
     assert b'* LIST (\\Noselect \\HasChildren) "/" "Shared"\r\n' in jane.say(b'LIST "" %')
     listed = ann.say(b"LIST Shared/ %")
@@ -107,7 +109,7 @@ def test_who_may_only_read_changes_nothing(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        b"SELECT Shared/secret@example.com", b"SELECT Shared/closed@example.com", b"SELECT Shared/away@example.com",
+        b"SELECT Shared/secret@example.com", b"SELECT Shared/closed@example.com", b"SELECT Shared/away@example.com", b"SELECT Shared/old@example.com",
         b"SELECT Shared", b"SELECT Shared/nobody@example.com", b"SELECT Shared/jane@example.com",
         b'SELECT "Other Users/info@example.com"', b'SELECT "Other Users/ann@example.com"', b"SELECT Shared/x",
         b"STATUS Shared/secret@example.com (MESSAGES)", b"GETQUOTAROOT Shared/secret@example.com",

@@ -66,7 +66,7 @@ def empty_copy(now_there: Mapping[str, int], has_static_domains: bool) -> str:
     if not missing:
         return ""
     return (
-        f"the directory shows no {' and no '.join(missing)}: look at directory.base, directory.profile and the access "
+        f"the directory shows no {' and no '.join(missing)}: look at directory.base, directory.profile, directory.domains and the access "
         "rights of directory.bind, or agree with `gatepost directory accept-deletions`"
     )
 

@@ -34,6 +34,11 @@ class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")
 
 
+#: field -> fields that belong to it: who sets the first does not inherit the others, for a soft quota of the domain
+#: says nothing about an account that is given another hard one
+_TOGETHER = {"quota": ("quota_soft",)}
+
+
 def inherited(cls: type[Entry], domain: Domain | None, defaults: Defaults) -> dict[str, Any]:
     """What an entry of the class gets where its own values say nothing."""
     fields = {field.name for field in dataclasses.fields(cls)}
@@ -42,10 +47,23 @@ def inherited(cls: type[Entry], domain: Domain | None, defaults: Defaults) -> di
         if name not in fields:
             continue
         value = getattr(domain, name, None) if domain is not None else None
-        if value in (None, ()):
+        if value in (None, ()) and not any(
+            name in others and getattr(domain, first, None) is not None for first, others in _TOGETHER.items()
+        ):
             value = getattr(defaults, name, None)
         if value not in (None, ()):
             found[name] = value
+    return found
+
+
+def filled(own: dict[str, Any], inherits: dict[str, Any]) -> dict[str, Any]:
+    """An entry's own values, and what it inherits where it says nothing."""
+    found = inherits | own
+    for first, others in _TOGETHER.items():
+        if first in own:
+            for name in others:
+                if name in found and name not in own:
+                    del found[name]
     return found
 
 

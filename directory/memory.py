@@ -54,6 +54,9 @@ class MemorySource:
     def freshness(self) -> Freshness:
         return self.state
 
+    def profile(self) -> bytes:
+        return self._profile.fingerprint
+
     def held(self, entry_id: str) -> bool:
         return entry_id in self.held_ids
 

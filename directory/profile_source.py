@@ -372,8 +372,8 @@ def _finish(place: Place, spec: dict[str, Any], target: Target) -> Finish:
         return _test(place, spec, tests[0], target)
     if "then" in spec:
         raise place.at("then").fail(f"then goes with one of {', '.join(_TESTS)}")
-    unit = spec.get("unit", "B")
-    if not isinstance(unit, str) or unit not in UNITS:
+    unit = place.at("unit").string(spec.get("unit", "B"))
+    if unit not in UNITS:
         raise place.at("unit").fail(f"{unit!r} is not one of {', '.join(UNITS)}")
     decode = _decoder(
         target.syntax,

@@ -10,24 +10,16 @@ import msgspec
 from ldap3.core.exceptions import LDAPInvalidDnError
 from ldap3.utils.dn import parse_dn
 
-#: never kept: secrets, and values that are only large
-NEVER_KEPT = frozenset(
-    {
-        "userpassword",
-        "unicodepwd",
-        "krbprincipalkey",
-        "sambantpassword",
-        "sambalmpassword",
-        "authpassword",
-        "jpegphoto",
-        "photo",
-        "thumbnailphoto",
-        "usercertificate",
-        "usercertificate;binary",
-        "userpkcs12",
-        "audio",
-    }
-)
+#: never kept, with any option (`;binary`): secrets, for the workers read the copy, and values that are only large
+NEVER_KEPT = frozenset({
+    "userpassword", "authpassword", "pwdhistory", "passwordhistory", "gatepostscramkey",
+    "unicodepwd", "dbcspwd", "ntpwdhistory", "lmpwdhistory", "supplementalcredentials", "unixuserpassword",
+    "ms-mcs-admpwd", "mslaps-password", "mslaps-encryptedpassword",
+    "krbprincipalkey", "krbextradata", "krbmkey", "ipanthash", "sambantpassword", "sambalmpassword",
+    "sambapasswordhistory", "radiuspassword", "dhcpomapisecret", "oathsecret", "ipatokenotpkey",
+    "jpegphoto", "photo", "thumbnailphoto", "thumbnaillogo", "audio",
+    "usercertificate", "usersmimecertificate", "userpkcs12", "cacertificate",
+})  # fmt: skip
 MAX_VALUE_OCTETS = 64 * 1024
 MAX_ENTRY_OCTETS = 8 * 1024 * 1024  # a list of 50,000 member DNs is 4 MiB
 
@@ -96,7 +88,7 @@ def parent_dn(dn: str) -> str:
         if position < 0:
             return ""
         before = dn[:position]
-        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:  # the comma is not escaped
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:  # an odd number of backslashes: this comma is escaped
             return dn[position + 1 :]
         position += 1
 
@@ -107,7 +99,7 @@ def kept(attributes: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
     size = 0
     for name, values in attributes.items():
         lower = name.lower()
-        if lower in NEVER_KEPT:
+        if lower.partition(";")[0] in NEVER_KEPT:
             continue
         fitting = [bytes(v) for v in values if len(v) <= MAX_VALUE_OCTETS]
         size += sum(map(len, fitting))

@@ -50,6 +50,9 @@ class ReplicaReader:
         state = self._state()
         return Freshness(state.complete, state.fresh_at, state.braked, state.trouble)
 
+    def profile(self) -> bytes:
+        return self._state().profile
+
     def get(self, entry_id: str) -> RawEntry | None:
         with self._db.env.begin(db=self._db.entry) as txn:
             value = txn.get(entry_id.encode())

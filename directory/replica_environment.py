@@ -29,6 +29,8 @@ class State(msgspec.Struct, array_like=True):
     generation: int = 0
     braked: str = ""
     trouble: str = ""
+    #: fingerprint of the profile whose keys the indexes hold
+    profile: bytes = b""
 
 
 _encode_state = msgspec.msgpack.Encoder().encode

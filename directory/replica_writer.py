@@ -104,7 +104,7 @@ class ReplicaWriter:
                 for table in (self._db.entry, self._db.held, self._db.recent, self._db.seen, self._db.meta):
                     txn.drop(table, delete=False)
             txn.put(b"format", FORMAT, db=self._db.meta)
-            if txn.get(b"profile", db=self._db.meta) != profile.fingerprint:
+            if self._db.state(txn).profile != profile.fingerprint:
                 self._rebuild_indexes(txn)
 
     def _begin(self) -> lmdb.Transaction:
@@ -154,11 +154,10 @@ class ReplicaWriter:
             keys = self._profile.keys(raw)
             self._add_keys(txn, raw, keys)
             counts.update(brake.count((keys.kind,)))
-        self._db.put_counts(txn, dict(counts))
-        txn.put(b"profile", self._profile.fingerprint, db=self._db.meta)
         state = self._db.state(txn)
-        state.generation += 1
+        state.profile = self._profile.fingerprint
         self._db.put_state(txn, state)
+        self._finish(txn, counts, changed=True)
 
     def _add_keys(self, txn: lmdb.Transaction, raw: RawEntry, keys: Keys) -> None:
         for index, values in self._index_keys(raw, keys).items():

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol
 
-from directory.effective import Defaults, inherited, limit_status
+from directory.effective import Defaults, filled, inherited, limit_status
 from directory.filter import compile_filter
 from directory.login_mark import LoginMark, login_mark, version_of
 from directory.model import (
@@ -34,6 +34,8 @@ from directory.raw import RawEntry, canonical_dn, is_below, login_key, parent_dn
 MAX_REMEMBERED = 20_000
 TIMED_SECONDS = 5.0  # so long is remembered what depends on the time of day
 MAX_GROUPS = 10_000  # groups above one entry
+#: not remembered; None is remembered as "no such"
+_UNKNOWN: Any = object()
 
 
 class RawSource(Protocol):
@@ -41,6 +43,10 @@ class RawSource(Protocol):
 
     def generation(self) -> int: ...
     def freshness(self) -> Freshness: ...
+    def profile(self) -> bytes:
+        """Fingerprint of the profile whose keys the indexes hold."""
+        ...
+
     def get(self, entry_id: str) -> RawEntry | None: ...
     def held(self, entry_id: str) -> bool:
         """True for an entry that only the deletion brake keeps."""
@@ -57,8 +63,36 @@ class RawSource(Protocol):
     def everything(self) -> Iterator[RawEntry]: ...
 
 
+class _Memory:
+    """What was built from one generation of the source. It is never emptied for a new one but replaced: a thread
+    that still works on an old one puts stale things where nobody looks any more."""
+
+    __slots__ = (
+        "all_domains", "built", "domains", "forget_at", "generation", "held", "inherited", "logins", "names", "owners",
+        "searches",
+    )  # fmt: skip
+
+    def __init__(self, generation: int, forget_at: float) -> None:
+        self.generation, self.forget_at = generation, forget_at
+        self.built: dict[str, Entry | None] = {}
+        self.owners: dict[str, tuple[Recipient, ...]] = {}
+        self.logins: dict[str, tuple[Account | ServiceAccount, ...]] = {}
+        self.names: dict[str, Entry | None] = {}
+        self.held: dict[str, bool] = {}
+        self.domains: dict[str, Domain | None] = {}
+        self.inherited: dict[tuple[type[Entry], str], dict[str, Any]] = {}
+        self.searches: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self.all_domains: tuple[Domain, ...] | None = None
+
+
+def _room(memory: dict[Any, Any]) -> None:
+    """Addresses and names that strangers ask for must not fill the memory."""
+    if len(memory) >= MAX_REMEMBERED:
+        memory.clear()
+
+
 class View:
-    """Implements `directory.port.Directory`."""
+    """Implements `directory.port.Directory`. Thread-safe."""
 
     def __init__(
         self,
@@ -70,44 +104,26 @@ class View:
         self._source = source
         self._profile = profile
         self._now = now
-        self._forget_at = 0.0
         self._defaults = defaults or Defaults()
-        self._generation = -1
-        self._built: dict[str, Entry | None] = {}
-        self._owners: dict[str, tuple[Recipient, ...]] = {}
-        self._logins: dict[str, tuple[Account | ServiceAccount, ...]] = {}
-        self._names: dict[str, Entry | None] = {}
-        self._held: dict[str, bool] = {}
-        self._domains: dict[str, Domain | None] = {}
-        self._inherited: dict[tuple[type[Entry], str], dict[str, Any]] = {}
-        self._all_domains: tuple[Domain, ...] | None = None
-        self._searches: dict[tuple[str, str, str], tuple[str, ...]] = {}
-        self._remembered = (
-            self._searches,
-            self._built, self._owners, self._logins, self._names, self._held, self._domains, self._inherited,
-        )  # fmt: skip
+        self._memory = _Memory(-1, 0.0)
 
-    def _check(self) -> None:
-        generation = self._source.generation()
-        if generation != self._generation or (self._profile.is_timed and self._now() >= self._forget_at):
-            self._generation = generation
-            self._forget_at = self._now() + TIMED_SECONDS
-            self._all_domains = None
-            for memory in self._remembered:
-                memory.clear()
-
-    @staticmethod
-    def _room(memory: dict[Any, Any]) -> None:
-        """Addresses and names that strangers ask for must not fill the memory."""
-        if len(memory) >= MAX_REMEMBERED:
-            memory.clear()
+    def _check(self) -> _Memory:
+        memory, generation = self._memory, self._source.generation()
+        if generation != memory.generation or (self._profile.is_timed and self._now() >= memory.forget_at):
+            memory = self._memory = _Memory(generation, self._now() + TIMED_SECONDS)
+        return memory
 
     def freshness(self) -> Freshness:
-        return self._source.freshness()
+        found = self._source.freshness()
+        if self._source.profile() != self._profile.fingerprint:
+            # during a reload: the keys of one profile are not those of the other, so nothing proves an absence
+            return dataclasses.replace(found, complete=False, trouble="the copy is indexed for another profile")
+        return found
 
-    def _domain(self, name: str) -> Domain | None:
-        if name in self._domains:
-            return self._domains[name]
+    def _domain(self, memory: _Memory, name: str) -> Domain | None:
+        known: Domain | None = memory.domains.get(name, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
         found = None
         for entry_id in self._source.ids("domain", name):
             raw = self._source.get(entry_id)
@@ -120,21 +136,20 @@ class View:
             address = self._profile.catch_all.replace("{domain}", found.name)
             if self._source.ids("address", str(canonical_address(address))):
                 found = dataclasses.replace(found, catch_all=(address,))
-        self._room(self._domains)
-        self._domains[name] = found
+        _room(memory.domains)
+        memory.domains[name] = found
         return found
 
     def domain(self, name: str) -> Domain | None:
-        self._check()
-        return self._domain(name)
+        return self._domain(self._check(), name)
 
     def domains(self) -> tuple[Domain, ...]:
-        self._check()
-        if self._all_domains is None:
+        memory = self._check()
+        if memory.all_domains is None:
             names = (*self._source.keys("domain"), *self._profile.static_domains)
-            found = {domain.name: domain for name in names if (domain := self._domain(name)) is not None}
-            self._all_domains = tuple(found[name] for name in sorted(found))
-        return self._all_domains
+            found = {domain.name: domain for name in names if (domain := self._domain(memory, name)) is not None}
+            memory.all_domains = tuple(found[name] for name in sorted(found))
+        return memory.all_domains
 
     def _build(self, raw: RawEntry) -> Entry | None:
         return self._profile.build(raw, now=self._now(), groups_of=self._raw_groups)
@@ -175,9 +190,10 @@ class View:
                 if member is not None:
                     yield canonical_dn(member.dn)
 
-    def _entry(self, entry_id: str) -> Entry | None:
-        if entry_id in self._built:
-            return self._built[entry_id]
+    def _entry(self, memory: _Memory, entry_id: str) -> Entry | None:
+        known: Entry | None = memory.built.get(entry_id, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
         raw = self._source.get(entry_id)
         found = self._profile.values(raw, now=self._now(), groups_of=self._raw_groups) if raw is not None else None
         built = None
@@ -186,84 +202,87 @@ class View:
             if "addresses" in values:
                 primary = values.get("primary_address") or values.get("mail") or values["addresses"][0]
                 name = _domain_of(primary, values["addresses"][0])
-                domain = self._domain(name)
-                values = self._inherits(cls, name, domain) | values
+                domain = self._domain(memory, name)
+                values = filled(values, self._inherits(memory, cls, name, domain))
                 limit_status(cls, values, domain)
             if self._profile.has_soft_members and issubclass(cls, MailingList | Group):
                 values["members"] = tuple(dict.fromkeys((*values.get("members", ()), *self._soft_members(raw))))
             built = cls(id=raw.id, dn=canonical_dn(raw.dn), **values)
-        self._room(self._built)
-        self._built[entry_id] = built
+        _room(memory.built)
+        memory.built[entry_id] = built
         return built
 
-    def _inherits(self, cls: type[Entry], name: str, domain: Domain | None) -> dict[str, Any]:
+    def _inherits(self, memory: _Memory, cls: type[Entry], name: str, domain: Domain | None) -> dict[str, Any]:
         key = (cls, name if domain is not None else "")
-        if key not in self._inherited:
-            self._inherited[key] = inherited(cls, domain, self._defaults)
-        return self._inherited[key]
+        found = memory.inherited.get(key)
+        if found is None:
+            found = memory.inherited[key] = inherited(cls, domain, self._defaults)
+        return found
 
     def owners(self, address: str) -> tuple[Recipient, ...]:
-        self._check()
-        known = self._owners.get(address)
+        memory = self._check()
+        known = memory.owners.get(address)
         if known is None:
-            found = (self._entry(entry_id) for entry_id in self._source.ids("address", address))
+            found = (self._entry(memory, entry_id) for entry_id in self._source.ids("address", address))
             known = tuple(entry for entry in found if isinstance(entry, Recipient))
-            self._room(self._owners)
-            self._owners[address] = known
+            _room(memory.owners)
+            memory.owners[address] = known
         return known
 
     def by_login(self, login: str) -> tuple[Account | ServiceAccount, ...]:
-        self._check()
-        known = self._logins.get(login)
+        memory = self._check()
+        known = memory.logins.get(login)
         if known is None:
-            found = (self._entry(entry_id) for entry_id in self._source.ids("login", login_key(login)))
+            found = (self._entry(memory, entry_id) for entry_id in self._source.ids("login", login_key(login)))
             known = tuple(entry for entry in found if isinstance(entry, Account | ServiceAccount))
-            self._room(self._logins)
-            self._logins[login] = known
+            _room(memory.logins)
+            memory.logins[login] = known
         return known
 
     def by_id(self, entry_id: str) -> Entry | None:
-        self._check()
-        return self._entry(entry_id)
+        return self._entry(self._check(), entry_id)
 
     def by_dn(self, dn: str) -> Entry | None:
-        self._check()
-        if dn in self._names:
-            return self._names[dn]
+        memory = self._check()
+        known: Entry | None = memory.names.get(dn, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
         found, name = None, canonical_dn(dn)
         for entry_id in self._source.ids("dn", name):
-            entry = self._entry(entry_id)
+            entry = self._entry(memory, entry_id)
             if entry is not None and entry.dn == name:  # keys of an index end after 511 octets
                 found = entry
                 break
-        self._room(self._names)
-        self._names[dn] = found
+        _room(memory.names)
+        memory.names[dn] = found
         return found
 
     def groups_of(self, dn: str) -> tuple[str, ...]:
-        self._check()
+        memory = self._check()
         dn = canonical_dn(dn)
         raw = None
         if self._profile.has_soft_members:
             raw = next((raw for raw in map(self._source.get, self._source.ids("dn", dn)) if raw is not None), None)
-        found = (self._entry(entry_id) for entry_id in self._above(dn, raw))
+        found = (self._entry(memory, entry_id) for entry_id in self._above(dn, raw))
         return tuple(entry.dn for entry in found if entry is not None)
 
     def shared_with(self, dns: Collection[str]) -> tuple[MailboxHolder, ...]:
-        self._check()
+        memory = self._check()
         ids = {entry_id: None for dn in dns for entry_id in self._source.ids("access", canonical_dn(dn))}
-        found = (self._entry(entry_id) for entry_id in ids)
+        found = (self._entry(memory, entry_id) for entry_id in ids)
         return tuple(entry for entry in found if isinstance(entry, MailboxHolder))
 
     def search(self, base: str, scope: str, filter_text: str) -> Iterator[Entry]:
-        self._check()
+        memory = self._check()
         question = (canonical_dn(base), scope, filter_text)
-        if question not in self._searches:
+        answer = memory.searches.get(question)
+        if answer is None:
             # every message to a dynamic list asks the same
-            self._room(self._searches)
-            self._searches[question] = tuple(self._find(*question))
-        for entry_id in self._searches[question]:
-            entry = self._entry(entry_id)
+            answer = tuple(self._find(*question))
+            _room(memory.searches)
+            memory.searches[question] = answer
+        for entry_id in answer:
+            entry = self._entry(memory, entry_id)
             if entry is not None:
                 yield entry
 
@@ -276,20 +295,18 @@ class View:
                 yield raw.id
 
     def is_held(self, entry_id: str) -> bool:
-        self._check()
-        known = self._held.get(entry_id)
+        memory = self._check()
+        known = memory.held.get(entry_id)
         if known is None:
-            self._room(self._held)
-            known = self._held[entry_id] = self._source.held(entry_id)
+            _room(memory.held)
+            known = memory.held[entry_id] = self._source.held(entry_id)
         return known
 
     def change_mark(self, entry_id: str) -> str:
-        self._check()
         raw = self._source.get(entry_id)
         return version_of(raw) if raw is not None else ""
 
     def login_mark(self, entry_id: str) -> LoginMark | None:
-        self._check()
         raw = self._source.get(entry_id)
         return login_mark(raw) if raw is not None else None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway.cli import directory_try
 from gateway.cli.directory_journal import journal, undo
 from gateway.cli.directory_report import check, status
 from gateway.cli.options import configuration_file
@@ -54,5 +55,6 @@ def resync(path: Path) -> None:
 
 command.add_command(check)
 command.add_command(status)
+command.add_command(directory_try.command)
 command.add_command(journal)
 command.add_command(undo)

@@ -44,4 +44,5 @@ def test_the_short_way_gives_what_the_parser_gives(parts: list[tuple[str, str]])
 def test_above_and_below() -> None:
     assert is_below("uid=a,ou=p,o=x", "o=x") and not is_below("uid=a,ou=xo=x", "o=x")
     assert parent_dn(r"cn=doe\, jane,o=x") == "o=x" and parent_dn("o=x") == ""
+    assert parent_dn("cn=back\\\\,o=x") == "o=x"
     assert parent_dn("cn=ends in a backslash\\\\,o=x") == "o=x"

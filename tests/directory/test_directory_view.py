@@ -50,6 +50,21 @@ def test_values_come_from_the_entry_then_the_domain_then_the_configuration() -> 
     assert view.owners("jane@example.com") == view.by_login("jane") == () and view.by_dn("uid=jane,o=x") is None
 
 
+def test_who_sets_a_hard_quota_does_not_inherit_a_soft_one() -> None:
+    source = MemorySource(NATIVE, (person(), domain(quota="100", quotasoft="90")))
+    view = View(source, NATIVE, Defaults(quota=10, quota_soft=9))
+    assert (jane(view).quota, jane(view).quota_soft) == (100, 90)
+    source.put(person(quota="500"))
+    assert (jane(view).quota, jane(view).quota_soft) == (500, None)
+    source.put(person(quota="0"))
+    assert (jane(view).quota, jane(view).quota_soft) == (0, None)
+    source.put(person())
+    source.put(domain(quota="50"))
+    assert (jane(view).quota, jane(view).quota_soft) == (50, None)
+    source.put(domain())
+    assert (jane(view).quota, jane(view).quota_soft) == (10, 9)
+
+
 def test_a_change_by_the_agent_is_seen_at_once(tmp_path: Path) -> None:
     writer = ReplicaWriter(tmp_path, NATIVE)
     view = View(writer.reader(), NATIVE)
@@ -79,7 +94,8 @@ def test_unknown_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -
         view.by_dn(f"uid=n{number}")
         view.domain(f"n{number}.example")
         view.is_held(f"n{number}")
-    assert max(map(len, view._remembered)) <= 100
+    remembered = (getattr(view._memory, name) for name in view._memory.__slots__)
+    assert max(len(memory) for memory in remembered if isinstance(memory, dict)) <= 100
     assert jane(view).quota == 0
 
 
@@ -103,3 +119,28 @@ def test_a_login_is_found_however_its_letters_are_composed(login: str) -> None:
     entry = RawEntry("x:1", "uid=m,o=x", {"objectclass": [b"gatepostAccount"], "uid": ["Müller".encode()]})
     view = View(MemorySource(NATIVE, (entry,)), NATIVE)
     assert [found.id for found in view.by_login(login)] == ["x:1"]
+
+
+class Slow(MemorySource):
+    """A source in which `during` happens while an entry is read."""
+
+    during = staticmethod(lambda: None)
+
+    def get(self, entry_id: str) -> RawEntry | None:
+        raw = super().get(entry_id)
+        self.during()
+        return raw
+
+
+def test_what_is_read_during_a_change_is_not_remembered_behind_it() -> None:
+    source = Slow(NATIVE, (domain(), person("1")))
+    view = View(source, NATIVE)
+
+    def change() -> None:
+        source.during = lambda: None  # type: ignore[method-assign]
+        source.put(person("2"))
+        assert jane(view).quota == 2  # another thread has looked meanwhile
+
+    source.during = change  # type: ignore[method-assign]
+    view.owners("jane@example.com")
+    assert jane(view).quota == 2

@@ -22,7 +22,9 @@ from directory.profile_text import ProfileText
 from directory.raw import RawEntry
 from directory.replica import ReplicaReader
 from directory.replica_writer import ReplicaWriter
+from directory.settings import DirectorySettings
 from directory.tracker.port import Batch, Change, Event, Fresh, RefreshBegun, RefreshDone
+from directory.view import View
 
 NATIVE = Profile.load("native")
 DOMAIN = RawEntry("x:d", "cn=d,o=x", {"objectclass": [b"gatepostDomain"], "gatepostdomainname": [b"example.com"]})
@@ -120,7 +122,13 @@ def test_another_profile_finds_the_same_entries_under_its_own_keys(tmp_path: Pat
     writer.finish_refresh(b"c", by_presence=True)
     assert writer.reader().ids("address", "other@example.com") == ()
     writer.close()
-    again = ReplicaWriter(tmp_path, Profile.load("inetorg"))
+    inetorg = Profile.of(DirectorySettings(profile="inetorg", domains=("example.com",)))
+    again = ReplicaWriter(tmp_path, inetorg)
+    again.proven_fresh(1000.0)
+    old, new = View(again.reader(), NATIVE), View(again.reader(), inetorg)
+    assert new.freshness().absence_is_final(1000.0)
+    # a worker that still has the other profile finds nothing, and knows that this proves nothing
+    assert not old.freshness().absence_is_final(1000.0) and "another profile" in old.freshness().trouble
     assert again.reader().ids("address", "other@example.com") == ("x:1",) and again.counts() == {"accounts": 1}
     again.close()
 
@@ -216,3 +224,21 @@ def test_the_slot_of_a_killed_reader_is_cleared(tmp_path: Path) -> None:
     child.stdout.close()
     assert writer.reader_check() == 1 and writer.reader_check() == 0
     writer.close()
+
+
+def test_secrets_and_pictures_never_reach_the_copy(tmp_path: Path) -> None:
+    writer = ReplicaWriter(tmp_path, NATIVE)
+    hidden = {
+        "userPassword": [b"secret"], "unicodePwd": [b"secret"], "gatepostScramKey": [b"secret"], "jpegPhoto": [b"secret"],
+        "userCertificate;binary": [b"secret"], "pwdHistory": [b"secret"], "description": [b"kept", b"x" * 70_000],
+    }  # fmt: skip
+    entry = RawEntry("x:1", "uid=a,o=x", {"objectClass": [b"gatepostAccount"], **hidden})
+    writer.begin_refresh()
+    writer.stage([DOMAIN, entry])
+    writer.finish_refresh(None, by_presence=True)
+    writer.apply([Change("x:2", RawEntry("x:2", "uid=b,o=x", entry.attributes))])
+    for entry_id in ("x:1", "x:2"):
+        kept = writer.reader().get(entry_id)
+        assert kept is not None and kept.attributes == {"objectclass": [b"gatepostAccount"], "description": [b"kept"]}
+    writer.close()
+    assert b"secret" not in (tmp_path / "data.mdb").read_bytes()

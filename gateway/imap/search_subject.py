@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from gateway.imap.content import Content
@@ -21,13 +21,16 @@ _DATE = re.compile(rb"(?:[A-Za-z]{3}\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(
 
 _NOT_AS_WRITTEN = re.compile(r'["\\\\\x00-\x1f\x7f]')
 _BETWEEN = re.compile("[@<>, ]+")  # what an envelope writes otherwise between parts of an address
+MAX_KEPT = 1 << 20  # characters of one message's texts
+_RUN = 128  # characters that are normalized together
 
 
 def folded(text: str) -> str:
-    """`text` as it is compared."""
+    """`text` as it is compared. Linear: normalizing a long run of combining marks at once is not."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", text.casefold())
+    text = text.casefold()
+    return "".join([unicodedata.normalize("NFKC", text[at : at + _RUN]) for at in range(0, len(text), _RUN)])
 
 
 @lru_cache(4096)
@@ -65,13 +68,14 @@ class Wanted:
 class Subject:
     """One message. `read(start, end)` gives stored octets; it may raise Deferred."""
 
-    __slots__ = ("_content", "_fields", "_read", "_texts", "has_body", "has_header")
+    __slots__ = ("_body", "_content", "_fields", "_read", "_texts", "has_body", "has_header")
 
     def __init__(
         self, content: Content, read: Callable[[int, int], bytes], *, has_header: bool, has_body: bool
     ) -> None:
         self._content = content
         self._read = read
+        self._body: list[str] | None = None
         self._fields: EnvelopeFields | None = None
         self._texts: dict[int, str] = {}
         self.has_header = has_header
@@ -117,9 +121,25 @@ class Subject:
 
     def body_contains(self, wanted: str) -> bool:
         """True when the text of some part, or a header inside the message, contains folded `wanted`."""
+        return any(wanted in text for text in self._body_texts())
+
+    def _body_texts(self) -> Iterable[str]:
+        """Folded texts; those of an ordinary message are kept for the search's other keys."""
+        if self._body is not None:
+            yield from self._body
+            return
         parsed = self._content.parsed
         assert parsed is not None
-        return any(wanted in folded(text) for text in decoded_text(self._read, parsed))
+        kept: list[str] = []
+        size = 0
+        for text in decoded_text(self._read, parsed):
+            shown = folded(text)
+            yield shown
+            size += len(shown)
+            if size <= MAX_KEPT:
+                kept.append(shown)
+        if size <= MAX_KEPT:
+            self._body = kept
 
     def header_contains(self, wanted: str) -> bool:
         """True when the message's own header contains folded `wanted`."""

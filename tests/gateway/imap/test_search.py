@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from imap_bench import Bench, Client
 
+from gateway.imap.search_subject import folded
 from gateway.imap.settings import ImapSettings
 
 DAY = 86400.0
@@ -107,6 +109,14 @@ def test_a_vanished_message_is_not_found(tmp_path: Path) -> None:
     assert client.say(b"SEARCH BODY word").startswith(b"* SEARCH 1 3\r\n")
     assert client.say(b"SEARCH ALL").startswith(b"* SEARCH 1 2 3\r\n")
     bench.close()
+
+
+def test_combining_marks_cost_what_their_number_costs() -> None:
+    hostile = "a" + "\u0301" * 100_000 + "\u0316" * 100_000  # minutes when normalized in one piece
+    begin = time.process_time()
+    assert len(folded(hostile)) > 190_000
+    assert time.process_time() - begin < 5
+    assert folded("Gr\u00dc\u00dfE \uff21") == folded("gru\u0308sse a")
 
 
 def test_an_empty_mailbox(tmp_path: Path) -> None:

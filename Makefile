@@ -1,6 +1,7 @@
 # make demo     a whole company's mail on 127.0.0.1, from an empty machine
 # make test     the tests, with everything they need
 # make install  what both start with: Debian packages, .venv, locked Python packages
+# make docs     the generated pages of docs/reference
 # make check    lint, types and formatting        make dist   wheel and source archive
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_PACKAGES := slapd
 TEST_PACKAGES := ldap-utils swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace
 
-.PHONY: demo stop test check format install install-dev dist clean apt-run apt-test
+.PHONY: demo stop test check format install install-dev docs dist clean apt-run apt-test
 
 demo: install
 	$(BIN)/gatepost demo --dir .demo
@@ -34,6 +35,10 @@ format: install-dev
 install: apt-run $(STAMPS)/runtime
 
 install-dev: apt-run apt-test $(STAMPS)/dev
+
+docs: install-dev
+	$(BIN)/gatepost describe --markdown > docs/reference/configuration.md
+	$(BIN)/gatepost describe --commands > docs/reference/commands.md
 
 dist: install-dev
 	$(PIP) install --require-hashes --no-deps -r locks/build.txt

@@ -23,4 +23,5 @@ class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bind_budget: Count = 3
     #: failed logins (different account or password) from one address, /64 for IPv6, before it is slowed down
     failures_per_minute: Count = 10
+    #: the same within a day
     failures_per_day: Count = 50

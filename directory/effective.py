@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from directory.model import Domain, Entry, MailboxHolder
+from directory.model.units import Size, WholeSeconds
 
 #: fields that an entry of the class inherits from the domain of its primary address
 _INHERITED = (
@@ -27,10 +28,15 @@ _INHERITED = (
 class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What holds where neither the entry nor its domain says anything."""
 
-    quota: int = 0
-    quota_soft: int = 0
+    #: octets that an account may keep; 0 = no limit
+    quota: Size = 0
+    #: octets from which a warning is shown; 0 = none
+    quota_soft: Size = 0
+    #: messages that an account may keep; 0 = no limit
     quota_messages: int = 0
-    quota_grace: int = 7 * 86400
+    #: how long the soft limit may be exceeded
+    quota_grace: WholeSeconds = 7 * 86400
+    #: what people may use
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")
 
 

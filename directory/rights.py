@@ -46,7 +46,9 @@ _OF_A_DOMAIN = Account | Alias | MailingList | SharedMailbox
 class RightsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `directory.rights`: distinguished names of groups or people."""
 
+    #: who may change everything
     administrators: tuple[str, ...] = ()
+    #: who may set passwords and unlock people, not administrators
     helpdesk: tuple[str, ...] = ()
 
 

@@ -46,9 +46,11 @@ class Timeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StaticDomain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mail domain that the configuration names because the directory has no entry for it."""
 
+    #: the domain
     name: str
     #: domains rewritten to this one
     aliases: tuple[str, ...] = ()
+    #: local (mailboxes here), relay (another host has them) or backup (kept for its own host)
     kind: Literal["local", "relay", "backup"] = "local"
     #: where mail to unknown users of the domain goes
     catch_all: tuple[str, ...] = ()
@@ -57,9 +59,13 @@ class StaticDomain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where new entries are made: distinguished names relative to `directory.base`."""
 
+    #: of people
     people: str = "ou=people"
+    #: of mailing lists
     lists: str = "ou=groups"
+    #: of aliases and shared mailboxes
     aliases: str = "ou=mail"
+    #: of domains
     domains: str = "ou=domains"
 
 

@@ -21,6 +21,8 @@ _TIME = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s?(ms|s|m|h|d|)\Z")
 Size = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "size"})]
 #: seconds
 Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
+#: seconds without fractions
+WholeSeconds = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
 #: how many, at least one
 Count = Annotated[int, msgspec.Meta(ge=1)]
 #: a TCP port

@@ -5,17 +5,24 @@ from __future__ import annotations
 import click
 import msgspec
 
+from gateway.cli.reference import commands
 from gateway.config.describe import Option, as_yaml, flat, reference, select
 
 
 @click.command(name="describe")
 @click.argument("path", default="")
 @click.option("--markdown", is_flag=True, help="the page docs/reference/configuration.md")
+@click.option("--commands", "verbs", is_flag=True, help="the page docs/reference/commands.md")
 @click.option("--json", "as_json", is_flag=True, help="for machines")
-def command(path: str, markdown: bool, as_json: bool) -> None:
+def command(path: str, markdown: bool, verbs: bool, as_json: bool) -> None:
     """Print every option with what it means, what is allowed and its default; PATH shows a part, as in smtp.max_hops."""
     if markdown:
         click.echo(reference(), nl=False)
+        return
+    if verbs:
+        from gateway.cli import group
+
+        click.echo(commands(group), nl=False)
         return
     try:
         found = select(path)

@@ -197,7 +197,8 @@ def reference() -> str:
         "# Configuration\n",
         "One YAML file, by default `/etc/gatepost/gatepost.yaml`. `gatepost check` tries it, `gatepost reload` takes it.",
         "This page is what `gatepost describe --markdown` prints; `gatepost describe` prints it as YAML with comments.\n",
-        f"A size is {units.SIZE_ALLOWED}. A time is {units.TIME_ALLOWED}.",
+        "A size is a number of octets, as in 1000, 64K, 50M, 2G, 1T; a time is a number of seconds, or has a unit, as in",
+        "90, 30s, 5m, 24h, 7d.",
     ]
     top = [option for option in options() if not option.options]
     parts += ["\n## At the top\n", *_table(top)]

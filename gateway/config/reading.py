@@ -197,6 +197,8 @@ class Reader:
                 value = units.read_size(text)
             elif unit == "seconds":
                 value = units.read_seconds(text)
+                if isinstance(kind, inspect.IntType):
+                    value = int(value)
             elif not isinstance(kind, inspect.StrType | inspect.LiteralType):
                 value = yaml.SafeLoader("").construct_object(node)
         except (ValueError, yaml.YAMLError):

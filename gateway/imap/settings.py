@@ -10,13 +10,19 @@ from directory.model.units import Count, Seconds, Size
 class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `imap`."""
 
+    #: one line of a command
     max_line: Size = 65536
+    #: one literal that is not a message
     max_literal: Size = 131072
+    #: a command with all its literals
     max_command: Size = 1 << 20
+    #: a command before the login
     max_before_login: Size = 8192
     #: stored octets of a message that are read and kept at once
     piece: Size = 262_144
+    #: wrong commands before the login
     max_errors_before_login: Count = 3
+    #: wrong commands after it
     max_errors: Count = 20
     #: a message that a client may put into a mailbox
     max_append: Size = 52_428_800
@@ -24,4 +30,5 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_keywords: Count = 500
     #: how often a client in IDLE is told that the server is there, and a lost hint is made good for
     idle_keepalive: Seconds = 120.0
+    #: silence that ends a session (RFC 9051 5.4: at least 30 minutes)
     idle_timeout: Seconds = 1800.0

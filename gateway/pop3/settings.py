@@ -14,9 +14,13 @@ Lease = Annotated[float, msgspec.Meta(ge=1, le=3600, extra={"unit": "seconds"})]
 class Pop3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `pop3`."""
 
+    #: one line of a command
     max_line: Size = 2048
+    #: a response in the course of AUTH
     max_auth_line: Size = 12288
+    #: wrong commands before the login
     max_errors_before_login: Count = 3
+    #: wrong commands after it
     max_errors: Count = 20
     #: silence that ends a session (RFC 1939 3: at least ten minutes)
     idle_timeout: Seconds = 600.0

@@ -16,13 +16,17 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_free_bytes: Size = 64 * 1024 * 1024
     #: how long a full mailbox is answered "try again later" before it is final
     quota_grace: Seconds = 3 * 86400.0
+    #: pause behind the first attempt
     retry_first: Seconds = 300.0
+    #: each pause is so many times as long as the one before
     retry_factor: float = 1.5
+    #: longest pause
     retry_max: Seconds = 4000.0
     #: what could not be delivered for so long is held
     lifetime: Seconds = 5 * 86400.0
     #: messages worked on at once
     concurrency: Count = 20
+    #: for a connection to the next host
     connect_timeout: Seconds = 30.0
     #: for one reply or one write; RFC 5321 4.5.3.2 wants ten minutes behind the final dot
     reply_timeout: Seconds = 600.0

@@ -25,7 +25,9 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_message_size: Size = 50 * 1024 * 1024
     #: recipients of one message
     max_recipients: Count = 1000
+    #: recipients of one message of one's own people
     max_recipients_submission: Count = 500
+    #: one line of a command, except AUTH
     max_command_line: Size = 2048
     #: a command line of AUTH, or a response in its course (RFC 4954 4)
     max_auth_line: Size = 12288

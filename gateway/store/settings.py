@@ -14,8 +14,11 @@ Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 class Volume(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file system that holds stores."""
 
+    #: folder at the top of the volume; it must hold the file .gatepost-store
     path: str
+    #: fsync (each file, the right one for shared storage) or syncfs (one for all that wait, on a disk of its own)
     durability: Literal["fsync", "syncfs"] = "fsync"
+    #: where an account's Maildir lies below the volume; computed once, then kept
     path_template: str = "{hash[0]}{hash[1]}/{hash[2]}{hash[3]}/{id}/Maildir"
 
 
@@ -31,6 +34,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `store`."""
 
     volumes: dict[str, Volume] = {}
+    #: where new accounts go that name no volume; "" = the first one
     default_volume: str = ""
     #: threads that wait for one volume's files, in each worker
     threads: Threads = 8

@@ -55,7 +55,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(what: Callable[[], object], seconds: float = 20.0) -> float:
+def eventually(what: Callable[[], object], seconds: float = 40.0) -> float:
     """Wait until `what` is true; how long that took."""
     begin = time.monotonic()
     while not what():

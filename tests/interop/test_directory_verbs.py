@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import ldap3
+import yaml
 from conftest import GATEPOST, RunningDemo
 from following import eventually
 
@@ -51,6 +52,29 @@ def test_the_example_company_is_well_and_a_shared_address_is_red(demo: RunningDe
     code, said, _ = gatepost(demo, "directory", "resync")
     assert code == 0 and "0 removed" in said
     eventually(lambda: gatepost(demo, "directory", "status")[0] == 0)
+
+
+def test_a_profile_is_tried_without_the_service(demo: RunningDemo, tmp_path: Path) -> None:
+    code, said, problem = gatepost(demo, "directory", "try", "--json")
+    assert code == 0, problem
+    found = json.loads(said)
+    assert found["entries"]["account"] >= 30 and "example.com" in found["domains"] and found["profile"] == "native"
+    jane = next(each for each in found["examples"]["account"] if each["dn"].startswith("uid=jane"))
+    assert "jane@example.com" in jane["addresses"] and "jane" in jane["logins"]
+    settings = yaml.safe_load(Path(demo.facts["config_file"]).read_text())
+    settings["directory"]["profile"] = "inetorg"
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(settings))
+    done = subprocess.run(
+        [*GATEPOST, "directory", "try", "--config", str(other)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and "name them in directory.domains" in done.stdout
+    settings["directory"]["servers"] = ["ldap://127.0.0.1:1"]
+    other.write_text(yaml.safe_dump(settings))
+    done = subprocess.run(
+        [*GATEPOST, "directory", "try", "--config", str(other)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 4 and "127.0.0.1:1" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_without_a_service_it_is_temporary(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def may_come(entry: Account | ServiceAccount, address: str, now: float) -> None:
     """Raise Refused when the entry may not log in at all or not from `address`: asked before the password, so
     the client learns nothing but "failed"."""
     if entry.status != "active":
-        raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: {entry.status}")
+        raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: status {entry.status}")
     if entry.expires is not None and entry.expires <= now:
         raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: expired")
     if entry.allow_net and not inside(address, entry.allow_net):

@@ -34,6 +34,7 @@ T = TypeVar("T", bound=Entry)
 _CHANGE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*?)(\+=|-=|=)(.*)\Z", re.DOTALL)
 _OPERATIONS = {"=": "set", "+=": "add", "-=": "remove"}
 _SIZES = frozenset({"quota", "quota_soft", "max_message_size"})
+_LIMITS = _SIZES | {"quota_messages"}
 _TIMES = frozenset({"expires"})
 
 #: `--as LOGIN`, given to the verb as `as_login`
@@ -109,8 +110,10 @@ def facts(entry: Entry) -> dict[str, Any]:
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name in _LIMITS and not value:
+        return "unlimited"
     if name in _SIZES:
-        return write_size(value) if value else "unlimited"
+        return write_size(value)
     if name == "quota_grace":
         return write_seconds(float(value))
     if name in _TIMES:

@@ -67,8 +67,12 @@ def add(
     if as_json and generate:
         result["password"] = password
     done(result, login, as_json)
-    if generate and not as_json:
+    if as_json:
+        return
+    if generate:
         click.echo(f"password: {password}")
+    elif not password:
+        click.echo(f"no password yet, nobody can log in: gatepost passwd {login}")
 
 
 @command.command(name="show")

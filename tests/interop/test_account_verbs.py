@@ -238,6 +238,9 @@ def test_mistakes_are_explained(changed: RunningDemo, tmp_path: Path) -> None:
         (("directory", "undo", "99999"), 1, "no change 99999"),
     ):
         assert text in run(demo, *words, code=code), words
+    assert "gatepost passwd ben" in run(demo, "user", "add", "ben", "--name", "Ben", "--address", "ben@example.com")
+    made = data(demo, "user", "add", "kim", "--name", "Kim", "--address", "kim@example.com", "--generate")
+    assert login(demo, "kim", made["password"])
     short = run(demo, "user", "add", "bea", "--name", "Bea", "--address", "bea@example.com", "--password-stdin",
                 given="x\n", code=2)  # fmt: skip
     assert "was not made" in short

@@ -162,7 +162,7 @@ def test_doctor_login_names_the_cause(sick: RunningDemo) -> None:
     code, text = doctor(demo, "login", "jane")
     assert "1 wrong passwords are remembered" in text
     for login, values, cause in (
-        ("emma", {"gatepostStatus": ["noaccess"]}, "NO  noaccess"),
+        ("emma", {"gatepostStatus": ["noaccess"]}, "NO  status noaccess"),
         ("oliver", {"gatepostExpires": ["20200101000000Z"]}, "NO  expired"),
         ("harry", {"gatepostService": ["pop3"]}, "NO  imap not in gatepostService"),
         ("sophie", {"gatepostMustChangePassword": ["TRUE"]}, "NO  gatepostMustChangePassword"),

@@ -7,13 +7,12 @@ this moment, because it is made by the same code from the same local copy.
 from __future__ import annotations
 
 import inspect
-import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from directory.model import Condition, Deferred, Refused
+from directory.model import Deferred, Refused
 from directory.port import Directory, Login
 from gateway.ask import Ask
 from gateway.config.settings import Settings
@@ -23,11 +22,13 @@ from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.host import Host
 from gateway.service.smtp_executor import SmtpExecutor
+from gateway.service.worker import is_alive
 from gateway.smtp.commands import VERBS
 from gateway.smtp.session import Client, Session
 from gateway.smtp.settings import Role
-from gateway.store.repository import AccountRow
-from gateway.store.sqlite.usage import usage
+from gateway.store.repository import Repository
+from gateway.store.sqlite.usage import ReadOnlyIndex
+from gateway.store.stores import Stores
 
 assert VERBS  # filled by the import
 
@@ -40,19 +41,6 @@ class _ToldRouter(Router):
     def route(self, recipient: str, now: float, **options: Any) -> Plan:
         self.steps = []
         return super().route(recipient, now, **{**options, "trace": self.steps})
-
-
-class _Usage:
-    """The index, read only."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def account(self, account: str) -> AccountRow | None:
-        try:
-            return usage(self._folder, account)
-        except sqlite3.Error as error:
-            raise Deferred(Condition.STORE_UNAVAILABLE, f"index {self._folder}: {error}") from error
 
 
 class _Grace:
@@ -94,8 +82,9 @@ def rehearse(
     )
     router.steps = []
     state = Path(settings.state_dir)
+    index = cast(Repository, ReadOnlyIndex(state / "index")) if settings.role == "all" else None
     acceptance = Acceptance(
-        cast(Any, SimpleNamespace(repository=_Usage(state / "index"))),
+        Stores(settings.store, index, is_alive=lambda entry: is_alive(directory, entry)),
         cast(Any, None),
         cast(Any, _Grace(state / "over_quota.db", settings.queue.quota_grace)),
         state,

@@ -50,7 +50,7 @@ def _open_replica(path: Path) -> ReplicaReader:
             time.sleep(0.05)
 
 
-def _is_alive(directory: Directory, entry: str) -> bool:
+def is_alive(directory: Directory, entry: str) -> bool:
     """False only when the directory is sure that it has no such entry. Raises Deferred when it cannot say."""
     if directory.by_id(entry) is not None:
         return True
@@ -72,7 +72,7 @@ def make_host(settings: Settings, number: int) -> Host:
         SqliteRepository(state / "index") if settings.role == "all" else None,
         number,
         on_change=hints.send,
-        is_alive=lambda entry: _is_alive(directory, entry),
+        is_alive=lambda entry: is_alive(directory, entry),
         is_down=pools.is_down,
     )
     return Host(

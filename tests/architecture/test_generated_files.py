@@ -8,6 +8,9 @@ import pytest
 
 from directory import schema
 from directory.reference import attributes_page
+from gateway.cli import group
+from gateway.cli.reference import commands
+from gateway.config.describe import flat, options, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,3 +39,23 @@ def test_numbers_are_append_only() -> None:
     now = schema.numbers()
     retired = {("attribute", str(number), "retired") for number in schema.RETIRED_NUMBERS}
     assert {tuple(row) for row in given} == now | retired, "append what is new to schema/numbers.txt; change nothing"
+
+
+def test_the_reference_of_the_configuration_is_fresh() -> None:
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    assert page == reference(), "run: gatepost describe --markdown > docs/reference/configuration.md"
+
+
+def test_the_reference_of_the_commands_is_fresh() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert page == commands(group), "run: gatepost describe --commands > docs/reference/commands.md"
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    silent = [option.path for option in flat(options()) if not option.doc]
+    assert silent == [], "write a comment `#: ...` above each field of the settings class"
+
+
+def test_every_verb_and_every_option_of_it_says_what_it_is_for() -> None:
+    page = commands(group)
+    assert "| |" not in page, [line for line in page.splitlines() if "| |" in line]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from directory import schema as generated
 from directory.reference import attributes_page
+from gateway.cli.options import for_machines
 
 
 @click.group(name="schema")
@@ -31,12 +33,14 @@ def command() -> None:
     show_default=True,
     help="folder of the reference page attributes.md, written when it exists",
 )
-def write(folder: Path, docs: Path) -> None:
+@for_machines
+def write(folder: Path, docs: Path, as_json: bool) -> None:
     """Write the schema files and the reference page of the attributes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in generated.texts().items():
-        (folder / name).write_text(text, encoding="utf-8")
-        click.echo(folder / name)
+    pages = {folder / name: text for name, text in generated.texts().items()}
     if docs.is_dir():
-        (docs / "attributes.md").write_text(attributes_page(), encoding="utf-8")
-        click.echo(docs / "attributes.md")
+        pages[docs / "attributes.md"] = attributes_page()
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+    written = [str(path) for path in pages]
+    click.echo(msgspec.json.encode(written) if as_json else "\n".join(written))

@@ -10,6 +10,17 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.cli.options import for_machines
+from gateway.service.overview import is_running, read
+
+STILL_RUNNING = 75
+
+
+class _Facts(msgspec.Struct):
+    """Of demo.json, what is needed here."""
+
+    pids: dict[str, int] = {}
+
 
 def _alive(pid: int) -> bool:
     try:
@@ -28,20 +39,32 @@ def _alive(pid: int) -> bool:
     help="folder of the demo",
 )
 @click.option("--timeout", type=float, default=15.0, show_default=True, help="seconds to wait")
-def command(folder: Path, timeout: float) -> None:
+@for_machines
+def command(folder: Path, timeout: float, as_json: bool) -> None:
     """Stop; exit code 75 when it is still running after the time-out."""
+    stopped = _stop(folder, timeout)
+    if as_json:
+        click.echo(msgspec.json.encode({"running": not stopped}))
+    if not stopped:
+        raise SystemExit(STILL_RUNNING)
+
+
+def _stop(folder: Path, timeout: float) -> bool:
+    """True when nothing of the demo runs any more."""
     try:
-        facts = msgspec.json.decode((folder / "demo.json").read_bytes())
-        pid = int(Path(facts["pid_file"]).read_text())
-    except (OSError, ValueError, KeyError):
-        return
-    pids = [pid, *facts.get("pids", {}).values()]
-    if not _alive(pid):
-        return
+        pids = list(msgspec.json.decode((folder / "demo.json").read_bytes(), type=_Facts).pids.values())
+        pid = int((folder / "gatepost.pid").read_text())
+    except (OSError, ValueError, msgspec.DecodeError):
+        return True
+    # the number alone proves nothing: after a crash it may be somebody else's by now
+    if not is_running(folder / "run") or not _alive(pid):
+        return True
+    found = read(folder / "run")
+    pids += [pid, *((each.pid for each in found.children) if found is not None else ())]
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if not any(map(_alive, pids)):
-            return
+            return True
         time.sleep(0.02)
-    raise SystemExit(75)
+    return False

@@ -96,21 +96,26 @@ class Overview:
         (self._folder / "processes.json").unlink(missing_ok=True)
 
 
-def read(run_dir: Path) -> Processes | None:
-    """What the running master shows; None when none runs. Raises OSError when the folder cannot be read."""
-    folder = run_dir / FOLDER
+def is_running(run_dir: Path) -> bool:
+    """True while a master of this run_dir lives. Raises OSError when the folder cannot be read."""
     try:
-        lock = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(run_dir / FOLDER / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None
+        return False
     except BlockingIOError:
-        pass
+        return True
     finally:
         os.close(lock)
+
+
+def read(run_dir: Path) -> Processes | None:
+    """What the running master shows; None when none runs. Raises OSError when the folder cannot be read."""
+    if not is_running(run_dir):
+        return None
     try:
-        return msgspec.json.decode((folder / "processes.json").read_bytes(), type=Processes)
+        return msgspec.json.decode((run_dir / FOLDER / "processes.json").read_bytes(), type=Processes)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

@@ -6,6 +6,8 @@ service passwords, 0600). `create` fills an empty folder, `start` runs slapd as 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import re
 import secrets
@@ -27,6 +29,7 @@ from directory.data import data_folder
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
+PR_SET_PDEATHSIG = 1
 MAX_SOCKET_PATH = 107  # sun_path (unix(7))
 
 APPARMOR_PROFILE = Path("/etc/apparmor.d/usr.sbin.slapd")
@@ -171,13 +174,18 @@ class EmbeddedDirectory:
         ]
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start slapd as a child that dies with this process; returns when it answers. Raises SlapdFailed."""
+        """Start slapd as a child that dies with this process; returns when it answers. Raises SlapdFailed.
+
+        One that a killed process left behind is waited for first: two must not serve one database.
+        """
         (self.folder / "run").mkdir(exist_ok=True, mode=0o700)
+        self.wait_for_leftover()
         log = (self.folder / "run" / "slapd.log").open("ab")
         with log:
             child = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if child.poll() is not None:
@@ -195,6 +203,27 @@ class EmbeddedDirectory:
         child.wait()
         raise SlapdFailed(f"slapd did not answer on {self.uri} within {START_SECONDS:.0f} s")
 
+    def wait_for_leftover(self) -> None:
+        """Return when no earlier slapd of this folder runs. Raises SlapdFailed."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while (pid := self._leftover()) is not None:
+            if time.monotonic() > deadline:
+                raise SlapdFailed(f"slapd {pid} still runs on {self.folder}")
+            time.sleep(0.05)
+
+    def _leftover(self) -> int | None:
+        """The process that serves this folder; asked to end, if it is."""
+        try:
+            pid = int((self.folder / "run" / "slapd.pid").read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        if os.fsencode(self.folder / "slapd.d") not in command:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        return pid
+
     def answers(self) -> bool:
         """True when the server answers on its TCP port."""
         server = ldap3.Server(self.host, self.port, get_info=ldap3.NONE, connect_timeout=1)
@@ -207,6 +236,11 @@ class EmbeddedDirectory:
         except (LDAPException, OSError):
             return False
         return True
+
+
+def _die_with_parent() -> None:
+    """In the child: SIGTERM when the process that started it ends, however it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:

@@ -100,6 +100,10 @@ class Demo:
             embedded.find_slapd()
         except SlapdMissing as problem:
             raise DemoProblem(str(problem), 69) from None
+        try:
+            self._directory.wait_for_leftover()
+        except SlapdFailed as problem:
+            raise DemoProblem(str(problem), 70) from None
         for name, port in self._ports.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

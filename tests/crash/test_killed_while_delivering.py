@@ -36,7 +36,7 @@ def kill(demo: RunningDemo, name: str) -> bool:
     return name != "master"
 
 
-@pytest.mark.timeout(90 if not LONG else 3_000)
+@pytest.mark.timeout(240 if not LONG else 3_000)
 def test_nothing_is_lost(tmp_path: Path) -> None:
     demo = RunningDemo(tmp_path / "demo")
     people = readers(demo)

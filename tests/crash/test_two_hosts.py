@@ -68,7 +68,7 @@ class DeliveryHost:
         self._process.wait(30)
 
 
-@pytest.mark.timeout(90 if not LONG else 1_000)
+@pytest.mark.timeout(240 if not LONG else 1_000)
 def test_two_hosts_on_one_store(tmp_path: Path) -> None:
     demo = RunningDemo(tmp_path / "demo")
     people = readers(demo)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -295,7 +295,12 @@ class ReplicaWriter:
 
     def apply(self, changes: Iterable[Change], cookie: bytes | None = None) -> bool:
         """Live changes, in one transaction. True when the brake held some back."""
-        latest = {change.id: change for change in changes}
+        latest: dict[str, Change] = {}
+        for change in changes:
+            latest.pop(change.id, None)  # the place of the last change counts, not of the first
+            latest[change.id] = change
+        order = {entry_id: number for number, entry_id in enumerate(latest)}
+        branch: dict[str, int] = {}  # DN before a move -> its place
         with self._lock, self._begin() as txn:
             counts = self._counts(txn)
             losses: _Losses = []
@@ -312,10 +317,13 @@ class ReplicaWriter:
                     losses.append(loss)
                 elif after is not None:
                     _note_move(moved, before, after)
+                    if before is not None:
+                        branch[canonical_dn(before.dn)] = order[change.id]
                     seen = txn.delete(after.id.encode(), db=self._db.held) or seen or self._is_seen(before, after)
                     self._put(txn, counts, after)
                     txn.delete(after.id.encode(), db=self._db.recent)
-            self._move_below(txn, counts, moved, latest)
+            # whoever was told of before the branch moved has the branch's old name and moves along
+            self._move_below(txn, counts, moved, lambda entry, above: order.get(entry, -1) > branch[above])
             held = self._settle(txn, counts, losses)
             if cookie is not None:
                 txn.put(b"cookie", cookie, db=self._db.meta)
@@ -333,11 +341,12 @@ class ReplicaWriter:
         }
 
     def _move_below(
-        self, txn: lmdb.Transaction, counts: Counter[str], moved: dict[str, str], told: Container[str]
+        self, txn: lmdb.Transaction, counts: Counter[str], moved: dict[str, str], told: Callable[[str, str], bool]
     ) -> None:
         """Servers tell of an entry that moved, not of those below it: they move along.
 
-        `moved`: canonical DN before -> after; `told`: ids that came with their own DN.
+        `moved`: canonical DN before -> after; `told(id, branch)`: whether the entry came with its own DN
+        since that branch moved.
         """
         if not moved:
             return
@@ -346,7 +355,7 @@ class ReplicaWriter:
             dn = above = bytes(key).decode("utf-8", "surrogateescape")
             while (above := parent_dn(above)) and above not in moved:
                 pass
-            if above and bytes(value).decode() not in told:
+            if above and not told(bytes(value).decode(), above):
                 below.append((bytes(value).decode(), dn.removesuffix(above) + moved[above]))
         for entry_id, dn in below:
             raw = self._get(txn, entry_id)
@@ -451,7 +460,7 @@ class ReplicaWriter:
                 for key in [bytes(key) for key, _ in txn.cursor(db=self._db.held)]:
                     if bytes(key).decode() not in unknown:
                         txn.delete(key, db=self._db.held)
-            self._move_below(txn, counts, moved, told)
+            self._move_below(txn, counts, moved, lambda entry, above: entry in told)
             held = self._settle(txn, counts, losses)
             if not only_ids:
                 state = self._db.state(txn)

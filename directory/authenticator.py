@@ -127,7 +127,11 @@ class Authenticator:
     def _find(self, login: str) -> tuple[Account | ServiceAccount, LoginMark, str]:
         with self._look_up:
             entry = the_one(self._directory, login, self.now())
-            mark, version = self._directory.login_mark(entry.id), self._directory.change_mark(entry.id)
+            while True:  # a change between the looks would file the old name's answer under the new mark
+                mark, version = self._directory.login_mark(entry.id), self._directory.change_mark(entry.id)
+                before, entry = entry, the_one(self._directory, login, self.now())
+                if entry == before:
+                    break
         if mark is None:
             raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, f"{entry.dn} is just vanishing")
         return entry, mark, version

@@ -4,13 +4,14 @@ Messages that vanish while the command runs are left out and make the answer NO 
 (RFC 5530 3); the others are answered.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
 from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
+from gateway.imap.batches import batches
 from gateway.imap.content import Content, Octets, Pause, ReadContents
 from gateway.imap.fetch_body import body_at_once, stream_body
 from gateway.imap.fetch_items import Body, Item, Plain, Structure, parse_items, parse_modifiers
@@ -61,20 +62,6 @@ def _template(items: Sequence[Plain]) -> tuple[bytes, Pick]:
     return text, pick_shown
 
 
-def _batches(messages: Iterator[Message], octets: int) -> Iterator[list[Message]]:
-    """Portions of at most BATCH messages and, unless it is one message, `octets` octets."""
-    batch: list[Message] = []
-    room = octets
-    for message in messages:
-        if batch and (len(batch) >= BATCH or (octets and message.size > room)):
-            yield batch
-            batch, room = [], octets
-        batch.append(message)
-        room -= message.size
-    if batch:
-        yield batch
-
-
 def _structure(item: Structure, content: Content) -> bytes:
     parsed = content.parsed
     assert parsed is not None
@@ -109,7 +96,7 @@ class _Fetch:
             yield from self._from_view(numbers)
             return True
         limit = self._session.settings.piece if self._octets is Octets.ALL else 0
-        for batch in _batches(self._view.messages(numbers), limit):
+        for batch in batches(self._view.messages(numbers), BATCH, limit):
             uids = tuple([message.uid for message in batch])
             contents = yield Ask(ReadContents(uids, self._octets, self._parsed))
             marked: dict[int, Message] = {}

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 from gateway.ask import Ask, Dialogue
+from gateway.imap.batches import batches
 from gateway.imap.content import Clock, Octets, Pause, SearchContents
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import SELECTED, announce, command
@@ -17,6 +18,7 @@ from gateway.imap.sets import set_of
 from gateway.imap.view import View
 
 BATCH = 128  # messages of which content is looked at in one go
+OCTETS = 1 << 20  # of messages that are looked into in one go, unless it is one message
 VIEW_BATCH = 4096  # messages the view decides before others have their turn
 _RETURN = (b"MIN", b"MAX", b"ALL", b"COUNT")
 
@@ -87,9 +89,8 @@ def _search(view: View, keys: Keys, test: Test) -> Dialogue:
     is_sorted = True
     for octets, parsed in _tiers(keys.needs):
         left = array("I")
-        for start in range(0, len(undecided), BATCH):
-            batch = tuple(view.messages(undecided[start : start + BATCH]))
-            answers = yield Ask(SearchContents(batch, octets, parsed, test))
+        for batch in batches(view.messages(undecided), BATCH, OCTETS if octets is Octets.ALL else 0):
+            answers = yield Ask(SearchContents(tuple(batch), octets, parsed, test))
             for message in batch:
                 answer = answers.get(message.uid, False)
                 if answer:

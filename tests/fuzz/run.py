@@ -1,11 +1,13 @@
 """Coverage-guided fuzzing of one target with atheris: `python -m tests.fuzz.run smtp -max_total_time=60`.
 
-Needs `pip install atheris`. What it finds goes into tests/fuzz/seeds/<target>/ and is from then on a test.
+Needs `pip install atheris`. An input that fails is written to the working folder; move it to
+tests/fuzz/seeds/<target>/ under a name that says what it is, and it is a test from then on.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -24,8 +26,10 @@ def main() -> int:
         return 2
     name = sys.argv.pop(1)
     seeds = Path(__file__).parent / "seeds" / name
-    atheris.Setup([*sys.argv, *([str(seeds)] if seeds.is_dir() else [])], TARGETS[name])
-    atheris.Fuzz()
+    with tempfile.TemporaryDirectory(prefix="gatepost-fuzz-") as found:
+        # what it learns goes into the first folder; only what fails is worth a seed
+        atheris.Setup([*sys.argv, found, *([str(seeds)] if seeds.is_dir() else [])], TARGETS[name])
+        atheris.Fuzz()
     return 0
 
 

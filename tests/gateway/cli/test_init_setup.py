@@ -69,7 +69,7 @@ def test_init_asks_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.directory.bind.dn == "cn=me"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can set a host up")
+@pytest.mark.skipif(os.getuid() != 0, reason="it changes owners of files; what setup tells everybody else is tested below")
 def test_setup_makes_everything_once(folder: Path) -> None:
     path, password = folder / "gatepost.yaml", folder / "password"
     password.write_text("secret")
@@ -121,8 +121,6 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path: Path, version: int) 
     assert text.count("ReadWritePaths=/var/lib/gatepost\n") == 1
     path = tmp_path / "gatepost.service"
     path.write_text(text.replace("Type=notify-reload", "Type=notify"))
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("no systemd-analyze on this host")
     done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, timeout=60)
     about = [line for line in done.stderr.splitlines() if "gatepost.service" in line and "Unknown" in line]
     assert about == []

@@ -69,7 +69,9 @@ def test_init_asks_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.directory.bind.dn == "cn=me"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="it changes owners of files; what setup tells everybody else is tested below")
+@pytest.mark.skipif(
+    os.getuid() != 0, reason="it changes owners of files; what setup tells everybody else is tested below"
+)
 def test_setup_makes_everything_once(folder: Path) -> None:
     path, password = folder / "gatepost.yaml", folder / "password"
     password.write_text("secret")

@@ -80,7 +80,11 @@ class Router:
         return walk.account(account, recipient)
 
     def _answer(self, walk: Walk) -> Plan:
-        """RCPT for one target answers for that target; for several, 250 if one can take it now or later."""
+        """RCPT for one target answers for that target; for several, 250 if one can take it now or later.
+
+        Where nobody can, a reference that leads nowhere makes the answer temporary: it is trouble in the
+        directory (an entry that just moved, or lies outside the copy), not the absence of the recipient.
+        """
         steps, deferred, lost = walk.steps, walk.deferred, walk.lost
         if len(steps) + len(deferred) + len(lost) > 1:
             later = [Later(address, account, reason, path) for address, account, reason, path in deferred]
@@ -92,6 +96,8 @@ class Router:
             return Plan(tuple(steps.values()), walk.first)
         if deferred:
             raise deferred[0][2]
+        if walk.astray:
+            raise Deferred(Condition.DIRECTORY_STALE, walk.astray)
         if lost:
             raise lost[0][1]
         if walk.is_final:

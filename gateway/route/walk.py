@@ -1,7 +1,9 @@
 """One walk through the directory, from an address to its targets.
 
 `steps` are keyed by target, so that nobody gets a message twice; `deferred` and `lost` are the targets
-that cannot take mail now or ever. What a walk visits is bounded in number and depth.
+that cannot take mail now or ever. `astray` is a reference that leads nowhere: the entry may have moved a
+moment ago, so it is passed over where others get the message and is never the reason for a final answer.
+What a walk visits is bounded in number and depth.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ class Walk:
         self.deferred: list[tuple[str, str, Deferred, str | None]] = []
         self.lost: list[tuple[str, Refused]] = []
         self.first: Recipient | None = None
+        #: the first reference that led nowhere, for the operator; "" = none did
+        self.astray = ""
         self.depth = 0
         self.return_path: str | None = None
 
@@ -69,6 +73,10 @@ class Walk:
         if self._trace is not None:
             self.say(f"{recipient}: never: {reason}")
         self.lost.append((recipient, reason))
+
+    def _stray(self, line: str) -> None:
+        self.say(line)
+        self.astray = self.astray or line
 
     def _count(self) -> None:
         if len(self.steps) + len(self.deferred) + len(self.lost) >= self._limits.max_members:
@@ -143,8 +151,7 @@ class Walk:
         """Walk the entry under a distinguished name; a name that leads nowhere is passed over."""
         entry = self._directory.by_dn(dn)
         if entry is None:
-            if self._trace is not None:
-                self.say(f"{dn}: no such entry, passed over")
+            self._stray(f"{dn}: no such entry, passed over")
             return
         address = entry.primary if isinstance(entry, Recipient) else None
         self.entry(entry, address or recipient, depth, return_path)
@@ -275,7 +282,7 @@ class Walk:
         try:
             yield from self._directory.search(*parse(url))
         except ValueError as error:  # somebody's typing error in one URL must not stop the rest of the list
-            self.say(f"passed over: {error}")
+            self._stray(f"passed over: {error}")
 
     def _exclusions(self, entry: MailingList) -> set[str]:
         """Ids and canonical addresses that get nothing from this list."""

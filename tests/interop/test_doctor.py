@@ -42,12 +42,16 @@ def doctor(demo: RunningDemo, *words: str, given: str = "") -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def modify(demo: RunningDemo, login: str, **values: list[str]) -> None:
+def bound(demo: RunningDemo) -> ldap3.Connection:
     facts = demo.facts["directory"]
-    connection = ldap3.Connection(
+    return ldap3.Connection(
         ldap3.Server(facts["uri"], get_info=ldap3.NONE), facts["admin_dn"], facts["admin_password"], auto_bind=True
     )
-    dn = f"uid={login},ou=people,{facts['base']}"
+
+
+def modify(demo: RunningDemo, login: str, **values: list[str]) -> None:
+    connection = bound(demo)
+    dn = f"uid={login},ou=people,{demo.facts['directory']['base']}"
     assert connection.modify(dn, {name: [(ldap3.MODIFY_REPLACE, value)] for name, value in values.items()})
     connection.unbind()
     time.sleep(0.3)
@@ -131,6 +135,47 @@ def test_doctor_address_shows_the_way(demo: RunningDemo) -> None:
     assert (facts["code"], facts["sender"]) == (250, "")
     assert facts["steps"]
     assert facts["targets"]
+
+
+def test_a_target_that_is_not_there_is_trouble_and_no_unknown_user(sick: RunningDemo) -> None:
+    """Names that lead nowhere yet: 451 while nobody else is behind the address, mail as soon as the entry is there."""
+    base = sick.facts["directory"]["base"]
+    mail = f"ou=mail,{base}"
+    later, here, gone = (f"uid={uid},ou=people,{base}" for uid in ("oliver.later", "jane", "gone"))
+    admin = bound(sick)
+    for name, classes, values in (
+        ("astray", "gatepostAlias", {"gatepostTarget": [gone, later]}),
+        ("halfway", "gatepostAlias", {"gatepostTarget": [gone, here]}),
+        ("adrift", "gatepostList", {"member": [gone, later]}),
+    ):
+        entry = {"cn": name, "gatepostAddress": f"{name}@example.com", **values}
+        assert admin.add(f"cn={name},{mail}", ["gatepostEntry", classes], entry), admin.result
+    live = Live(sick, "me@elsewhere.example")
+
+    def settled(address: str, code: str) -> str:
+        begin = time.monotonic()
+        while not (answer := live.rcpt(address)).startswith(code) and time.monotonic() - begin < 10:
+            time.sleep(0.5)
+        return answer
+
+    assert settled("halfway@example.com", "250").startswith("250")
+    for address in ("astray@example.com", "adrift@example.com"):
+        answer = settled(address, "451")
+        assert answer.startswith("451 4.3.0"), answer
+        code, text = doctor(sick, "address", address, "--sender", "me@elsewhere.example")
+        assert (code, answer in text, f"{gone}: no such entry" in text) == (4, True, True), text
+    assert admin.modify_dn(f"uid=oliver,ou=people,{base}", "uid=oliver.later"), admin.result
+    try:
+        for address in ("astray@example.com", "adrift@example.com"):
+            assert settled(address, "250").startswith("250")
+            assert doctor(sick, "address", address)[0] == 0
+    finally:
+        assert admin.modify_dn(later, "uid=oliver"), admin.result
+        deadline = time.monotonic() + 10
+        while doctor(sick, "login", "oliver")[0] and time.monotonic() < deadline:
+            time.sleep(0.2)
+        live.close()
+        admin.unbind()
 
 
 def test_a_full_mailbox_is_seen_too(demo: RunningDemo) -> None:

@@ -75,6 +75,12 @@ COMPANY = (
     entry("cn=staff", "groupOfNames", cn="staff", member=[dn("ann"), dn("bob")]),
     alias("sales", gatepostForward="ann@example.com"),
     alias("bydn", gatepostTarget=[dn("bob"), dn("gone")]),
+    alias("stray", gatepostTarget=[dn("gone"), dn("went")]),
+    alias("straycopy", gatepostForward="hal@example.com", gatepostTarget=dn("gone")),
+    alias("tostray", gatepostForward="stray@example.com"),
+    alias("tostraytoo", gatepostForward=["stray@example.com", "bob@example.com"]),
+    person("lea", gatepostForward=["stray@example.com"], gatepostKeepCopy="FALSE"),
+    person("moe", gatepostForward=["stray@example.com"]),
     alias("both", gatepostForward=["ann@example.com", "ann.lee@example.com"], gatepostTarget=dn("cn:sales")),
     alias("far", gatepostForward="out@far.example"),
     alias("round1", gatepostForward="round2@example.com"),
@@ -82,6 +88,11 @@ COMPANY = (
     alias("topause", gatepostForward="gus@example.com"),
     alias("toclosed", gatepostForward="hal@example.com"),
     mailing_list("all", member=[dn("ann"), dn("bob"), dn("gone"), dn("cn:all")], owner=dn("ann")),
+    mailing_list("adrift", member=dn("gone"), uniqueMember=dn("went"), owner=dn("gone")),
+    mailing_list("adriftnest", member=[dn("cn:adrift"), dn("cn:adriftgroup")]),
+    mailing_list("adriftsome", member=[dn("cn:adrift"), dn("gone"), dn("ann")]),
+    entry("cn=adriftgroup", "groupOfNames", cn="adriftgroup", member=dn("gone")),
+    mailing_list("typo", memberURL="nonsense"),
     mailing_list("nest", member=dn("cn:all"), gatepostMemberAddress=["x@far.example", "ida@example.com"]),
     mailing_list("group", member=dn("cn:staff"), gatepostMemberExclude=dn("bob")),
     mailing_list("less", member=[dn("ann"), dn("bob")], gatepostExcludeAddress="Ann.Lee@example.com"),
@@ -141,6 +152,17 @@ CASES: list[tuple[str, str]] = [
     ("twice@example.com", "451 4.3.5"),
     ("sales@example.com", "ann"),
     ("bydn@example.com", "bob"),
+    ("stray@example.com", "451 4.3.0"),
+    ("straycopy@example.com", "451 4.3.0"),
+    ("tostray@example.com", "451 4.3.0"),
+    ("tostraytoo@example.com", "bob"),
+    ("lea@example.com", "451 4.3.0"),
+    ("moe@example.com", "moe"),
+    ("adrift@example.com", "451 4.3.0"),
+    ("adrift-owner@example.com", "451 4.3.0"),
+    ("adriftnest@example.com", "451 4.3.0"),
+    ("adriftsome@example.com", "ann from adriftsome-bounces@example.com"),
+    ("typo@example.com", "451 4.3.0"),
     ("both@example.com", "ann"),
     ("far@example.com", "remote:out@far.example"),
     ("round1@example.com", "550 5.1.1"),
@@ -187,6 +209,15 @@ def test_what_is_missing_is_never_final_while_the_copy_is_old_or_braked() -> Non
         for recipient in ("nobody@example.com", "x@far.example", "empty@example.com", "round1@example.com"):
             with pytest.raises(Deferred):
                 subject.route(recipient, time.time())
+
+
+def test_a_stray_reference_is_named_to_the_operator() -> None:
+    lines: list[str] = []
+    with pytest.raises(Deferred, match=f"{dn('gone')}: no such entry"):
+        router().route("stray@example.com", time.time(), trace=lines)
+    assert [line.strip() for line in lines[-2:]] == [
+        f"{dn(name)}: no such entry, passed over" for name in ("gone", "went")
+    ]
 
 
 def test_no_complete_copy_defers_everything() -> None:

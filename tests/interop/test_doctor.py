@@ -34,6 +34,14 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running.stop()
 
 
+@pytest.fixture
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A demo of its own: a person moves in it."""
+    running = RunningDemo(tmp_path_factory.mktemp("moved"))
+    yield running
+    running.stop()
+
+
 def doctor(demo: RunningDemo, *words: str, given: str = "") -> tuple[int, str]:
     result = CliRunner().invoke(group, ["doctor", *words, "--config", demo.facts["config_file"]], input=given)
     if isinstance(result.exception, Exception):
@@ -137,12 +145,12 @@ def test_doctor_address_shows_the_way(demo: RunningDemo) -> None:
     assert facts["targets"]
 
 
-def test_a_target_that_is_not_there_is_trouble_and_no_unknown_user(sick: RunningDemo) -> None:
+def test_a_target_that_is_not_there_is_trouble_and_no_unknown_user(moved: RunningDemo) -> None:
     """Names that lead nowhere yet: 451 while nobody else is behind the address, mail as soon as the entry is there."""
-    base = sick.facts["directory"]["base"]
+    base = moved.facts["directory"]["base"]
     mail = f"ou=mail,{base}"
     later, here, gone = (f"uid={uid},ou=people,{base}" for uid in ("oliver.later", "jane", "gone"))
-    admin = bound(sick)
+    admin = bound(moved)
     for name, classes, values in (
         ("astray", "gatepostAlias", {"gatepostTarget": [gone, later]}),
         ("halfway", "gatepostAlias", {"gatepostTarget": [gone, here]}),
@@ -150,7 +158,7 @@ def test_a_target_that_is_not_there_is_trouble_and_no_unknown_user(sick: Running
     ):
         entry = {"cn": name, "gatepostAddress": f"{name}@example.com", **values}
         assert admin.add(f"cn={name},{mail}", ["gatepostEntry", classes], entry), admin.result
-    live = Live(sick, "me@elsewhere.example")
+    live = Live(moved, "me@elsewhere.example")
 
     def settled(address: str, code: str) -> str:
         begin = time.monotonic()
@@ -162,20 +170,14 @@ def test_a_target_that_is_not_there_is_trouble_and_no_unknown_user(sick: Running
     for address in ("astray@example.com", "adrift@example.com"):
         answer = settled(address, "451")
         assert answer.startswith("451 4.3.0"), answer
-        code, text = doctor(sick, "address", address, "--sender", "me@elsewhere.example")
+        code, text = doctor(moved, "address", address, "--sender", "me@elsewhere.example")
         assert (code, answer in text, f"{gone}: no such entry" in text) == (4, True, True), text
     assert admin.modify_dn(f"uid=oliver,ou=people,{base}", "uid=oliver.later"), admin.result
-    try:
-        for address in ("astray@example.com", "adrift@example.com"):
-            assert settled(address, "250").startswith("250")
-            assert doctor(sick, "address", address)[0] == 0
-    finally:
-        assert admin.modify_dn(later, "uid=oliver"), admin.result
-        deadline = time.monotonic() + 10
-        while doctor(sick, "login", "oliver")[0] and time.monotonic() < deadline:
-            time.sleep(0.2)
-        live.close()
-        admin.unbind()
+    for address in ("astray@example.com", "adrift@example.com"):
+        assert settled(address, "250").startswith("250")
+        assert doctor(moved, "address", address)[0] == 0
+    live.close()
+    admin.unbind()
 
 
 def test_a_full_mailbox_is_seen_too(demo: RunningDemo) -> None:

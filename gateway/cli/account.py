@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -17,6 +17,7 @@ from gateway.config.load import load
 
 if TYPE_CHECKING:
     from gateway.service.host import Host
+    from gateway.store.repository import AccountRow
 
 NUMBER = 98  # part of unique names; workers are numbered from 0
 
@@ -47,20 +48,44 @@ def _host(path: Path) -> Iterator[Host]:
         host.pools.shutdown()
 
 
+def _facts(host: Host, row: AccountRow) -> dict[str, Any]:
+    from directory.model import MailboxHolder
+    from gateway.service.rehearsal import soft_quota
+
+    holder = host.directory.by_id(row.account)
+    since = host.grace.since(row.account)
+    facts: dict[str, Any] = msgspec.to_builtins(row) | {
+        "quota": 0,
+        "quota_soft": 0,
+        "quota_messages": 0,
+        "over_soft": "",
+    }
+    if isinstance(holder, MailboxHolder):
+        facts |= {key: getattr(holder, key) or 0 for key in ("quota", "quota_soft", "quota_messages")}
+        if since is not None and holder.quota_soft and row.used_bytes > holder.quota_soft:
+            facts["over_soft"] = soft_quota(holder, since)
+    return facts
+
+
 @command.command(name="show")
 @configuration_file
 @click.argument("account")
 @for_machines
 def show(path: Path, account: str, as_json: bool) -> None:
-    """Where the store of ACCOUNT (an address, or an entry's id) lies and how much it holds."""
+    """Where the store of ACCOUNT (an address, or an entry's id) lies, how much it holds and how much it may hold."""
     with _host(path) as host:
         owners = host.directory.owners(account.lower()) if "@" in account else ()
         ids = [entry.id for entry in owners] or [account]
-        rows = [row for entry in ids if (row := host.stores.repository.account(entry)) is not None]
+        rows = [_facts(host, found) for entry in ids if (found := host.stores.repository.account(entry)) is not None]
     if as_json:
         click.echo(msgspec.json.encode(rows))
     for row in rows if not as_json else ():
-        click.echo(f"{row.account}: {row.path}, {row.used_messages} messages, {row.used_bytes} octets")
+        click.echo("{account}: {path}, {used_messages} messages, {used_bytes} octets".format(**row))
+        named = (("quota", "octets"), ("quota_soft", "octets (soft)"), ("quota_messages", "messages"))
+        if limits := [f"{row[key]} {text}" for key, text in named if row[key]]:
+            click.echo(f"  may hold {', '.join(limits)}")
+        if row["over_soft"]:
+            click.echo(f"  {row['over_soft']}")
     if not rows:
         click.echo(f"gatepost: {account} has no store", err=True)
         raise SystemExit(NO)

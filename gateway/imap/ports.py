@@ -34,6 +34,8 @@ class Opened:
     name: str
     read_only: bool
     view: View
+    #: its store holds more than its soft quota
+    over_soft: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +192,5 @@ class Appended:
 
     uidvalidity: int
     uid: int
+    #: the store holds more than its soft quota now
+    over_soft: bool = False

@@ -21,10 +21,14 @@ class QuotaOfRoot:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is used of a store and its hard limits; a limit of 0 is none."""
+    """What is used of a store and the limits that hold now; a limit of 0 is none."""
 
     root: str
     octets: int
     octet_limit: int
     messages: int
     message_limit: int
+
+
+#: a warning, when a mailbox is selected and when something is added (RFC 9208 4.3.1)
+OVER_SOFT = b"* NO [OVERQUOTA] the soft quota is exceeded\r\n"

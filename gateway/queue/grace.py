@@ -1,6 +1,7 @@
-"""Since when an account is over its quota: first "try again later", after the grace "mailbox full".
+"""Since when an account is full: first "try again later", after the grace "mailbox full"; and since when it is
+over its soft quota.
 
-One small SQLite file, shared by the processes of a host. The row goes when a delivery succeeds again.
+One small SQLite file, shared by the processes of a host. The row of a full one goes when a delivery succeeds again.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Literal
 
 from directory.model import Condition, Deferred, Refused
+from gateway.observe import maillog
 
 FORMAT = 1
 
@@ -31,12 +34,16 @@ class QuotaGrace:
         self._lock = threading.Lock()
         self._version = -1
         self._over: frozenset[str] = frozenset()
+        self._soft: dict[str, float] = {}
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS over_quota (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
+            )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS over_soft (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
             )
             self._db.execute(f"PRAGMA user_version={FORMAT}")
         except sqlite3.Error as error:
@@ -53,32 +60,69 @@ class QuotaGrace:
             return Deferred(Condition.MAILBOX_FULL_FOR_NOW, f"{account}: {error}")
         return full(account, now - since, self._grace)
 
-    def has_room(self, account: str) -> None:
-        """A delivery succeeded: the grace starts anew the next time."""
+    def _look(self) -> None:
+        """Have what the file holds in memory; nothing is read while no process has changed it."""
+        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._over = frozenset(row[0] for row in self._db.execute("SELECT account FROM over_quota"))
+            self._soft = dict(self._db.execute("SELECT account, since FROM over_soft"))
+            self._version = version
+
+    def has_room(self, account: str, *, has_soft: bool = True) -> None:
+        """A delivery succeeded: the grace starts anew the next time. `has_soft`: there is a soft quota too."""
         try:
             with self._lock:
-                version = self._db.execute("PRAGMA data_version").fetchone()[0]
-                if version != self._version:
-                    self._over = frozenset(row[0] for row in self._db.execute("SELECT account FROM over_quota"))
-                    self._version = version
+                self._look()
                 if account in self._over:
                     self._db.execute("DELETE FROM over_quota WHERE account=?", (account,))
                     self._version = -1
+                if not has_soft and account in self._soft:
+                    self._db.execute("DELETE FROM over_soft WHERE account=?", (account,))
+                    self._version = -1
         except sqlite3.Error:
             return  # the delivery itself succeeded; a row left behind shortens the next grace only
+
+    def since(self, account: str) -> float | None:
+        """Since when an account is over its soft quota; None when it is not, or nobody can say."""
+        try:
+            with self._lock:
+                self._look()
+                return self._soft.get(account)
+        except sqlite3.Error:
+            return None
+
+    def note(self, account: str, is_over: bool, now: float) -> None:
+        """Remember whether an account is over its soft quota; the first time counts."""
+        try:
+            with self._lock:
+                self._look()
+                if is_over == (account in self._soft):
+                    return
+                if is_over:
+                    self._db.execute("INSERT OR IGNORE INTO over_soft VALUES (?,?)", (account, now))
+                else:
+                    self._db.execute("DELETE FROM over_soft WHERE account=?", (account,))
+                self._version = -1
+        except sqlite3.Error:
+            return  # the next addition will see it
+        if is_over:
+            maillog.over_soft_quota(account=account)
 
     def close(self) -> None:
         self._db.close()
 
 
-def over_since(path: Path, account: str) -> float | None:
-    """Since when an account is over its quota, read only, for diagnosis; None when it is not. Raises Deferred."""
+def over_since(path: Path, account: str, which: Literal["over_quota", "over_soft"] = "over_quota") -> float | None:
+    """Since when an account is full, or over its soft quota, read only, for diagnosis; None when it is not.
+
+    Raises Deferred.
+    """
     if not path.exists():
         return None
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
         try:
-            row = db.execute("SELECT since FROM over_quota WHERE account=?", (account,)).fetchone()
+            row = db.execute(f"SELECT since FROM {which} WHERE account=?", (account,)).fetchone()
         finally:
             db.close()
     except sqlite3.Error as error:

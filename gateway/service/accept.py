@@ -67,7 +67,7 @@ def deliver_many(
     for step, answer in zip(steps, answers, strict=True):
         account = step.holder.id
         if isinstance(answer, MessageRow):
-            grace.has_room(account)
+            grace.has_room(account, has_soft=bool(step.holder.quota_soft))
             maillog.delivered(id=message_id, recipient=step.recipient, account=account, uid=answer.uid)
             outcomes.append(None)
         elif isinstance(answer, Refused) and answer.condition is Condition.MAILBOX_FULL:
@@ -95,7 +95,7 @@ class Acceptance:
 
     def __init__(self, stores: Stores, queue: QueueFolder, grace: QuotaGrace, bell: Path) -> None:
         self._stores, self._queue, self._grace, self._bell = stores, queue, grace, bell
-        self._roomy: dict[tuple[str, int | None, int | None], float] = {}
+        self._roomy: dict[tuple[str, int, int], float] = {}
 
     def volume_of(self, envelope: Envelope) -> str:
         """The volume on which all recipients have their stores; empty when there is not just one."""
@@ -112,9 +112,12 @@ class Acceptance:
             return
         holder: MailboxHolder = step.holder
         self._stores.check_takes_mail(holder)
-        if not self._stores.has_index or (not holder.quota and not holder.quota_messages):
+        if not self._stores.has_index or not (holder.quota or holder.quota_messages or holder.quota_soft):
             return
-        key = (holder.id, holder.quota, holder.quota_messages)
+        limits = self._stores.limits(holder, note=False)
+        if not limits.bytes and not limits.messages:
+            return
+        key = (holder.id, limits.bytes, limits.messages)
         now = time.monotonic()
         if self._roomy.get(key, 0.0) > now:
             return
@@ -122,8 +125,8 @@ class Acceptance:
         used = 0.0
         if row is not None:
             used = max(
-                row.used_bytes / holder.quota if holder.quota else 0.0,
-                row.used_messages / holder.quota_messages if holder.quota_messages else 0.0,
+                row.used_bytes / limits.bytes if limits.bytes else 0.0,
+                row.used_messages / limits.messages if limits.messages else 0.0,
             )
         if used >= 1.0:
             raise self._grace.full(holder.id, time.time())

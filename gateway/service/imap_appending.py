@@ -14,7 +14,6 @@ from gateway.service.imap_changing import no_right, too_many_keywords
 from gateway.service.imap_selecting import catch_up
 from gateway.service.imap_shared import mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
-from gateway.store.opening import limits_of
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
@@ -78,7 +77,7 @@ async def _begin(executor: ImapExecutor, request: BeginAppend) -> Failure | None
     def check() -> Failure | None:
         if mailbox_at(stores, spot) is None:
             return Failure("TRYCREATE", "no such mailbox")
-        account, limits = stores.repository.account(holder.id), limits_of(holder)
+        account, limits = stores.repository.account(holder.id), stores.limits(holder)
         # stored it may be half as large, when every line is empty; the exact answer comes at the end
         if account is not None and (
             (limits.bytes and account.used_bytes + request.size // 2 > limits.bytes)
@@ -120,7 +119,11 @@ async def _finish(executor: ImapExecutor, request: FinishAppend) -> Appended | F
         except InvalidMailboxName as error:
             return Failure("CANNOT", str(error))
         mailbox = stores.repository.mailbox(holder.id, spot.mailbox)
-        return (mailbox.id, Appended(mailbox.uidvalidity, row.uid)) if mailbox else Failure("TRYCREATE", "it is gone")
+        return (
+            (mailbox.id, Appended(mailbox.uidvalidity, row.uid, stores.is_over_soft(holder)))
+            if mailbox
+            else Failure("TRYCREATE", "it is gone")
+        )
 
     try:
         done = await executor.in_pool(put)

@@ -66,7 +66,8 @@ def _quota(stores: Stores, spot: Spot) -> Quota:
     stores.open(spot.holder)
     row = stores.repository.account(spot.holder.id)
     octets, messages = (row.used_bytes, row.used_messages) if row is not None else (0, 0)
-    return Quota(spot.prefix, octets, spot.holder.quota or 0, messages, spot.holder.quota_messages or 0)
+    limits = stores.limits(spot.holder, note=False)
+    return Quota(spot.prefix, octets, limits.bytes, messages, limits.messages)
 
 
 async def _quota_of(executor: ImapExecutor, request: QuotaOf) -> Quota | None:

@@ -207,7 +207,8 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
             return None
         mailboxes.trim(contents)
     executor.mailbox, executor.owner = row, holder.id
-    return Opened(spot.shown(row.name), request.read_only or not spot.may_write, View(contents))
+    read_only = request.read_only or not spot.may_write
+    return Opened(spot.shown(row.name), read_only, View(contents), stores.is_over_soft(holder))
 
 
 async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:

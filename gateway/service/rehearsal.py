@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from directory.model import Deferred, Refused
+from directory.model import Deferred, MailboxHolder, Refused
 from directory.port import Directory, Login
 from gateway.ask import Ask
 from gateway.config.settings import Settings
 from gateway.queue.grace import full, over_since
-from gateway.route.plan import Plan
+from gateway.route.plan import Local, Plan
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.host import Host
@@ -26,6 +27,7 @@ from gateway.service.worker import is_alive
 from gateway.smtp.commands import VERBS
 from gateway.smtp.session import Client, Session
 from gateway.smtp.settings import Role
+from gateway.store.limits import grace_ends
 from gateway.store.repository import Repository
 from gateway.store.sqlite.usage import ReadOnlyIndex
 from gateway.store.stores import Stores
@@ -37,10 +39,12 @@ class _ToldRouter(Router):
     """Writes down each step of the decision."""
 
     steps: list[str]
+    plan: Plan | None = None
 
     def route(self, recipient: str, now: float, **options: Any) -> Plan:
-        self.steps = []
-        return super().route(recipient, now, **{**options, "trace": self.steps})
+        self.steps, self.plan = [], None
+        self.plan = super().route(recipient, now, **{**options, "trace": self.steps})
+        return self.plan
 
 
 class _Grace:
@@ -48,6 +52,12 @@ class _Grace:
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._path, self._seconds = path, seconds
+
+    def since(self, account: str) -> float | None:
+        return over_since(self._path, account, "over_soft")
+
+    def note(self, account: str, is_over: bool, now: float) -> None:
+        """A rehearsal remembers nothing."""
 
     def full(self, account: str, now: float) -> Deferred | Refused:
         since = over_since(self._path, account)
@@ -83,10 +93,11 @@ def rehearse(
     router.steps = []
     state = Path(settings.state_dir)
     index = cast(Repository, ReadOnlyIndex(state / "index")) if settings.role == "all" else None
+    grace = _Grace(state / "over_quota.db", settings.queue.quota_grace)
     acceptance = Acceptance(
-        Stores(settings.store, index, is_alive=lambda entry: is_alive(directory, entry)),
+        Stores(settings.store, index, is_alive=lambda entry: is_alive(directory, entry), over_soft=grace),
         cast(Any, None),
-        cast(Any, _Grace(state / "over_quota.db", settings.queue.quota_grace)),
+        cast(Any, grace),
         state,
     )
     host = cast(Host, SimpleNamespace(settings=settings, directory=directory, router=router, acceptance=acceptance))
@@ -105,7 +116,21 @@ def rehearse(
         if not told.reply.startswith("2"):
             break
     told.steps = router.steps
+    for step in router.plan.steps if router.plan is not None else ():
+        if isinstance(step, Local) and step.holder.quota_soft and (since := grace.since(step.holder.id)) is not None:
+            told.steps.append(f"{step.holder.dn}: {soft_quota(step.holder, since)}")
     return told
+
+
+def soft_quota(holder: MailboxHolder, since: float) -> str:
+    """For an operator: since when a store is over its soft quota, and when that becomes a hard one."""
+    ends = grace_ends(holder, since)
+    until = f", which counts as the hard one from {_time(ends)} on" if ends is not None else ""
+    return f"over the soft quota of {holder.quota_soft} octets since {_time(since)}{until}"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _run(dialogue: Any, executor: SmtpExecutor, told: Rehearsed) -> bytes:

@@ -74,6 +74,7 @@ def make_host(settings: Settings, number: int) -> Host:
         on_change=hints.send,
         is_alive=lambda entry: is_alive(directory, entry),
         is_down=pools.is_down,
+        over_soft=grace,
     )
     return Host(
         settings,

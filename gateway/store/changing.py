@@ -20,7 +20,7 @@ from gateway.store.delivering import Delivering, pieces_of
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.layout import checked_name
-from gateway.store.opening import limits_of, trouble
+from gateway.store.opening import trouble
 from gateway.store.repository import Limits, MailboxRow, MessageRow, NewMessage
 
 BATCH = 1_000  # messages a transaction takes: a move touches two rows of each
@@ -59,7 +59,7 @@ class Changing(Delivering, Adopting):
         """
         receiver = into or holder
         row = self._target(receiver, target)
-        bound = limits or limits_of(receiver)
+        bound = limits or self.limits(receiver)
         done: Pairs = []
         try:
             for batch in _batches(uids):
@@ -67,6 +67,7 @@ class Changing(Delivering, Adopting):
         except (Deferred, Refused):
             self.expunge(receiver, row, [new.uid for _, new in done])
             raise
+        self.added(receiver)
         self.changed(receiver.id, row.id, [new for _, new in done])
         return done
 
@@ -86,11 +87,14 @@ class Changing(Delivering, Adopting):
         """
         receiver = into or holder
         row = self._target(receiver, target)
+        bound = Limits() if receiver.id == holder.id else self.limits(receiver)
         done: Pairs = []
         try:
             for batch in _batches(uids):
-                done += self._batch(holder, mailbox, receiver, row, batch, limits_of(receiver), is_move=True)
+                done += self._batch(holder, mailbox, receiver, row, batch, bound, is_move=True)
         finally:
+            if receiver.id != holder.id:
+                self.added(receiver)
             self.changed(receiver.id, row.id, [new for _, new in done])
             self._changed_now(holder.id, mailbox.id, bool(done))
         return done

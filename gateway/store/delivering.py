@@ -19,7 +19,7 @@ from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.flags import letters, words
 from gateway.store.layout import checked_name
-from gateway.store.opening import limits_of, trouble
+from gateway.store.opening import trouble
 from gateway.store.repository import INBOX, INBOX_ID, Limits, MailboxRow, MessageRow, NewMessage, Placement
 
 READ_SIZE = 262_144
@@ -113,6 +113,9 @@ class Delivering(Adopting):
             groups.setdefault(self.volume_name(way.target.holder) if len(ways) > 1 else "", []).append(way)
         for group in groups.values():
             self._deliver_group(group, content, size, crlf, now, outcomes)
+        for way in ways:
+            if isinstance(outcomes[way.number], MessageRow):
+                self.added(way.target.holder)
         return outcomes
 
     def _way(self, number: int, target: Target) -> _Way:
@@ -181,7 +184,7 @@ class Delivering(Adopting):
                             w.target.holder.id,
                             w.mailbox,
                             NewMessage(w.ukey, size, crlf, now, w.target.recipient),
-                            limits_of(w.target.holder),
+                            self.limits(w.target.holder),
                         )
                         for w in indexed
                     ]
@@ -263,7 +266,7 @@ class Delivering(Adopting):
             write_synced(temporary, pieces, date, sync=commit.file)
             message = NewMessage(ukey, pieces.size, pieces.crlf, date, "", letters(flags), words(keywords))
             try:
-                (placed,) = self.repository.add(holder.id, row.id, [message], limits or limits_of(holder))
+                (placed,) = self.repository.add(holder.id, row.id, [message], limits or self.limits(holder))
             except BaseException:
                 os.unlink(temporary)
                 raise
@@ -273,6 +276,7 @@ class Delivering(Adopting):
                 way = _Way(0, Target(holder, ""), folder, ukey, row.id, temporary)
                 raise self._undo(way, placed, error) from error
             commit.folders([os.path.join(folder, "cur")])
+        self.added(holder)
         self.changed(holder.id, row.id, placed.modseq)
         return placed
 

@@ -17,6 +17,7 @@ from gateway.files.names import host_id, unique_name
 from gateway.store import markers
 from gateway.store.errors import MailboxExists
 from gateway.store.layout import folder_of, path_variables
+from gateway.store.limits import NeverOver, OverSoft, is_over, limits_of, note_use
 from gateway.store.rebuilding import restore_account, restore_folders
 from gateway.store.repository import INBOX, OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
 from gateway.store.settings import StoreSettings, Volume
@@ -57,10 +58,11 @@ class Opening:
         on_change: Callable[[str, int, int], None] | None = None,
         is_alive: Callable[[str], bool] = lambda _: True,
         is_down: Callable[[str], bool] = lambda _: False,
+        over_soft: OverSoft | None = None,
     ) -> None:
         """`on_change(account, mailbox id, MODSEQ)` is called after each committed change, in any thread;
         `is_alive(id)` says whether the directory still has an entry, raising Deferred when it cannot say;
-        `is_down(volume)` whether files of a volume hang at the moment."""
+        `is_down(volume)` whether files of a volume hang at the moment; `over_soft` keeps since when soft quotas are exceeded."""
         self._settings = settings
         self._index = repository
         self._worker = worker
@@ -73,6 +75,7 @@ class Opening:
         self._on_change = on_change
         self._is_alive = is_alive
         self._is_down = is_down
+        self._over_soft = over_soft or NeverOver()
         self._furnished: set[str] = set()
         self._noted: dict[tuple[str, int], int] = {}
         self._pruned: dict[tuple[str, int], int] = {}
@@ -297,7 +300,15 @@ class Opening:
         if modseq and self._on_change is not None:
             self._on_change(account, mailbox, modseq)
 
+    def limits(self, holder: MailboxHolder, *, note: bool = True) -> Limits:
+        """What the store of a holder may hold at this moment. `note=False` writes nothing and waits for nothing."""
+        return limits_of(holder, self._over_soft, self.repository.account, time.time(), note=note)
 
-def limits_of(holder: MailboxHolder) -> Limits:
-    """The hard quota of a holder."""
-    return Limits(holder.quota or 0, holder.quota_messages or 0)
+    def is_over_soft(self, holder: MailboxHolder) -> bool:
+        """True when a holder was over the soft quota at the last addition and is still. Waits for nothing."""
+        return is_over(holder, self._over_soft, self.repository.account)
+
+    def added(self, holder: MailboxHolder) -> None:
+        """Something was added to the store of a holder: the grace of the soft quota may begin."""
+        if self._index is not None:
+            note_use(holder, self._over_soft, self._index.account, time.time())

@@ -7,6 +7,7 @@ from gateway.imap.flags import read_flags
 from gateway.imap.names import mailbox_name
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import AppendPiece, BeginAppend, DropAppend, FinishAppend
+from gateway.imap.quota import OVER_SOFT
 from gateway.imap.registry import AUTHENTICATED, LINE, Interactive, Need, command
 from gateway.imap.session import No, Session
 
@@ -55,4 +56,6 @@ def append(session: Session, arguments: Parser) -> Interactive:
         yield Ask(DropAppend())
         raise problem
     done = yield from session.ask(FinishAppend(name, letters, keywords, date))
+    if done.over_soft:
+        yield OVER_SOFT
     return f"[APPENDUID {done.uidvalidity} {done.uid}] appended"

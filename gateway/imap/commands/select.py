@@ -5,6 +5,7 @@ from gateway.imap.flags import SYSTEM_FLAGS
 from gateway.imap.names import mailbox_name
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Opened, OpenMailbox
+from gateway.imap.quota import OVER_SOFT
 from gateway.imap.registry import AUTHENTICATED, command
 from gateway.imap.session import No, Session
 
@@ -32,6 +33,7 @@ def _told(opened: Opened) -> bytes:
             b"* OK [UIDVALIDITY %d] UIDs valid\r\n" % contents.uidvalidity,
             b"* OK [UIDNEXT %d] next UID\r\n" % contents.uidnext,
             b"* OK [HIGHESTMODSEQ %d] last change\r\n" % contents.modseq,
+            OVER_SOFT if opened.over_soft and not opened.read_only else b"",
         )
     )
 

@@ -15,7 +15,7 @@ from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
 from gateway.route.plan import Later, Local, Plan, Remote, Step
 from gateway.service.accept import Acceptance, Arrival
-from gateway.store.repository import MessageRow
+from gateway.store.repository import Limits, MessageRow
 from gateway.store.stores import Target
 
 TROUBLE = Deferred(Condition.STORE_UNAVAILABLE)
@@ -30,6 +30,7 @@ class Stores:
         self.delivered: list[tuple[str, bytes]] = []
         self.repository = self
         self.used = 0
+        self.soft = 0
         self.has_index = True
         self.hanging: set[str] = set()
 
@@ -50,6 +51,10 @@ class Stores:
     def check_takes_mail(self, holder: MailboxHolder) -> None:
         if holder.id in self.hanging:
             raise TROUBLE
+
+    def limits(self, holder: MailboxHolder, *, note: bool = True) -> Limits:
+        assert not note, "RCPT writes nothing"
+        return Limits(self.soft or holder.quota or 0, 0)
 
     def account(self, account: str) -> object:
         return SimpleNamespace(used_bytes=self.used, used_messages=0)
@@ -135,6 +140,16 @@ def test_full_mailbox_is_answered_at_rcpt(desk: Desk) -> None:
     with pytest.raises(Deferred) as caught:
         desk.acceptance.check_room(Plan((local("ann", quota=100),)))
     assert caught.value.condition.code == 452
+
+
+def test_a_soft_quota_whose_grace_is_over_is_answered_at_rcpt(desk: Desk) -> None:
+    desk.stores.used = 100
+    plan = Plan((local("ann", quota=1000),))
+    desk.acceptance.check_room(plan)
+    desk.stores.soft = 100
+    with pytest.raises(Deferred) as caught:
+        desk.acceptance.check_room(plan)
+    assert caught.value.condition is Condition.MAILBOX_FULL_FOR_NOW
 
 
 def test_a_volume_that_hangs_is_answered_at_rcpt(desk: Desk) -> None:

@@ -30,11 +30,11 @@ class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     #: octets that an account may keep; 0 = no limit
     quota: Size = 0
-    #: octets from which a warning is shown; 0 = none
+    #: octets that may be exceeded, with a warning, for `quota_grace`; 0 = no such limit
     quota_soft: Size = 0
     #: messages that an account may keep; 0 = no limit
     quota_messages: int = 0
-    #: how long the soft limit may be exceeded
+    #: how long `quota_soft` may be exceeded before it is a hard limit; 0 = not at all
     quota_grace: WholeSeconds = 7 * 86400
     #: what people may use
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")

@@ -60,10 +60,6 @@ class Actor:
     account: Account | ServiceAccount | None = None
     password: str = field(default="", repr=False)
 
-    @property
-    def is_operator(self) -> bool:
-        return self.account is None
-
 
 def groups_of(directory: Directory, dn: str) -> frozenset[str]:
     """Ids of every group that lists `dn`, directly or through other groups."""

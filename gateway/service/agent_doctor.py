@@ -142,7 +142,8 @@ class LoginDoctor:
         history = authenticator.history(entry.id, wanted.address)
         if history.failed:
             report.good(
-                f"{len(history.failed)} wrong passwords are remembered, the last {_ago(now - history.failed[-1].at)}; "
+                f"{len(history.failed)} wrong passwords are remembered, the last {_ago(now - history.failed[-1].at)} "
+                f"from {'a known' if history.failed[-1].from_known_place else 'an unknown'} place; "
                 "they are refused without asking the directory until the entry changes"
             )
         budget = self._settings.auth.bind_budget
@@ -165,7 +166,8 @@ class LoginDoctor:
             else:
                 if delay:
                     report.good(
-                        f"logins from there wait {delay:.1f} s: {history.from_minute} failures in the last minute"
+                        f"logins from there wait {delay:.1f} s: {history.from_minute} failures in the last minute, "
+                        f"{history.from_day} in the last day"
                     )
         try:
             count = len(authenticator.tokens.of(entry.id, APP, now))

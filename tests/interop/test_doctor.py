@@ -208,6 +208,9 @@ def test_doctor_login_names_the_cause(sick: RunningDemo) -> None:
     assert (code, "wrong password" in text) == (1, True)
     code, text = doctor(demo, "login", "jane")
     assert "1 wrong passwords are remembered" in text
+    assert "from a known place" in text, "the right one was typed there before"
+    code, text = doctor(demo, "login", "ursula", "--password-stdin", given="not this\n")
+    assert "from an unknown place" in doctor(demo, "login", "ursula")[1]
     for login, values, cause in (
         ("emma", {"gatepostStatus": ["noaccess"]}, "NO  status noaccess"),
         ("oliver", {"gatepostExpires": ["20200101000000Z"]}, "NO  expired"),

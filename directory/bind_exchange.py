@@ -13,6 +13,8 @@ from typing import Any
 
 from ldap3.core.results import RESULT_CODES
 
+from directory.ber import tlv
+
 MAX_ANSWER = 65_536  # octets of a bind's answer
 _SEQUENCE, _INTEGER, _OCTETS = 0x30, 0x02, 0x04
 _BIND_REQUEST, _SIMPLE, _BIND_RESPONSE, _CONTROLS = 0x60, 0x80, 0x61, 0xA0
@@ -24,23 +26,15 @@ class BadAnswer(OSError):
     """The server said something that is no answer to a bind: the connection is of no more use."""
 
 
-def _tlv(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
-
-
 def _number(value: int) -> bytes:
-    return _tlv(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    return tlv(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def request(number: int, dn: str, password: bytes, control: str) -> bytes:
     """A bind of `dn`, asking for the control `control`, as message `number`."""
-    bind = _tlv(_BIND_REQUEST, _VERSION_3 + _tlv(_OCTETS, dn.encode()) + _tlv(_SIMPLE, password))
-    controls = _tlv(_CONTROLS, _tlv(_SEQUENCE, _tlv(_OCTETS, control.encode())))
-    return _tlv(_SEQUENCE, _number(number) + bind + controls)
+    bind = tlv(_BIND_REQUEST, _VERSION_3 + tlv(_OCTETS, dn.encode()) + tlv(_SIMPLE, password))
+    controls = tlv(_CONTROLS, tlv(_SEQUENCE, tlv(_OCTETS, control.encode())))
+    return tlv(_SEQUENCE, _number(number) + bind + controls)
 
 
 def _read(data: bytes, position: int, end: int) -> tuple[int, int, int]:

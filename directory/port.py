@@ -1,7 +1,8 @@
 """The ports through which the rest of Gatepost sees the directory. Nothing else crosses.
 
 `Directory` is a synchronous, local look-up (about a microsecond, no network); `Authenticator` may wait.
-Both raise `Deferred` for infrastructure trouble and never answer "no such" because of it.
+Both raise `Deferred` for infrastructure trouble and never answer "no such" because of it. The functions here ask
+nothing but the port.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from directory.model import Account, Domain, Entry, MailboxHolder, Recipient, Se
 
 #: an unknown recipient in an own domain is final only while the copy is younger than this (seconds)
 FRESH_SECONDS = 30.0
+#: groups looked at for one entry, nested ones included
+MAX_GROUPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,25 @@ class Directory(Protocol):
         """Whether a password may have changed since: as `change_mark`, without what the server itself writes
         at each login; None when the entry is gone."""
         ...
+
+
+def groups_of(directory: Directory, dn: str) -> frozenset[str]:
+    """Ids of every group that lists `dn`, directly or through other groups."""
+    found: set[str] = set()
+    waiting = [dn]
+    while waiting:
+        for group_dn in directory.groups_of(waiting.pop()):
+            group = directory.by_dn(group_dn)
+            if group is not None and group.id not in found and len(found) < MAX_GROUPS:
+                found.add(group.id)
+                waiting.append(group.dn)
+    return frozenset(found)
+
+
+def is_one_of(directory: Directory, entry: Entry, names: Collection[str]) -> bool:
+    """True when the entry is named by one of the distinguished `names`, itself or as a member of a group."""
+    named = {found.id for name in names if (found := directory.by_dn(name)) is not None}
+    return bool(named) and (entry.id in named or not named.isdisjoint(groups_of(directory, entry.dn)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,8 @@ from directory.model import (
     ServiceAccount,
     SharedMailbox,
 )
-from directory.port import Directory
+from directory.port import Directory, is_one_of
 
-MAX_GROUPS = 1000  # looked at for one person, nested ones included
 PASSWORD = "password"  # stands among field names
 _STORAGE = frozenset({"mail_host", "store", "maildir", "delivery", "sieve", "send_as", "relay_hosts"})
 _HELPDESK = frozenset({PASSWORD, "must_change_password", "status"})
@@ -61,38 +60,21 @@ class Actor:
     password: str = field(default="", repr=False)
 
 
-def groups_of(directory: Directory, dn: str) -> frozenset[str]:
-    """Ids of every group that lists `dn`, directly or through other groups."""
-    found: set[str] = set()
-    waiting = [dn]
-    while waiting:
-        for group_dn in directory.groups_of(waiting.pop()):
-            group = directory.by_dn(group_dn)
-            if group is not None and group.id not in found and len(found) < MAX_GROUPS:
-                found.add(group.id)
-                waiting.append(group.dn)
-    return frozenset(found)
-
-
 class Rights:
     """Answers from the local copy of the directory; a change of a group counts as soon as the copy has it."""
 
     def __init__(self, directory: Directory, settings: RightsSettings) -> None:
         self._directory, self._settings = directory, settings
 
-    def _is_one_of(self, entry: Entry, names: Collection[str]) -> bool:
-        named = {found.id for name in names if (found := self._directory.by_dn(name)) is not None}
-        return bool(named) and (entry.id in named or not named.isdisjoint(groups_of(self._directory, entry.dn)))
-
     def is_administrator(self, actor: Actor) -> bool:
         """True for who may do everything."""
-        return actor.account is None or self._is_one_of(actor.account, self._settings.administrators)
+        return actor.account is None or is_one_of(self._directory, actor.account, self._settings.administrators)
 
     def _administers(self, account: Entry, addresses: Collection[str]) -> bool:
         """True when `account` administers the domain of each of the addresses, and there is one."""
         domains = {address.rpartition("@")[2].lower() for address in addresses}
         found = [self._directory.domain(name) for name in domains]
-        return bool(found) and all(d is not None and self._is_one_of(account, d.admins) for d in found)
+        return bool(found) and all(d is not None and is_one_of(self._directory, account, d.admins) for d in found)
 
     def refusal(
         self,
@@ -137,27 +119,27 @@ class Rights:
 
     def _of_others(self, account: Entry, entry: Entry) -> frozenset[str]:
         if isinstance(entry, Domain):
-            return frozenset({"catch_all"}) if self._is_one_of(account, entry.admins) else frozenset()
+            return frozenset({"catch_all"}) if is_one_of(self._directory, account, entry.admins) else frozenset()
         if isinstance(entry, MailingList) and self._owns(account, entry.owners, entry.owner_addresses):
             return _LIST_OWNER
         if isinstance(entry, Alias) and self._owns(account, entry.owners, ()):
             return _ALIAS_OWNER
-        if isinstance(entry, Account) and self._is_one_of(account, self._settings.helpdesk):
+        if isinstance(entry, Account) and is_one_of(self._directory, account, self._settings.helpdesk):
             return _HELPDESK
         return frozenset()
 
     def _owns(self, account: Entry, owners: Collection[str], addresses: Collection[str]) -> bool:
         own = account.addresses if isinstance(account, Recipient) else ()
-        return self._is_one_of(account, owners) or not {a.lower() for a in addresses}.isdisjoint(own)
+        return is_one_of(self._directory, account, owners) or not {a.lower() for a in addresses}.isdisjoint(own)
 
     def _is_protected(self, entry: Entry, by: Entry) -> bool:
         """True for people whom only administrators may touch: themselves, and to the help desk whoever administers."""
-        if self._is_one_of(entry, self._settings.administrators):
+        if is_one_of(self._directory, entry, self._settings.administrators):
             return True
         if isinstance(entry, Account) and not self._administers(by, entry.addresses):
-            if self._is_one_of(entry, self._settings.helpdesk):
+            if is_one_of(self._directory, entry, self._settings.helpdesk):
                 return True
-            return any(self._is_one_of(entry, domain.admins) for domain in self._directory.domains())
+            return any(is_one_of(self._directory, entry, domain.admins) for domain in self._directory.domains())
         return False
 
     def may_set_status(self, actor: Actor, entry: Entry, status: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from ldap3.core.exceptions import LDAPException
 
 from directory.authenticator_bind import POLICY_CONTROL, policy_error
+from directory.ber import tlv
 from directory.connection import Servers, close
 from directory.model import Condition, Deferred
 from directory.rights import Actor
@@ -38,14 +39,9 @@ Delta = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 Ask = Callable[[Any], Any]
 
 
-def _tlv(tag: int, content: bytes) -> bytes:
-    assert len(content) < 0x80  # an entryCSN has forty octets
-    return bytes((tag, len(content))) + content
-
-
 def assertion(version: str) -> tuple[str, bool, bytes]:
     """The control that lets a write through only while entryCSN is `version`: filter equalityMatch (RFC 4511 4.5.1.7)."""
-    return ASSERTION_CONTROL, True, _tlv(0xA3, _tlv(0x04, b"entryCSN") + _tlv(0x04, version.encode()))
+    return ASSERTION_CONTROL, True, tlv(0xA3, tlv(0x04, b"entryCSN") + tlv(0x04, version.encode()))
 
 
 def problem(result: Mapping[str, Any], bound_as: str) -> WriteProblem | Deferred:

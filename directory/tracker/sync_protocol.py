@@ -6,6 +6,8 @@ import re
 import uuid
 from typing import NamedTuple
 
+from directory.ber import tlv
+
 SYNC_REQUEST = "1.3.6.1.4.1.4203.1.9.1.1"
 SYNC_STATE = "1.3.6.1.4.1.4203.1.9.1.2"
 SYNC_DONE = "1.3.6.1.4.1.4203.1.9.1.3"
@@ -20,14 +22,6 @@ _CSN = re.compile(rb"csn=([^,]+)")
 
 class SyncFormat(ValueError):
     """The server sent something that is no RFC 4533 value."""
-
-
-def _tlv(tag: int, body: bytes) -> bytes:
-    size = len(body)
-    if size < 128:
-        return bytes((tag, size)) + body
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + body
 
 
 def elements(data: bytes) -> list[tuple[int, bytes]]:
@@ -53,8 +47,8 @@ def elements(data: bytes) -> list[tuple[int, bytes]]:
 
 def sync_request(mode: int, cookie: bytes | None) -> tuple[str, bool, bytes]:
     """The Sync Request control (RFC 4533 2.2)."""
-    body = _tlv(0x0A, bytes((mode,))) + (_tlv(0x04, cookie) if cookie else b"")
-    return (SYNC_REQUEST, True, _tlv(0x30, body))
+    body = tlv(0x0A, bytes((mode,))) + (tlv(0x04, cookie) if cookie else b"")
+    return (SYNC_REQUEST, True, tlv(0x30, body))
 
 
 class EntryState(NamedTuple):

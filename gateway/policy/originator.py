@@ -3,28 +3,7 @@
 from __future__ import annotations
 
 from directory.model import Account, InvalidAddress, ServiceAccount, canonical_address
-from directory.port import Directory
-
-MAX_GROUPS = 1000  # groups looked at for one person, nested ones included
-
-
-def groups_of(directory: Directory, dn: str) -> frozenset[str]:
-    """Ids of every group that lists `dn`, directly or through other groups."""
-    found: set[str] = set()
-    waiting = [dn]
-    while waiting:
-        for group_dn in directory.groups_of(waiting.pop()):
-            group = directory.by_dn(group_dn)
-            if group is not None and group.id not in found and len(found) < MAX_GROUPS:
-                found.add(group.id)
-                waiting.append(group.dn)
-    return frozenset(found)
-
-
-def is_one_of(directory: Directory, entry_id: str, dn: str, names: tuple[str, ...]) -> bool:
-    """True when the entry is named by one of the distinguished `names`, itself or as a member of a group."""
-    named = {named.id for name in names if (named := directory.by_dn(name)) is not None}
-    return bool(named) and (entry_id in named or bool(named & groups_of(directory, dn)))
+from directory.port import Directory, is_one_of
 
 
 def forms(directory: Directory, address: str, separator: str = "+") -> list[str]:
@@ -60,8 +39,7 @@ def may_write_as(directory: Directory, account: Account | ServiceAccount, addres
         owners = directory.owners(candidate)
         if owners:
             return any(
-                owner.id == account.id
-                or (bool(owner.senders) and is_one_of(directory, account.id, account.dn, owner.senders))
+                owner.id == account.id or (bool(owner.senders) and is_one_of(directory, account, owner.senders))
                 for owner in owners
             )
     return False

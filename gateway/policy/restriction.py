@@ -14,8 +14,8 @@ from directory.model import (
     canonical_address,
     canonical_domain,
 )
-from directory.port import Directory
-from gateway.policy.originator import forms, is_one_of
+from directory.port import Directory, is_one_of
+from gateway.policy.originator import forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ def _matches(directory: Directory, recipient: Recipient, sender: Sender, term: s
         names, addresses = _people(recipient, word)
         if sender.return_path and _is_address_of(sender, addresses):
             return True
-        return entry is not None and is_one_of(directory, entry.id, entry.dn, names)
+        return entry is not None and is_one_of(directory, entry, names)
     if "=" in word and "@" not in word.partition("=")[0]:
-        return entry is not None and is_one_of(directory, entry.id, entry.dn, (term,))
+        return entry is not None and is_one_of(directory, entry, (term,))
     return _is_address_of(sender, (word,))
 
 

@@ -21,8 +21,7 @@ from directory.model import (
     SharedMailbox,
     canonical_address,
 )
-from directory.port import Directory
-from directory.rights import groups_of
+from directory.port import Directory, groups_of
 from gateway.imap.names import SEPARATOR
 from gateway.store.repository import INBOX, MailboxRow
 from gateway.store.stores import Stores

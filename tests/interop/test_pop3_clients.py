@@ -40,8 +40,12 @@ def connect(demo: RunningDemo) -> poplib.POP3:
 
 def login(demo: RunningDemo, account: dict[str, str]) -> poplib.POP3:
     client = connect(demo)
-    client.user(account["login"])
-    client.pass_(account["password"])
+    try:
+        client.user(account["login"])
+        client.pass_(account["password"])
+    except poplib.error_proto:
+        client.close()
+        raise
     return client
 
 

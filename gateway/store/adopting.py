@@ -131,8 +131,8 @@ class Adopting(Opening):
                 absent.append((uid, ukey, name, info))
             elif place == "new":
                 rename_unique(os.path.join(folder, place, file), os.path.join(folder, "cur", f"{name}:2,{info}"))
-            elif split_file(file) != (name, info):
-                renamed[uid] = split_file(file)
+            elif file != f"{name}:2,{info}" and (found := split_file(file)) != (name, info):
+                renamed[uid] = found
         if gone:
             sync_folder(os.path.join(folder, "cur"))
             self.repository.files_gone(account, row.id, gone)

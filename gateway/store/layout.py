@@ -21,6 +21,7 @@ MAX_FOLDER = 250  # octets of a folder's name, file systems take 255
 MAX_DEPTH = 32
 _CODED = re.compile(r"[^\x20-\x25\x27-\x2d\x2f-\x7e]+")  # `&` and `.` are coded too
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_NUMBERS = {key: re.compile(rf",{key}=(\d{{1,18}})(?=,|$)") for key in "SWU"}
 
 
 def _encode_part(match: re.Match[str]) -> str:
@@ -117,7 +118,7 @@ def path_variables(account: str, primary: str) -> dict[str, str]:
 
 def unique_part(file: str) -> str:
     """The unique part of a message file's name."""
-    return re.split("[,:]", file, maxsplit=1)[0]
+    return file.partition(":")[0].partition(",")[0]
 
 
 def split_file(file: str) -> tuple[str, str]:
@@ -128,5 +129,5 @@ def split_file(file: str) -> tuple[str, str]:
 
 def number_in(name: str, key: str) -> int | None:
     """The number behind `,S=`, `,W=` or `,U=` in a file name."""
-    found = re.search(rf",{key}=(\d{{1,18}})(?=,|$)", name)
+    found = _NUMBERS[key].search(name)
     return int(found[1]) if found else None

@@ -10,6 +10,7 @@ import pytest
 from store_bench import BODY, Bench, person
 
 from gateway.store import markers
+from gateway.store.layout import unique_part
 from gateway.store.repository import NewMessage, Placement
 
 ANN = person()
@@ -186,3 +187,18 @@ def test_many_files_at_once(bench: Bench) -> None:
     account = bench.repository.account(ANN.id)
     assert account is not None
     assert (account.used_messages, account.used_bytes) == (300, 300 * len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("file", "unique"),
+    [
+        ("1.a.far", "1.a.far"),
+        ("1.a.far,S=2,W=3:2,S", "1.a.far"),
+        ("1.a.far:2,S", "1.a.far"),
+        ("1.a.far:2,S,x:y", "1.a.far"),
+        (",S=2", ""),
+        (":2,", ""),
+    ],
+)
+def test_the_unique_part_ends_at_the_first_comma_or_colon(file: str, unique: str) -> None:
+    assert unique_part(file) == unique

@@ -177,7 +177,6 @@ class Account(MailboxHolder):
         50,
         HOST,
         "host:port smarthost for mail from this domain or account",
-        since=None,
         default=(),
     )
     must_change_password: bool = attribute(
@@ -280,14 +279,13 @@ class Domain(Entry):
         "gatepostCatchAll", 48, ADDRESS, "Where mail to unknown users of this domain goes", default=()
     )
     next_hops: tuple[str, ...] = attribute(
-        "gatepostNextHop", 49, HOST, "host:port that takes mail for this relay domain", since=None, default=()
+        "gatepostNextHop", 49, HOST, "host:port that takes mail for this relay domain", default=()
     )
     relay_hosts: tuple[str, ...] = attribute(
         "gatepostRelayHost",
         50,
         HOST,
         "host:port smarthost for mail from this domain or account",
-        since=None,
         default=(),
     )
     max_accounts: int | None = attribute("gatepostMaxAccounts", 51, INTEGER, "Most accounts in this domain", since=None)

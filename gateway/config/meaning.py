@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from directory.model import InvalidAddress, canonical_domain
 from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Listener, Settings
-from gateway.service.network import host_and_port
+from gateway.route.next_hop import parse_way
 from gateway.store.errors import InvalidMailboxName
 from gateway.store.layout import checked_name
 from gateway.store.repository import INBOX
@@ -32,13 +33,47 @@ def meaning(settings: Settings) -> Found:
             yield (key,), f"{getattr(settings, key)!r} is not an absolute path"
     if bool(settings.tls.cert) != bool(settings.tls.key):
         yield ("tls", "key" if settings.tls.cert else "cert"), "tls.cert and tls.key must be given together"
-    if settings.relay.smarthost:
+    yield from _relay(settings)
+
+
+def _relay(settings: Settings) -> Found:
+    relay = settings.relay
+    ways: dict[tuple[str, ...], str] = {("relay", "smarthost"): relay.smarthost} if relay.smarthost else {}
+    ways |= {("relay", "routes", name): way for name, way in relay.routes.items()}
+    for steps, way in ways.items():
         try:
-            host, port = host_and_port(settings.relay.smarthost, 25)
-            if not host or not 1 <= port <= 65535:
-                raise ValueError
-        except ValueError:
-            yield ("relay", "smarthost"), f"{settings.relay.smarthost!r} is not host, host:port or [IPv6]:port"
+            hop = parse_way(way)
+        except ValueError as error:
+            yield steps, str(error)
+            continue
+        if hop is None or not hop.login:
+            continue
+        credentials = relay.credentials.get(hop.login)
+        if credentials is None:
+            yield steps, f"there are no relay.credentials.{hop.login}"
+        elif hop.host not in {name.lower() for name in credentials.hosts}:
+            yield steps, f"{hop.host} is not one of relay.credentials.{hop.login}.hosts"
+    for name, credentials in relay.credentials.items():
+        if not credentials.password_file.startswith("/"):
+            yield (
+                ("relay", "credentials", name, "password_file"),
+                f"{credentials.password_file!r} is not an absolute path",
+            )
+    for table in ("routes", "tls", "source"):
+        for name in getattr(relay, table):
+            try:
+                if not (name == "*" and table != "routes") and canonical_domain(
+                    name.removeprefix(".")
+                ) != name.removeprefix("."):
+                    raise InvalidAddress("not in lower case as A-labels")
+            except InvalidAddress as error:
+                yield ("relay", table, name), f"{name!r} is not a domain or .domain: {error}"
+    for name, addresses in relay.source.items():
+        for number, address in enumerate(addresses):
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                yield ("relay", "source", name, str(number)), f"{address!r} is not an IPv4 or IPv6 address"
 
 
 def _listeners(settings: Settings) -> Found:

@@ -13,6 +13,7 @@ from directory.settings import DirectorySettings
 from gateway.imap.settings import ImapSettings
 from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
+from gateway.route.relay_settings import RelaySettings
 from gateway.route.settings import RouteSettings
 from gateway.service.settings import LimitSettings, ProcessSettings
 from gateway.smtp.settings import SmtpSettings
@@ -46,13 +47,6 @@ class TlsFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cert: str = ""
     #: PEM file of its private key
     key: str = ""
-
-
-class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where mail for outside goes."""
-
-    #: host, host:port or [IPv6]:port that takes all mail for outside; "" = none, such mail waits
-    smarthost: str = ""
 
 
 class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsFiles = TlsFiles()
     auth: AuthSettings = AuthSettings()
     defaults: Defaults = Defaults()
-    relay: Relay = Relay()
+    relay: RelaySettings = RelaySettings()
     route: RouteSettings = RouteSettings()
     queue: QueueSettings = QueueSettings()
     smtp: SmtpSettings = SmtpSettings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from directory.model.units import Count, Port, Seconds, Size
+from directory.model.units import Count, Seconds, Size
 
 
 class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,5 +30,3 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout: Seconds = 30.0
     #: for one reply or one write; RFC 5321 4.5.3.2 wants ten minutes behind the final dot
     reply_timeout: Seconds = 600.0
-    #: port on which other gateways take LMTP for the mailboxes they hold
-    lmtp_port: Port = 24

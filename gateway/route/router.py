@@ -15,11 +15,7 @@ from gateway.route.walk import Walk
 
 
 class Router:
-    """Answers for one recipient at a time.
-
-    `host_names` are the names of this host in `gatepostMailHost`; `can_relay` says whether there is a way
-    for mail to leave.
-    """
+    """Answers for one recipient at a time. `host_names` are the names of this host in `gatepostMailHost`."""
 
     def __init__(
         self,
@@ -27,12 +23,10 @@ class Router:
         settings: RouteSettings | None = None,
         *,
         host_names: tuple[str, ...] = (),
-        can_relay: bool = False,
     ) -> None:
         self.directory = directory
         self.settings = settings or RouteSettings()
         self.host_names = frozenset(name.lower() for name in host_names)
-        self.can_relay = can_relay
 
     def route(
         self,

@@ -134,9 +134,6 @@ class Walk:
 
     def relay(self, recipient: str, return_path: str | None) -> None:
         """An address outside."""
-        if not self._router.can_relay:
-            self.later(recipient, "", Deferred(Condition.NO_ROUTE, "relay.smarthost is not set"), return_path)
-            return
         step = Remote(recipient, return_path)
         if step.recipient.lower() in self._excluded:
             self.say(f"{recipient} is excluded")

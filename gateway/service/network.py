@@ -7,14 +7,6 @@ import asyncio
 LINE_LIMIT = 8192
 
 
-def host_and_port(text: str, default: int) -> tuple[str, int]:
-    """`host`, `host:port` or `[v6]:port`. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]") or (":" in host.strip("[]") and not host.endswith("]")):
-        return text.strip("[]"), default
-    return host.strip("[]"), int(port)
-
-
 class NetworkStream:
     """Implements `gateway.deliver.port.Stream`."""
 

@@ -87,9 +87,7 @@ def rehearse(
     login: Login | None = None,
 ) -> Rehearsed:
     """The answer to `address` for a message from `sender` ("" = `<>`). `login`: who is logged in, on submission."""
-    router = _ToldRouter(
-        directory, settings.route, host_names=(settings.hostname,), can_relay=bool(settings.relay.smarthost)
-    )
+    router = _ToldRouter(directory, settings.route, host_names=(settings.hostname,))
     router.steps = []
     state = Path(settings.state_dir)
     index = cast(Repository, ReadOnlyIndex(state / "index")) if settings.role == "all" else None

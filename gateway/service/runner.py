@@ -27,10 +27,12 @@ from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
-from gateway.route.plan import Later, Local, RemoteLmtp, Step
+from gateway.route.next_hop import NextHop, next_hop
+from gateway.route.plan import Later, Local, Step
+from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.metrics_files import Publisher
-from gateway.service.network import dial, host_and_port
+from gateway.service.network import dial
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 from gateway.service.upkeep import tend_for_ever
@@ -40,8 +42,7 @@ RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
 _log = logging.getLogger("gatepost.queue")
 
 LocalDelivery = Callable[[Local, Sequence[bytes], str], Outcome]
-#: the courier to a smarthost (None) or to the gateway of that name; None when there is no way
-Couriers = Callable[[str | None], Courier | None]
+Couriers = Callable[[NextHop], Courier | None]
 
 
 class QueueRunner:
@@ -56,9 +57,11 @@ class QueueRunner:
         couriers: Couriers,
         settings: QueueSettings,
         clock: Callable[[], float] = time.time,
+        relay: RelaySettings | None = None,
     ) -> None:
         self._folder, self._state, self._router = folder, state, router
         self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
+        self._relay = relay or RelaySettings()
         self._known = state.messages()
         self._damaged: set[str] = set()
         #: what is attempted now is finished, nothing else is begun
@@ -176,7 +179,7 @@ class QueueRunner:
         self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str]]
     ) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
-        away: dict[tuple[str | None, str], list[tuple[str, str]]] = {}
+        away: dict[tuple[NextHop, str], list[tuple[str, str]]] = {}
         contents: dict[str, list[bytes]] = {}
         loop = asyncio.get_running_loop()
         for key, (step, path) in wanted.items():
@@ -190,22 +193,26 @@ class QueueRunner:
             elif isinstance(step, Later):
                 outcomes[key] = step.reason
             else:
-                host = step.host if isinstance(step, RemoteLmtp) else None
-                away.setdefault((host, path), []).append((key, step.recipient))
-        for (host, path), recipients in away.items():
+                try:
+                    hop = next_hop(step, path, self._router.directory, self._relay)
+                except Deferred as error:
+                    outcomes[key] = error
+                    continue
+                away.setdefault((hop, path), []).append((key, step.recipient))
+        for (hop, path), recipients in away.items():
             for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
                 some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                results = await self._send(message, envelope, host, path, [wire_address(r) for _, r in some])
+                results = await self._send(message, envelope, hop, path, [wire_address(r) for _, r in some])
                 outcomes.update(zip((key for key, _ in some), results, strict=True))
                 self._state.step_done(message, [key for key, _ in some if outcomes[key] is None])
         return outcomes
 
     async def _send(
-        self, message: str, envelope: QueuedEnvelope, host: str | None, path: str, recipients: list[str]
+        self, message: str, envelope: QueuedEnvelope, hop: NextHop, path: str, recipients: list[str]
     ) -> list[Outcome]:
-        courier = self._couriers(host)
+        courier = self._couriers(hop)
         if courier is None:
-            return [Deferred(Condition.NO_ROUTE, "relay.smarthost is not set")] * len(recipients)
+            return [Deferred(Condition.NO_ROUTE, "no smarthost")] * len(recipients)
         parcel = Parcel(path, tuple(recipients), lambda: self._folder.content(message), envelope.crlf)
         return await courier.deliver(parcel)
 
@@ -221,19 +228,17 @@ def wire_address(address: str) -> str:
 def _couriers(settings: Settings) -> Couriers:
     queue = settings.queue
 
-    def courier(host: str | None) -> Courier | None:
-        name = host or settings.relay.smarthost
-        if not name:
+    def courier(hop: NextHop) -> Courier | None:
+        if hop.kind == "mx":
             return None
-        target, port = host_and_port(name, queue.lmtp_port if host else 25)
         return SmtpCourier(
             dial,
-            target,
-            port,
+            hop.host,
+            hop.port,
             settings.hostname,
             connect_timeout=queue.connect_timeout,
             reply_timeout=queue.reply_timeout,
-            lmtp=host is not None,
+            lmtp=hop.kind == "lmtp",
         )
 
     return courier
@@ -262,6 +267,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             lambda step, content, message: deliver(host.stores, host.grace, step, content, message),
             _couriers(settings),
             settings.queue,
+            relay=settings.relay,
         )
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)

@@ -79,12 +79,7 @@ def make_host(settings: Settings, number: int) -> Host:
     return Host(
         settings,
         directory,
-        Router(
-            directory,
-            settings.route,
-            host_names=(settings.hostname,),
-            can_relay=bool(settings.relay.smarthost),
-        ),
+        Router(directory, settings.route, host_names=(settings.hostname,)),
         stores,
         AgentClient(Path(settings.run_dir) / "agent.sock", directory),
         pools,

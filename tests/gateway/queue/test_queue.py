@@ -29,9 +29,10 @@ from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import QueueState, counts
+from gateway.route.next_hop import NextHop, host_and_port
 from gateway.route.plan import Local
 from gateway.route.router import Router
-from gateway.service.network import dial, host_and_port
+from gateway.service.network import dial
 from gateway.service.runner import QueueRunner
 
 PROFILE = Profile.load("native")
@@ -96,7 +97,7 @@ class Bench:
         self.settings = QueueSettings()
         self.folder = QueueFolder(folder / "queue", self.settings)
         self.now = time.time()
-        self.ports = {None: port, "h2": lmtp_port}
+        self.ports = {"mx": port, "lmtp": lmtp_port}
         self.delivered: list[tuple[str, bytes]] = []
         self.local: list[Outcome] = []
         self.path = folder / "queue.db"
@@ -105,7 +106,7 @@ class Bench:
 
     def restart(self) -> None:
         self.state = QueueState(self.path)
-        router = Router(View(self.directory, PROFILE), host_names=("here",), can_relay=True)
+        router = Router(View(self.directory, PROFILE), host_names=("here",))
         self.runner = QueueRunner(
             self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now
         )
@@ -116,11 +117,11 @@ class Bench:
             self.delivered.append((step.holder.id, b"".join(content)))
         return outcome
 
-    def courier(self, host: str | None) -> SmtpCourier | None:
-        port = self.ports[host]
+    def courier(self, hop: NextHop) -> SmtpCourier | None:
+        port = self.ports[hop.kind]
         if port is None:
             return None
-        return SmtpCourier(dial, "127.0.0.1", port, "here", connect_timeout=5, reply_timeout=5, lmtp=host is not None)
+        return SmtpCourier(dial, "127.0.0.1", port, "here", connect_timeout=5, reply_timeout=5, lmtp=hop.kind == "lmtp")
 
     def inject(self, *targets: Target, message: str = "m1", return_path: str = "me@far.example") -> None:
         self.folder.inject(
@@ -178,7 +179,7 @@ def test_a_step_that_is_done_is_not_repeated(tmp_path: Path) -> None:
     bench.restart()
     peer = Peer()
     with serving(peer) as port:
-        bench.ports[None] = port
+        bench.ports["mx"] = port
         bench.now += 301
         assert bench.work() is None
     assert len(bench.delivered) == len(peer.taken) == 1

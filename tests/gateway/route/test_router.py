@@ -108,7 +108,7 @@ COMPANY = (
 def router(*, fresh: bool = True, braked: str = "", **settings: object) -> Router:
     source = MemorySource(PROFILE, COMPANY)
     source.state = Freshness(True, float("inf") if fresh else 0.0, braked)
-    return Router(View(source, PROFILE), RouteSettings(**settings), host_names=("mx.example.com",), can_relay=True)  # type: ignore[arg-type]
+    return Router(View(source, PROFILE), RouteSettings(**settings), host_names=("mx.example.com",))  # type: ignore[arg-type]
 
 
 def shown(step: object) -> str:

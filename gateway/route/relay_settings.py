@@ -1,0 +1,42 @@
+"""Ways out for mail (configuration section `relay`): smarthosts, routes by domain, their TLS, addresses and logins."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from directory.model.units import Port
+
+#: how a connection is protected: TLS where the peer offers it, TLS or nothing, TLS with a verified certificate, never
+Tls = Literal["may", "must", "verify", "never"]
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A login at other hosts. It is sent to the hosts named here only, over TLS with a verified certificate only."""
+
+    #: hosts that may be told the password; whoever may write gatepostRelayHost cannot direct it elsewhere
+    hosts: tuple[str, ...]
+    #: the name to log in with
+    login: str
+    #: file whose first line is the password
+    password_file: str
+
+
+class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Configuration section `relay`."""
+
+    #: where all mail for outside goes: "" or mx = to the hosts named by MX records; else a way as in `relay.routes`
+    smarthost: str = ""
+    #: ways by recipient domain (.example.org = all below it): mx, host, host:port, [IPv6]:port, lmtp:host:port, or
+    #: credentials@host:port to log in with `relay.credentials`; port 465 is TLS from the first octet
+    routes: dict[str, str] = {}
+    #: logins at other hosts, by a name that ways refer to
+    credentials: dict[str, Credentials] = {}
+    #: protection by recipient domain, or host of a way (.example.org = all below it, "*" = every other): may, must,
+    #: verify or never; may is what holds without a rule
+    tls: dict[str, Tls] = {}
+    #: own IPv4 and IPv6 addresses that connections come from, by domain of the sender ("*" = every other)
+    source: dict[str, tuple[str, ...]] = {}
+    #: port on which other gateways take LMTP for the mailboxes they hold
+    lmtp_port: Port = 24

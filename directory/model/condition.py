@@ -32,6 +32,9 @@ class Condition(Enum):
     LIST_LOOP = (554, "5.4.6", "this address leads only to itself")
     NOBODY_THERE = (550, "5.1.1", "this address has no recipients")
     REMOTE_REFUSED = (550, "5.0.0", "refused by the next host")
+    NO_SUCH_MAIL_DOMAIN = (550, "5.1.2", "no such domain")
+    TAKES_NO_MAIL = (556, "5.1.10", "this domain takes no mail")
+    MAIL_LOOP = (554, "5.4.6", "the mail host of this domain leads back here")
     # for now
     DIRECTORY_UNAVAILABLE = (451, "4.3.0", "directory temporarily unavailable, try again later")
     DIRECTORY_STALE = (451, "4.3.0", "directory not up to date, try again later")
@@ -43,6 +46,7 @@ class Condition(Enum):
     QUEUE_UNAVAILABLE = (451, "4.3.0", "queue temporarily unavailable, try again later")
     ACCOUNT_ELSEWHERE = (451, "4.3.0", "mailbox is on another host, try again later")
     REMOTE_DEFERRED = (451, "4.4.0", "the next host did not take it, it is tried again")
+    DNS_UNAVAILABLE = (451, "4.4.3", "name service temporarily unavailable, try again later")
     QUEUE_FULL = (452, "4.3.1", "queue full, try again later")
     LIST_TOO_LARGE = (451, "4.3.5", "list has more members than allowed, try again later")
     NO_ROUTE = (451, "4.4.4", "no route to this recipient at the moment, try again later")

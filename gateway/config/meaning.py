@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from directory.model import InvalidAddress, canonical_domain
 from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Listener, Settings
-from gateway.route.next_hop import parse_way
+from gateway.route.next_hop import host_and_port, parse_way
 from gateway.store.errors import InvalidMailboxName
 from gateway.store.layout import checked_name
 from gateway.store.repository import INBOX
@@ -34,6 +34,7 @@ def meaning(settings: Settings) -> Found:
     if bool(settings.tls.cert) != bool(settings.tls.key):
         yield ("tls", "key" if settings.tls.cert else "cert"), "tls.cert and tls.key must be given together"
     yield from _relay(settings)
+    yield from _name_servers(settings)
 
 
 def _relay(settings: Settings) -> Found:
@@ -74,6 +75,22 @@ def _relay(settings: Settings) -> Found:
                 ipaddress.ip_address(address)
             except ValueError:
                 yield ("relay", "source", name, str(number)), f"{address!r} is not an IPv4 or IPv6 address"
+
+
+def _name_servers(settings: Settings) -> Found:
+    for number, text in enumerate(settings.dns.servers):
+        try:
+            address, port = host_and_port(text, 53)
+            ipaddress.ip_address(address)
+            if not 1 <= port <= 65535:
+                raise ValueError
+        except ValueError:
+            yield ("dns", "servers", str(number)), f"{text!r} is not address, IPv4:port or [IPv6]:port"
+    for number, text in enumerate(settings.dns.trusted):
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            yield ("dns", "trusted", str(number)), f"{text!r} is not an IPv4 or IPv6 address"
 
 
 def _listeners(settings: Settings) -> Found:

@@ -10,6 +10,7 @@ from directory.authenticator_settings import AuthSettings
 from directory.effective import Defaults
 from directory.model.units import Port
 from directory.settings import DirectorySettings
+from gateway.deliver.settings import DnsSettings
 from gateway.imap.settings import ImapSettings
 from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
@@ -87,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auth: AuthSettings = AuthSettings()
     defaults: Defaults = Defaults()
     relay: RelaySettings = RelaySettings()
+    dns: DnsSettings = DnsSettings()
     route: RouteSettings = RouteSettings()
     queue: QueueSettings = QueueSettings()
     smtp: SmtpSettings = SmtpSettings()

@@ -180,7 +180,7 @@ def _chosen(ways: Sequence[str], domain: str, relay: RelaySettings, whose: str) 
             problem = str(error)
             continue
         if hop is None:
-            return NextHop("mx", domain, SMTP_PORT)
+            return NextHop("mx", domain, relay.mx_port)
         found.append(hop)
     if not found:
         raise Deferred(Condition.NO_ROUTE, f"{whose}: {problem}")

@@ -38,5 +38,13 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: dict[str, Tls] = {}
     #: own IPv4 and IPv6 addresses that connections come from, by domain of the sender ("*" = every other)
     source: dict[str, tuple[str, ...]] = {}
+    #: port of the hosts that MX records name
+    mx_port: Port = 25
+    #: addresses that are tried, in this order: ipv6, ipv4; leave one out where it does not work
+    families: tuple[Literal["ipv6", "ipv4"], ...] = ("ipv6", "ipv4")
+    #: also deliver to loopback and private addresses that MX records lead to, which others could abuse
+    allow_private: bool = False
+    #: other names of this host, beside `hostname`, under which MX records may name it
+    own_names: tuple[str, ...] = ()
     #: port on which other gateways take LMTP for the mailboxes they hold
     lmtp_port: Port = 24

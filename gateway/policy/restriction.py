@@ -1,7 +1,12 @@
-"""Who may send to a recipient, and how much: `gatepostAcceptFrom`, `gatepostRejectFrom`, `gatepostMaxMessageSize`."""
+"""Who may send to a recipient, and how much: `gatepostAcceptFrom`, `gatepostRejectFrom`, `gatepostMaxMessageSize`.
+
+Somebody who is logged in is who he is; of mail from outside only the return path is known. `members` are those whom
+the list reaches by any way: distinguished names, groups, searches, addresses, lists in the list.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from directory.model import (
@@ -14,8 +19,9 @@ from directory.model import (
     canonical_address,
     canonical_domain,
 )
-from directory.port import Directory, is_one_of
+from directory.port import MAX_GROUPS, Directory, is_one_of
 from gateway.policy.originator import forms
+from gateway.route.member_url import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,38 @@ def _domain_matches(directory: Directory, sender: Sender, wanted: str) -> bool:
 def _people(recipient: Recipient, word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(distinguished names, addresses) that `word` stands for at this recipient."""
     if isinstance(recipient, MailingList):
-        if word == "members":
-            return recipient.members + recipient.unique_members, recipient.member_addresses
         if word == "moderators":
             return recipient.moderators, recipient.moderator_addresses
         return recipient.owners, recipient.owner_addresses
     return (getattr(recipient, "owners", ()), ()) if word == "owners" else ((), ())
+
+
+def _is_member(directory: Directory, recipient: MailingList, sender: Sender, entry: Entry | None) -> bool:
+    """True when the sender is a member of the list or of a list in it."""
+    seen: set[str] = set()
+    waiting = [recipient]
+    while waiting and len(seen) < MAX_GROUPS:
+        one = waiting.pop()
+        if one.id in seen:
+            continue
+        seen.add(one.id)
+        names = one.members + one.unique_members
+        if _is_address_of(sender, entry, one.member_addresses):
+            return True
+        if entry is not None and (is_one_of(directory, entry, names) or _is_found(directory, one, entry)):
+            return True
+        waiting += [found for name in names if isinstance(found := directory.by_dn(name), MailingList)]
+    return False
+
+
+def _is_found(directory: Directory, mailing_list: MailingList, entry: Entry) -> bool:
+    for url in mailing_list.member_urls:
+        try:
+            if any(found.id == entry.id for found in directory.search(*parse(url))):
+                return True
+        except ValueError:  # somebody's typing error in one URL
+            continue
+    return False
 
 
 def _matches(directory: Directory, recipient: Recipient, sender: Sender, term: str) -> bool:
@@ -74,27 +106,27 @@ def _matches(directory: Directory, recipient: Recipient, sender: Sender, term: s
     if word.startswith("@"):
         return _domain_matches(directory, sender, word[1:])
     entry = _entry(directory, sender)
+    if word == "members" and isinstance(recipient, MailingList):
+        return _is_member(directory, recipient, sender, entry)
     if word in ("members", "owners", "moderators"):
         names, addresses = _people(recipient, word)
-        if sender.return_path and _is_address_of(sender, addresses):
+        if _is_address_of(sender, entry, addresses):
             return True
         return entry is not None and is_one_of(directory, entry, names)
     if "=" in word and "@" not in word.partition("=")[0]:
         return entry is not None and is_one_of(directory, entry, (term,))
-    return _is_address_of(sender, (word,))
+    return _is_address_of(sender, entry, (word,))
 
 
-def _is_address_of(sender: Sender, addresses: tuple[str, ...]) -> bool:
-    try:
-        own = canonical_address(sender.return_path)
-    except InvalidAddress:
-        return False
-    for address in addresses:
-        try:
-            if canonical_address(address) == own:
+def _is_address_of(sender: Sender, entry: Entry | None, addresses: tuple[str, ...]) -> bool:
+    """True when one of the addresses is the return path, or belongs to the entry of the sender."""
+    own = set(entry.addresses) if isinstance(entry, Recipient) else set()
+    with suppress(InvalidAddress):
+        own.add(str(canonical_address(sender.return_path)))
+    for address in addresses if own else ():
+        with suppress(InvalidAddress):
+            if str(canonical_address(address)) in own:
                 return True
-        except InvalidAddress:
-            continue
     return False
 
 

@@ -2,7 +2,8 @@
 
 `return_path` of a step is None where the message keeps its own (alias and forward, RFC 5598 5.1) and the
 list's address where a list takes over (5.3). A message from `<>` keeps `<>` everywhere, so that no report
-about a report goes round.
+about a report goes round. `mailing_list` is the list whose copy this is: the one that was written to, where lists
+stand in lists.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from directory.model import Deferred, MailboxHolder, Recipient, Refused
+from directory.model import Deferred, MailboxHolder, MailingList, Recipient, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Local:
     holder: MailboxHolder
     recipient: str
     return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
 
     @property
     def target(self) -> str:
@@ -33,6 +35,7 @@ class Remote:
 
     recipient: str
     return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
 
     @property
     def target(self) -> str:
@@ -47,6 +50,7 @@ class RemoteLmtp:
     holder: MailboxHolder
     recipient: str
     return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
 
     @property
     def target(self) -> str:
@@ -64,6 +68,7 @@ class Later:
     account: str
     reason: Deferred = field(compare=False)
     return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
 
     @property
     def target(self) -> str:

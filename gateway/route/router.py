@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from directory.model import Condition, Deferred, Domain, InvalidAddress, Recipient, Refused, canonical_address
 from directory.port import Directory
+from gateway.lists.addresses import served
 from gateway.route.plan import Later, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
-from gateway.route.special import ALWAYS, administrators, list_of
-from gateway.route.walk import Walk
+from gateway.route.special import ALWAYS, administrators
+from gateway.route.walk import Gate, Walk
 
 
 class Router:
@@ -35,18 +36,21 @@ class Router:
         *,
         outside: bool = False,
         local_only: bool = False,
+        gate: Gate | None = None,
         trace: list[str] | None = None,
     ) -> Plan:
         """The plan for `recipient`. Raises Refused (final) or Deferred (not now).
 
         `outside`: an address in a foreign domain may be routed too (an authenticated originator).
         `local_only`: refuse what needs more than stores of this host (LMTP, RFC 2033 4.2).
+        `gate`: says of the entry addressed, and of every list that is reached without passing through another
+        list, whether this sender may write there; it raises Refused or Deferred where he may not.
         `trace`: gets a line for each step of the decision (`doctor address`).
         """
         freshness = self.directory.freshness()
         if not freshness.complete:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
-        walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace)
+        walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace, gate)
         if recipient.lower() == "postmaster":  # RFC 5321 4.5.1: without a domain too
             walk.say("postmaster without a domain")
             self._responsible(walk, "postmaster", None, recipient)
@@ -80,16 +84,14 @@ class Router:
         directory (an entry that just moved, or lies outside the copy), not the absence of the recipient.
         """
         steps, deferred, lost = walk.steps, walk.deferred, walk.lost
-        if len(steps) + len(deferred) + len(lost) > 1:
-            later = [Later(address, account, reason, path) for address, account, reason, path in deferred]
-            if steps or later:
-                return Plan(
-                    (*steps.values(), *later), walk.first, tuple(Lost(address, reason) for address, reason in lost)
-                )
+        if len(steps) + len(deferred) + len(lost) > 1 and (steps or deferred):
+            return Plan(
+                (*steps.values(), *deferred), walk.first, tuple(Lost(address, reason) for address, reason in lost)
+            )
         if steps:
             return Plan(tuple(steps.values()), walk.first)
         if deferred:
-            raise deferred[0][2]
+            raise deferred[0].reason
         if walk.astray:
             raise Deferred(Condition.DIRECTORY_STALE, walk.astray)
         if lost:
@@ -112,9 +114,9 @@ class Router:
         if local in ALWAYS:
             self._responsible(walk, local, domain, recipient)
             return True
-        listed = list_of(local)
+        listed = served(local)
         if listed is not None:
-            mailing_list = self._owner(walk, listed, domain.name)
+            mailing_list = self._owner(walk, listed[0], domain.name)
             if mailing_list is not None and walk.owners_of(mailing_list, recipient):
                 return True
         if domain.catch_all:

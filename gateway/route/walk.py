@@ -8,8 +8,8 @@ What a walk visits is bounded in number and depth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 from directory.model import (
     Alias,
@@ -24,30 +24,44 @@ from directory.model import (
     Refused,
     canonical_address,
 )
+from gateway.lists.addresses import bounce_address
 from gateway.route.member_url import parse
-from gateway.route.plan import Local, Remote, RemoteLmtp
-from gateway.route.special import bounce_address
+from gateway.route.plan import Later, Local, Remote, RemoteLmtp
 
 if TYPE_CHECKING:
     from gateway.route.router import Router
+
+#: raises Refused or Deferred where the sender may not write to an entry
+Gate: TypeAlias = Callable[[Recipient], None]
 
 
 class Walk:
     """The state of one walk."""
 
-    def __init__(self, router: Router, now: float, is_final: bool, why_not_final: str, trace: list[str] | None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        now: float,
+        is_final: bool,
+        why_not_final: str,
+        trace: list[str] | None,
+        gate: Gate | None = None,
+    ) -> None:
         self._router = router
         self._directory = router.directory
         self._limits = router.settings
         self._now = now
         self._trace = trace
+        self._gate = gate
+        #: the list that was written to, while its members are walked
+        self._list_of_copy: MailingList | None = None
         self._visited: set[str] = set()
         self._open: set[str] = set()
         self._excluded: set[str] = set()
         self.is_final = is_final
         self.why_not_final = why_not_final
         self.steps: dict[str, Local | Remote | RemoteLmtp] = {}
-        self.deferred: list[tuple[str, str, Deferred, str | None]] = []
+        self.deferred: list[Later] = []
         self.lost: list[tuple[str, Refused]] = []
         self.first: Recipient | None = None
         #: the first reference that led nowhere, for the operator; "" = none did
@@ -65,7 +79,7 @@ class Walk:
         self._count()
         if self._trace is not None:
             self.say(f"{recipient}: not now: {reason}")
-        self.deferred.append((recipient, account, reason, return_path))
+        self.deferred.append(Later(recipient, account, reason, return_path, self._list_of_copy))
 
     def lose(self, recipient: str, reason: Refused) -> None:
         """A target that will never take this mail."""
@@ -134,7 +148,7 @@ class Walk:
 
     def relay(self, recipient: str, return_path: str | None) -> None:
         """An address outside."""
-        step = Remote(recipient, return_path)
+        step = Remote(recipient, return_path, self._list_of_copy)
         if step.recipient.lower() in self._excluded:
             self.say(f"{recipient} is excluded")
         elif step.target not in self.steps:
@@ -187,6 +201,7 @@ class Walk:
 
     def _expand(self, entry: Entry, recipient: str, depth: int, return_path: str | None) -> None:
         if isinstance(entry, Recipient):
+            self._pass_gate(entry)
             self._check_status(entry)
         if isinstance(entry, MailboxHolder):
             self._holder(entry, recipient, depth, return_path)
@@ -204,6 +219,12 @@ class Walk:
                 self.named(dn, recipient, depth + 1, return_path)
         else:
             self.say(f"{entry.dn} has no mailbox, passed over")
+
+    def _pass_gate(self, entry: Recipient) -> None:
+        """The list that is written to decides who may; lists in it leave that to it."""
+        is_asked = entry is self.first or isinstance(entry, MailingList)
+        if self._gate is not None and is_asked and self._list_of_copy is None:
+            self._gate(entry)
 
     def _check_status(self, entry: Recipient) -> None:
         if self._directory.is_held(entry.id):
@@ -234,8 +255,8 @@ class Walk:
     def _place(self, holder: MailboxHolder, recipient: str, return_path: str | None) -> Local | RemoteLmtp:
         host = holder.mail_host
         if host and host.lower() not in self._router.host_names:
-            return RemoteLmtp(host, holder, recipient, return_path)
-        return Local(holder, recipient, return_path)
+            return RemoteLmtp(host, holder, recipient, return_path, self._list_of_copy)
+        return Local(holder, recipient, return_path, self._list_of_copy)
 
     def account(self, account: str, recipient: str) -> Local | RemoteLmtp:
         """The step of an account by its id. Raises Refused, Deferred."""
@@ -252,7 +273,8 @@ class Walk:
     def _list(self, entry: MailingList, recipient: str, depth: int) -> None:
         self.say(f"{entry.dn} is a list")
         path = bounce_address(entry)
-        outer = self._excluded
+        outer, outer_list = self._excluded, self._list_of_copy
+        self._list_of_copy = outer_list or entry
         if entry.member_exclude or entry.exclude_addresses:
             self._excluded = outer | self._exclusions(entry)
         try:
@@ -265,7 +287,7 @@ class Walk:
                     address = found.primary if isinstance(found, Recipient) else None
                     self.entry(found, address or recipient, depth + 1, path)
         finally:
-            self._excluded = outer
+            self._excluded, self._list_of_copy = outer, outer_list
 
     def _member_address(self, text: str, depth: int, path: str | None) -> None:
         try:

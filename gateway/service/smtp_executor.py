@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from directory.model import Account, Condition, Deferred, Recipient, Refused, ServiceAccount
@@ -15,6 +16,7 @@ from gateway.files.spool import Joined
 from gateway.files.spool import Spool as SpoolFile
 from gateway.filters.port import Facts, run
 from gateway.mail import trace
+from gateway.mail.envelope import EnvelopeRecipient
 from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.observe import maillog
 from gateway.policy.content import foreign_author, missing_fields
@@ -102,12 +104,12 @@ class SmtpExecutor:
         if size is not None and account.max_message_size and size > account.max_message_size:
             raise Refused(Condition.MESSAGE_TOO_LARGE, f"{account.dn}: gatepostMaxMessageSize")
 
-    def _restricted(self, entry: Recipient, return_path: str, size: int | None) -> Deferred | Refused | None:
+    def _check_sender(self, sender: Sender, entry: Recipient) -> None:
+        """Raise why `sender` may not write to `entry`."""
         if entry.accept_from or entry.reject_from:
-            error = refusal(self._host.directory, entry, Sender(return_path, self._account()))
+            error = refusal(self._host.directory, entry, sender)
             if error is not None:
-                return self._not_own(error)
-        return too_large(entry, size)
+                raise self._not_own(error)
 
     def _verify_recipient(self, request: VerifyRecipient) -> Plan:
         envelope = request.envelope
@@ -121,12 +123,11 @@ class SmtpExecutor:
                 time.time(),
                 outside=self._session.role is Role.SUBMISSION and account is not None,
                 local_only=self._session.role is Role.LMTP,
+                gate=partial(self._check_sender, Sender(envelope.return_path, account)),
             )
-            if plan.entry is not None:
-                size = envelope.parameters.get("SIZE")
-                error = self._restricted(plan.entry, envelope.return_path, int(size) if size else None)
-                if error is not None:
-                    raise error
+            size = envelope.parameters.get("SIZE")
+            if size and plan.entry is not None and (error := too_large(plan.entry, int(size))) is not None:
+                raise error
             self._host.acceptance.check_room(plan)
             return plan
         except (Deferred, Refused) as error:
@@ -204,10 +205,11 @@ class SmtpExecutor:
 
     def _deliver(self, request: Accept, pieces: Sequence[bytes], lines: bytes, message_id: str) -> list[Outcome]:
         session, envelope = self._session, request.envelope
-        kept, outcomes = [], []
+        kept: list[EnvelopeRecipient] = []
+        outcomes: list[Outcome] = []
         for recipient in envelope.recipients:
             entry = recipient.route.entry
-            error = self._restricted(entry, envelope.return_path, request.size) if entry is not None else None
+            error = too_large(entry, request.size) if entry is not None else None
             outcomes.append(error)
             if error is None:
                 kept.append(recipient)

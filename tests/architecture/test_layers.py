@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {
     **dict.fromkeys(("ask", "mail", "mime", "sasl", "smtp", "imap", "pop3", "managesieve", "sieve"), 0),
-    **dict.fromkeys(("policy", "route", "observe"), 1),
+    **dict.fromkeys(("policy", "route", "lists", "observe"), 1),
     **dict.fromkeys(("files", "store", "queue", "deliver", "filters", "control"), 2),
     "service": 3,
     **dict.fromkeys(("config", "cli", "__main__"), 4),

@@ -144,24 +144,20 @@ class Account(MailboxHolder):
     services: tuple[str, ...] | None = attribute(
         "gatepostService", 3, TOKEN, "Enabled service: imap, pop3, submission, webmail, sieve, selfservice"
     )
-    vacation: bool = attribute(
-        "gatepostVacation", 13, BOOLEAN, "Vacation replies on", write=SELF, since=None, default=False
-    )
+    vacation: bool = attribute("gatepostVacation", 13, BOOLEAN, "Vacation replies on", write=SELF, default=False)
     vacation_start: float | None = attribute(
-        "gatepostVacationStart", 14, TIME, "First moment of vacation replies", write=SELF, since=None
+        "gatepostVacationStart", 14, TIME, "First moment of vacation replies", write=SELF
     )
     vacation_end: float | None = attribute(
-        "gatepostVacationEnd", 15, TIME, "Last moment of vacation replies", write=SELF, since=None
+        "gatepostVacationEnd", 15, TIME, "Last moment of vacation replies", write=SELF
     )
     vacation_days: int | None = attribute(
-        "gatepostVacationDays", 16, INTEGER, "Days between replies to one sender", write=SELF, since=None
+        "gatepostVacationDays", 16, INTEGER, "Days between replies to one sender", write=SELF
     )
     vacation_subject: str | None = attribute(
-        "gatepostVacationSubject", 17, TEXT, "Subject of vacation replies", write=SELF, since=None
+        "gatepostVacationSubject", 17, TEXT, "Subject of vacation replies", write=SELF
     )
-    vacation_text: str | None = attribute(
-        "gatepostVacationText", 18, TEXT, "Text of vacation replies", write=SELF, since=None
-    )
+    vacation_text: str | None = attribute("gatepostVacationText", 18, TEXT, "Text of vacation replies", write=SELF)
     send_limits: tuple[str, ...] = attribute(
         "gatepostSendLimit", 22, TOKEN, "Sending limit COUNT/PERIOD such as 200/h", default=()
     )

@@ -40,6 +40,11 @@ def over_soft_quota(*, account: str) -> None:
     _log.info("%s", fields(event="over-soft-quota", account=account))
 
 
+def vacation(*, account: str, recipient: str, outcome: str) -> None:
+    """Somebody who is away got a message: `outcome` is "replied" or why not."""
+    _log.info("%s", fields(event="vacation", account=account, recipient=recipient, outcome=outcome))
+
+
 def queued(*, id: str, targets: int) -> None:  # noqa: A002
     """A message, or the rest of one, is in the queue."""
     metrics.count(metrics.QUEUED)

@@ -13,16 +13,14 @@ from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from gateway.files.spool import lines_of, prefixed, size_of
-from gateway.mail import trace
 from gateway.mail.envelope import Envelope
 from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
 from gateway.route.plan import Later, Local, Plan, RemoteLmtp, Step
-from gateway.store.repository import MessageRow
+from gateway.service.final_delivery import FinalDelivery, Outcome
 from gateway.store.stores import Stores
-from gateway.store.stores import Target as StoreTarget
 
 DIRECT_MAX = 1000
 #: a store used less than this is not asked again at RCPT for a while; delivery itself is exact
@@ -30,7 +28,6 @@ ROOMY = 0.8
 ROOMY_SECONDS = 30.0
 MAX_ROOMY = 10_000
 
-Outcome = Deferred | Refused | None
 _FULL = (Condition.MAILBOX_FULL, Condition.MAILBOX_FULL_FOR_NOW)
 
 
@@ -51,32 +48,6 @@ class Arrival:
     by_lmtp: bool = False
 
 
-def deliver(stores: Stores, grace: QuotaGrace, step: Local, content: Sequence[bytes], message_id: str) -> Outcome:
-    """Final delivery into one store, with the answer that its quota grace wants."""
-    return deliver_many(stores, grace, [step], content, message_id)[0]
-
-
-def deliver_many(
-    stores: Stores, grace: QuotaGrace, steps: Sequence[Local], content: Sequence[bytes], message_id: str
-) -> list[Outcome]:
-    """Final delivery of the same octets into several stores, each for itself: one file a volume, the rest links."""
-    size = size_of(content)
-    crlf = size + lines_of(content)
-    answers = stores.deliver_many([StoreTarget(step.holder, step.recipient) for step in steps], content, size, crlf)
-    outcomes: list[Outcome] = []
-    for step, answer in zip(steps, answers, strict=True):
-        account = step.holder.id
-        if isinstance(answer, MessageRow):
-            grace.has_room(account, has_soft=bool(step.holder.quota_soft))
-            maillog.delivered(id=message_id, recipient=step.recipient, account=account, uid=answer.uid)
-            outcomes.append(None)
-        elif isinstance(answer, Refused) and answer.condition is Condition.MAILBOX_FULL:
-            outcomes.append(grace.full(account, time.time()))
-        else:
-            outcomes.append(answer)
-    return outcomes
-
-
 def _path(step: Step, envelope: Envelope) -> str:
     """The return path of a step; a report stays a report."""
     return envelope.return_path if step.return_path is None or not envelope.return_path else step.return_path
@@ -93,8 +64,10 @@ def _target(step: Step, envelope: Envelope) -> Target:
 class Acceptance:
     """One a process. `take` waits for disks: call it in the file pool."""
 
-    def __init__(self, stores: Stores, queue: QueueFolder, grace: QuotaGrace, bell: Path) -> None:
-        self._stores, self._queue, self._grace, self._bell = stores, queue, grace, bell
+    def __init__(
+        self, stores: Stores, queue: QueueFolder, grace: QuotaGrace, delivery: FinalDelivery, bell: Path
+    ) -> None:
+        self._stores, self._queue, self._grace, self._delivery, self._bell = stores, queue, grace, delivery, bell
         self._roomy: dict[tuple[str, int, int], float] = {}
 
     def volume_of(self, envelope: Envelope) -> str:
@@ -154,8 +127,7 @@ class Acceptance:
             for step in local:
                 by_path.setdefault(_path(step, envelope), []).append(step)
             for path, some in by_path.items():
-                content = prefixed(trace.return_path(path) + arrival.head, arrival.pieces)
-                errors = deliver_many(self._stores, self._grace, some, content, arrival.id)
+                errors = self._delivery.deliver(some, path, prefixed(arrival.head, arrival.pieces), arrival.id)
                 for step, error in zip(some, errors, strict=True):
                     if error is not None:
                         maillog.answered(recipient=step.recipient, client=arrival.client, error=error)

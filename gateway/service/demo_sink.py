@@ -29,7 +29,8 @@ class Sink:
         self._numbers = itertools.count(max(taken, default=0) + 1)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        head = [f"X-Envelope-From: <{envelope.mail_from or ''}>"]
+        # aiosmtpd calls the null path "<>"
+        head = [f"X-Envelope-From: <{(envelope.mail_from or '').strip('<>')}>"]
         head += [f"X-Envelope-To: <{recipient}>" for recipient in envelope.rcpt_tos]
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         path = self._folder / f"{next(self._numbers)}.eml"

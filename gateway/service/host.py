@@ -14,6 +14,7 @@ from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
+from gateway.service.final_delivery import FinalDelivery
 from gateway.service.imap_selecting import OpenMailboxes
 from gateway.service.notify import Hints
 from gateway.service.pools import OTHER, Pools
@@ -35,6 +36,7 @@ class Host:
     pools: Pools
     queue: QueueFolder
     grace: QuotaGrace
+    delivery: FinalDelivery
     acceptance: Acceptance
     checks: tuple[ContentCheck, ...]
     hints: Hints

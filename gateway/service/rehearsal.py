@@ -96,6 +96,7 @@ def rehearse(
         Stores(settings.store, index, is_alive=lambda entry: is_alive(directory, entry), over_soft=grace),
         cast(Any, None),
         cast(Any, grace),
+        cast(Any, None),
         state,
     )
     host = cast(Host, SimpleNamespace(settings=settings, directory=directory, router=router, acceptance=acceptance))

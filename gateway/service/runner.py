@@ -20,7 +20,6 @@ from directory.model import Condition, Deferred, InvalidAddress, Refused, canoni
 from gateway.config.settings import Settings
 from gateway.deliver.port import Courier, Outcome, Parcel
 from gateway.deliver.smtp import SmtpCourier
-from gateway.mail import trace
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
@@ -41,7 +40,8 @@ LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
 _log = logging.getLogger("gatepost.queue")
 
-LocalDelivery = Callable[[Local, Sequence[bytes], str], Outcome]
+#: (step, return path, content, message id)
+LocalDelivery = Callable[[Local, str, Sequence[bytes], str], Outcome]
 Couriers = Callable[[NextHop], Courier | None]
 
 
@@ -180,14 +180,12 @@ class QueueRunner:
     ) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         away: dict[tuple[NextHop, str], list[tuple[str, str]]] = {}
-        contents: dict[str, list[bytes]] = {}
+        content: list[bytes] = []
         loop = asyncio.get_running_loop()
         for key, (step, path) in wanted.items():
             if isinstance(step, Local):
-                if path not in contents:
-                    contents[path] = [trace.return_path(path), *self._folder.content(message)]
-                content = contents[path]
-                outcomes[key] = await loop.run_in_executor(None, self._deliver, step, content, message)
+                content = content or list(self._folder.content(message))
+                outcomes[key] = await loop.run_in_executor(None, self._deliver, step, path, content, message)
                 if outcomes[key] is None:
                     self._state.step_done(message, [key])
             elif isinstance(step, Later):
@@ -246,7 +244,6 @@ def _couriers(settings: Settings) -> Couriers:
 
 def run(settings: Settings, pulse: Pulse) -> None:
     """The process's life. Holds `queue.lock`, so that no second runner works on the same queue."""
-    from gateway.service.accept import deliver
     from gateway.service.worker import make_host
 
     state_dir = Path(settings.state_dir)
@@ -264,7 +261,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             host.queue,
             QueueState(state_dir / "queue.db"),
             host.router,
-            lambda step, content, message: deliver(host.stores, host.grace, step, content, message),
+            lambda step, path, content, message: host.delivery.deliver([step], path, content, message)[0],
             _couriers(settings),
             settings.queue,
             relay=settings.relay,

@@ -24,8 +24,9 @@ from gateway.policy.originator import may_write_as
 from gateway.policy.restriction import Sender, refusal, too_large
 from gateway.policy.send_limit import limits
 from gateway.route.plan import Plan
-from gateway.service.accept import Arrival, Outcome
+from gateway.service.accept import Arrival
 from gateway.service.driver import UPGRADE, Upgrade
+from gateway.service.final_delivery import Outcome
 from gateway.service.host import Host
 from gateway.service.login import Peer, log_in
 from gateway.service.send_counter import SendCounter

@@ -20,9 +20,11 @@ from gateway.filters.hops import HopCheck
 from gateway.observe.log import fields
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
+from gateway.queue.replied import Replied
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
+from gateway.service.final_delivery import FinalDelivery
 from gateway.service.host import Host
 from gateway.service.listeners import Listeners
 from gateway.service.metrics_files import Publisher
@@ -31,6 +33,7 @@ from gateway.service.pools import Pools
 from gateway.service.pulse import Pulse
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
+from gateway.service.vacation import Vacation
 from gateway.store.sqlite import SqliteRepository
 from gateway.store.stores import Stores
 
@@ -76,6 +79,11 @@ def make_host(settings: Settings, number: int) -> Host:
         is_down=pools.is_down,
         over_soft=grace,
     )
+    bell = Path(settings.run_dir) / "queue.sock"
+    vacation = Vacation(
+        Replied(state / "replied.db"), queue, bell, settings.hostname, settings.route.extension_separator
+    )
+    delivery = FinalDelivery(stores, grace, vacation)
     return Host(
         settings,
         directory,
@@ -85,7 +93,8 @@ def make_host(settings: Settings, number: int) -> Host:
         pools,
         queue,
         grace,
-        Acceptance(stores, queue, grace, Path(settings.run_dir) / "queue.sock"),
+        delivery,
+        Acceptance(stores, queue, grace, delivery, bell),
         (HopCheck(settings.smtp.max_hops),),
         hints,
     )

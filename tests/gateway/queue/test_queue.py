@@ -111,10 +111,10 @@ class Bench:
             self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now
         )
 
-    def deliver(self, step: Local, content: Sequence[bytes], message: str) -> Outcome:
+    def deliver(self, step: Local, path: str, content: Sequence[bytes], message: str) -> Outcome:
         outcome = self.local.pop(0) if self.local else None
         if outcome is None:
-            self.delivered.append((step.holder.id, b"".join(content)))
+            self.delivered.append((step.holder.id, f"Return-Path: <{path}>\n".encode() + b"".join(content)))
         return outcome
 
     def courier(self, hop: NextHop) -> SmtpCourier | None:

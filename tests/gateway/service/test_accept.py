@@ -12,9 +12,12 @@ from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
 from gateway.mail.envelope import Envelope, EnvelopeRecipient
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
+from gateway.queue.replied import Replied
 from gateway.queue.settings import QueueSettings
 from gateway.route.plan import Later, Local, Plan, Remote, Step
 from gateway.service.accept import Acceptance, Arrival
+from gateway.service.final_delivery import FinalDelivery
+from gateway.service.vacation import Vacation
 from gateway.store.repository import Limits, MessageRow
 from gateway.store.stores import Target
 
@@ -69,7 +72,9 @@ class Desk:
         self.stores = Stores()
         self.queue = QueueFolder(folder / "queue", settings or QueueSettings())
         self.grace = QuotaGrace(folder / "grace.db", 100)
-        self.acceptance = Acceptance(self.stores, self.queue, self.grace, folder / "none")  # type: ignore[arg-type]
+        vacation = Vacation(Replied(folder / "replied.db"), self.queue, folder / "none", "here.example", "+")
+        delivery = FinalDelivery(self.stores, self.grace, vacation)  # type: ignore[arg-type]
+        self.acceptance = Acceptance(self.stores, self.queue, self.grace, delivery, folder / "none")  # type: ignore[arg-type]
 
     def take(self, *recipients: tuple[Step, ...], by_lmtp: bool = False, return_path: str = "a@b.example") -> list[str]:
         envelope = Envelope(return_path, {}, [EnvelopeRecipient("x", Plan(steps)) for steps in recipients])

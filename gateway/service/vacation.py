@@ -1,0 +1,95 @@
+"""Vacation replies of people whose entry says that they are away (RFC 3834).
+
+A reply goes out behind a final delivery, through the queue, with the return path `<>`. Trouble with it is
+logged and never touches the delivery.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from directory.model import Account, Deferred, InvalidAddress, canonical_address
+from gateway.files.names import unique_name
+from gateway.mail import autoreply
+from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
+from gateway.observe import maillog
+from gateway.policy.autoreply import is_away, period, why_not
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
+from gateway.queue.replied import Replied
+from gateway.queue.wake import ring
+from gateway.route.plan import Local
+
+DEFAULT_TEXT = (
+    "I am away at the moment and will read your message when I am back.\n我目前不在，回来后会阅读您的邮件。\n"
+)
+
+
+def _ascii_domain(address: str) -> str:
+    try:
+        local, _, _ = address.rpartition("@")
+        return f"{local}@{canonical_address(address).domain}"
+    except InvalidAddress:
+        return address
+
+
+def _header(content: Sequence[bytes]) -> Header:
+    """The fields of a message in pieces. Raises HeaderProblem."""
+    head = b""
+    for piece in content:
+        head += piece
+        if b"\n\n" in head or len(head) > MAX_HEADER:
+            break
+    return scan(head[: MAX_HEADER + 2])
+
+
+class Vacation:
+    """Synchronous; called in the pool that delivered."""
+
+    def __init__(self, replied: Replied, queue: QueueFolder, bell: Path, hostname: str, separator: str) -> None:
+        self._replied, self._queue, self._bell = replied, queue, bell
+        self._hostname, self._separator = hostname, separator
+
+    def after(self, step: Local, return_path: str, content: Sequence[bytes]) -> None:
+        """A message (with its header at the beginning) was delivered to `step`: answer it if that is wanted."""
+        account = step.holder
+        if not isinstance(account, Account) or not account.vacation or not is_away(account, now := time.time()):
+            return
+        try:
+            header = _header(content)
+            reason = why_not(header, return_path, lambda address: self._is_own(account, address))
+            if reason is None and not self._replied.take(account.id, return_path.lower(), period(account), now):
+                reason = "the sender has one already"
+            if reason is None:
+                self._send(account, return_path, header, now)
+            maillog.vacation(account=account.id, recipient=return_path, outcome=reason or "replied")
+        except (Deferred, HeaderProblem, OSError, ValueError) as error:
+            maillog.vacation(account=account.id, recipient=return_path, outcome=f"failed: {error}")
+
+    def _is_own(self, account: Account, text: str) -> bool:
+        try:
+            address = canonical_address(text)
+        except InvalidAddress:
+            return False
+        base = address.local.partition(self._separator)[0] if self._separator else address.local
+        return str(address) in account.addresses or f"{base}@{address.domain}" in account.addresses
+
+    def _send(self, account: Account, recipient: str, header: Header, now: float) -> None:
+        author = _ascii_domain(account.primary or recipient)
+        number = unique_name("r")[:-2]
+        message = autoreply.compose(
+            header,
+            author=author,
+            name=account.display_name or "",
+            recipient=_ascii_domain(recipient),
+            subject=account.vacation_subject or "",
+            text=account.vacation_text or DEFAULT_TEXT,
+            message_id=f"<{number}@{self._hostname}>",
+            now=now,
+        )
+        parameters = {} if author.isascii() and recipient.isascii() else {"SMTPUTF8": ""}
+        size = len(message)
+        envelope = QueuedEnvelope(number, "", now, (Target(recipient),), size, size + message.count(b"\n"), parameters)
+        self._queue.inject(envelope, (message,))
+        ring(self._bell)

@@ -46,7 +46,7 @@ def test_a_good_company_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([jane(VacationText="gone")], ("warning", "reserved-attribute", "uid=jane,o=x")),
+        ([jane(Sieve="keep;")], ("warning", "reserved-attribute", "uid=jane,o=x")),
         ([jane(Status="aktive")], ("warning", "odd-value", "uid=jane,o=x")),
         ([jane(Quota="lots")], ("warning", "odd-value", "uid=jane,o=x")),
         ([jane(Expires="tomorrow")], ("warning", "odd-value", "uid=jane,o=x")),
@@ -90,7 +90,7 @@ def test_no_domain_at_all() -> None:
 
 def test_reserved_are_those_that_no_class_honours() -> None:
     names = reserved_attributes()
-    assert "gatepostvacation" in names and "gatepostquota" not in names and "gatepostaddress" not in names
+    assert "gatepostsieve" in names and "gatepostvacation" not in names and "gatepostquota" not in names and "gatepostaddress" not in names
 
 
 def test_the_copy_names_addresses_of_several_entries(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_what_is_written_is_live_and_in_the_journal(office: Office) -> None:
 def test_people_are_told_what_is_wrong(office: Office) -> None:
     refused = lambda **values: office.refused(Invalid, ROOT, "jane", **values)  # noqa: E731
     assert "did you mean 'quota'" in refused(qouta="1G")
-    assert "reserved" in refused(vacation="yes")
+    assert "reserved" in refused(sieve="keep;")
     assert "a size in octets" in refused(quota="much")
     assert "'suspended'" in refused(status="suspendet")
     assert "belongs to uid=joe" in refused(addresses="jane@example.com joe@example.com")

@@ -90,7 +90,12 @@ def test_no_domain_at_all() -> None:
 
 def test_reserved_are_those_that_no_class_honours() -> None:
     names = reserved_attributes()
-    assert "gatepostsieve" in names and "gatepostvacation" not in names and "gatepostquota" not in names and "gatepostaddress" not in names
+    assert (
+        "gatepostsieve" in names
+        and "gatepostvacation" not in names
+        and "gatepostquota" not in names
+        and "gatepostaddress" not in names
+    )
 
 
 def test_the_copy_names_addresses_of_several_entries(tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ def test_lists_machines_and_mail_to_others_get_none(away: RunningDemo) -> None:
 
 
 def test_two_people_who_are_away_do_not_answer_each_other_for_ever(away: RunningDemo) -> None:
-    change(away, "stefan", {"gatepostVacationStart": ["20260101000000Z"]})
+    change(away, "petra", {"gatepostVacation": ["TRUE"]})
     time.sleep(1.0)
     log = away.folder / "demo.log"
     with smtplib.SMTP("127.0.0.1", away.port("mx"), timeout=20) as client:
-        client.sendmail("jane@example.com", ["stefan@example.org"], "To: stefan@example.org\r\n\r\nhello\r\n")
+        client.sendmail("jane@example.com", ["petra@example.org"], "To: petra@example.org\r\n\r\nhello\r\n")
     deadline = time.monotonic() + SECONDS
     while "recipient=jane@example.com outcome=replied" not in log.read_text():
         assert time.monotonic() < deadline

@@ -26,6 +26,7 @@ from directory.model import (
     canonical_domain,
 )
 from directory.model.attribute import ADDRESS, BOOLEAN, DN, HOST, INTEGER, TIME, Facts, is_multi
+from directory.model.extension_rule import parse_rule
 from directory.model.units import read_seconds, read_size
 from directory.profile_source import WORDS
 from directory.profile_text import nearest
@@ -125,6 +126,8 @@ def _encode(field: Field, text: str, find: FindDn) -> str:
             raise ValueError(f"{text!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
     if name == "send_limits" and not _LIMIT.match(text.lower()):
         raise ValueError(f"{text!r} is no limit such as 200/h; the period is s, m, h, d or w, or several as in 50/10m")
+    if name == "extensions":
+        parse_rule(text)
     if name == "member_urls" and not text.lower().startswith("ldap:///"):
         raise ValueError(f"{text!r} is no search such as ldap:///ou=people,o=example??sub?(departmentNumber=sales)")
     return text

@@ -31,6 +31,7 @@ class Condition(Enum):
     NOT_LOCAL = (550, "5.1.2", "no local store for this recipient")
     LIST_LOOP = (554, "5.4.6", "this address leads only to itself")
     NOBODY_THERE = (550, "5.1.1", "this address has no recipients")
+    REFUSED_BY_RULE = (550, "5.7.1", "this address takes no such message")
     REMOTE_REFUSED = (550, "5.0.0", "refused by the next host")
     NO_SUCH_MAIL_DOMAIN = (550, "5.1.2", "no such domain")
     TAKES_NO_MAIL = (556, "5.1.10", "this domain takes no mail")
@@ -38,6 +39,7 @@ class Condition(Enum):
     # for now
     DIRECTORY_UNAVAILABLE = (451, "4.3.0", "directory temporarily unavailable, try again later")
     DIRECTORY_STALE = (451, "4.3.0", "directory not up to date, try again later")
+    RULE_UNUSABLE = (451, "4.3.5", "the rules of this address cannot be used, try again later")
     ADDRESS_AMBIGUOUS = (451, "4.3.5", "address temporarily ambiguous")
     ACCOUNT_SUSPENDED = (451, "4.2.1", "mailbox temporarily disabled")
     MAILBOX_FULL_FOR_NOW = (452, "4.2.2", "mailbox full, try again later")

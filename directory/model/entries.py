@@ -118,7 +118,7 @@ class MailboxHolder(Recipient):
         default=(),
     )
     extensions: tuple[str, ...] = attribute(
-        "gatepostExtension", 21, TEXT, "Rule for user extensions: EXT ACTION ARGUMENT", since=None, default=()
+        "gatepostExtension", 21, TEXT, "Rule for user extensions: EXT ACTION ARGUMENT", default=()
     )
     full_access: tuple[str, ...] = attribute(
         "gatepostFullAccess", 43, DN, "Person or group with all rights on this mailbox", default=()

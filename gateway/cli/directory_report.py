@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from directory.findings import Finding, findings, transport
-from directory.model import Account, Domain, Entry, ServiceAccount
+from directory.model import Account, Domain, Entry, MailboxHolder, ServiceAccount
+from directory.model.extension_rule import parse_rule
 from directory.profile import Profile
 from directory.replica import ReplicaReader
 from gateway.cli.options import configuration_file, for_machines
@@ -35,11 +36,23 @@ def send_limits(entry: Entry) -> Iterator[Finding]:
                 )
 
 
+def extension_rules(entry: Entry) -> Iterator[Finding]:
+    """Rules that cannot be read: mail for what they stand for waits."""
+    for text in entry.extensions if isinstance(entry, MailboxHolder) else ():
+        try:
+            parse_rule(text)
+        except ValueError as error:
+            yield Finding("error", "odd-value", entry.dn, f"gatepostExtension: {error}: mail for it is deferred")
+
+
 def survey(settings: Settings) -> list[Finding]:
     """What is wrong in the directory, worst first. Raises Deferred when there is no copy yet."""
     reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
     try:
-        found = [*transport(settings.directory), *findings(reader, Profile.of(settings.directory), (send_limits,))]
+        found = [
+            *transport(settings.directory),
+            *findings(reader, Profile.of(settings.directory), (send_limits, extension_rules)),
+        ]
     finally:
         reader.close()
     return sorted(found, key=lambda finding: finding.level)

@@ -35,6 +35,11 @@ def delivered(*, id: str, recipient: str, account: str, uid: int) -> None:  # no
     _log.info("%s", fields(id=id, event="delivered", recipient=recipient, account=account, uid=uid))
 
 
+def discarded(*, id: str, recipient: str, account: str) -> None:  # noqa: A002
+    """A message was thrown away, as a rule of the account says."""
+    _log.info("%s", fields(id=id, event="discarded", recipient=recipient, account=account))
+
+
 def over_soft_quota(*, account: str) -> None:
     """A store holds more than its soft quota from now on."""
     _log.info("%s", fields(event="over-soft-quota", account=account))

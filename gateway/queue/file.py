@@ -47,6 +47,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     account: str = ""
     #: None: the envelope's
     return_path: str | None = None
+    #: of the account, "" = INBOX
+    mailbox: str = ""
 
 
 class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,11 +22,13 @@ class Local:
     recipient: str
     return_path: str | None = None
     mailing_list: MailingList | None = field(default=None, compare=False)
+    #: the mailbox that gets it where it exists, "" = INBOX
+    mailbox: str = ""
 
     @property
     def target(self) -> str:
         """What two steps that do the same have in common."""
-        return f"account {self.holder.id}"
+        return f"account {self.holder.id} {self.mailbox}" if self.mailbox else f"account {self.holder.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,19 @@ class RemoteLmtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Take it and throw it away, because a rule of `holder` says so."""
+
+    holder: MailboxHolder
+    recipient: str
+    return_path: str | None = None
+
+    @property
+    def target(self) -> str:
+        return f"discard {self.holder.id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """Ask again later: one of several targets that cannot take mail at the moment, for `reason`.
 
@@ -75,7 +90,7 @@ class Later:
         return f"account {self.account}" if self.account else f"address {self.recipient.lower()}"
 
 
-Step: TypeAlias = Local | Remote | RemoteLmtp | Later
+Step: TypeAlias = Local | Remote | RemoteLmtp | Discard | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +115,5 @@ class Plan:
 
     @property
     def is_local(self) -> bool:
-        """True when every step is a store of this host."""
-        return all(type(step) is Local for step in self.steps)
+        """True when every step is a store of this host, or none."""
+        return all(type(step) is Local or type(step) is Discard for step in self.steps)

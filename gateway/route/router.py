@@ -6,9 +6,19 @@ circle ends where it closes. The walk also writes its own account of every step 
 
 from __future__ import annotations
 
-from directory.model import Condition, Deferred, Domain, InvalidAddress, Recipient, Refused, canonical_address
+from directory.model import (
+    Condition,
+    Deferred,
+    Domain,
+    InvalidAddress,
+    MailingList,
+    Recipient,
+    Refused,
+    canonical_address,
+)
 from directory.port import Directory
 from gateway.lists.addresses import served
+from gateway.route.extension import shorter, split
 from gateway.route.plan import Later, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
 from gateway.route.special import ALWAYS, administrators
@@ -37,6 +47,7 @@ class Router:
         outside: bool = False,
         local_only: bool = False,
         gate: Gate | None = None,
+        sender: str | None = None,
         trace: list[str] | None = None,
     ) -> Plan:
         """The plan for `recipient`. Raises Refused (final) or Deferred (not now).
@@ -45,12 +56,15 @@ class Router:
         `local_only`: refuse what needs more than stores of this host (LMTP, RFC 2033 4.2).
         `gate`: says of the entry addressed, and of every list that is reached without passing through another
         list, whether this sender may write there; it raises Refused or Deferred where he may not.
+        `sender`: the return path ("" = `<>`), for rules that ask for it; None = not known.
         `trace`: gets a line for each step of the decision (`doctor address`).
         """
         freshness = self.directory.freshness()
         if not freshness.complete:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
-        walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace, gate)
+        walk = Walk(
+            self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace, gate, sender
+        )
         if recipient.lower() == "postmaster":  # RFC 5321 4.5.1: without a domain too
             walk.say("postmaster without a domain")
             self._responsible(walk, "postmaster", None, recipient)
@@ -66,7 +80,7 @@ class Router:
             raise Refused(Condition.NOT_LOCAL, f"{recipient} leads outside")
         return plan
 
-    def route_account(self, account: str, recipient: str, now: float) -> Local | RemoteLmtp:
+    def route_account(self, account: str, recipient: str, now: float, mailbox: str = "") -> Local | RemoteLmtp:
         """The step for an account found earlier (the queue asks again): where its store is now.
 
         Raises Refused, Deferred. Forwards are not followed again: they were when the message came.
@@ -75,7 +89,7 @@ class Router:
         if not freshness.complete:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
         walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", None)
-        return walk.account(account, recipient)
+        return walk.account(account, recipient, mailbox)
 
     def _answer(self, walk: Walk) -> Plan:
         """RCPT for one target answers for that target; for several, 250 if one can take it now or later.
@@ -104,25 +118,25 @@ class Router:
 
     def find(self, walk: Walk, recipient: str, local: str, given: str, domain: Domain) -> bool:
         """Walk what owns `local` in `domain`; `given` is the domain as addressed. False when nobody does."""
-        owner = self._owner(walk, local, given)
+        owner, extension = self._owner(walk, local, given)
         if owner is None and given != domain.name:
             walk.say(f"{given} is an alias of {domain.name}")
-            owner = self._owner(walk, local, domain.name)
+            owner, extension = self._owner(walk, local, domain.name)
         if owner is not None:
-            walk.entry(owner, recipient, walk.depth, walk.return_path)
+            walk.entry(owner, recipient, walk.depth, walk.return_path, extension)
             return True
         if local in ALWAYS:
             self._responsible(walk, local, domain, recipient)
             return True
         listed = served(local)
         if listed is not None:
-            mailing_list = self._owner(walk, listed[0], domain.name)
+            mailing_list, _ = self._owner(walk, listed[0], domain.name)
             if mailing_list is not None and walk.owners_of(mailing_list, recipient):
                 return True
         if domain.catch_all:
             walk.say(f"{domain.name} has a catch-all")
             for target in domain.catch_all:
-                walk.address(target, walk.depth + 1, walk.return_path, outside=True)
+                walk.address(target.replace("*", local), walk.depth + 1, walk.return_path, outside=True)
             return True
         if domain.kind in ("relay", "backup"):
             walk.say(f"{domain.name} is a {domain.kind} domain: relayed")
@@ -130,24 +144,24 @@ class Router:
             return True
         return False
 
-    def _owner(self, walk: Walk, local: str, domain: str) -> Recipient | None:
-        """The owner of the longest form of `local` that anybody owns: jane+a+b, jane+a, jane."""
+    def _owner(self, walk: Walk, local: str, domain: str) -> tuple[Recipient | None, str]:
+        """The owner of the longest form of `local` that anybody owns (jane+a+b, jane+a, jane), and the rest of it."""
         candidate = local
-        separator = self.settings.extension_separator
+        separators = self.settings.extension_separator
         while candidate:
             owners = self.directory.owners(f"{candidate}@{domain}")
             if len(owners) > 1:
                 raise Deferred(Condition.ADDRESS_AMBIGUOUS, "; ".join(owner.dn for owner in owners))
             if owners:
                 walk.say(f"{candidate}@{domain} belongs to {owners[0].dn}")
-                return owners[0]
-            if not separator or separator not in candidate:
-                return None
-            candidate = candidate.rpartition(separator)[0]
-        return None
+                if candidate != local and isinstance(owners[0], MailingList) and served(local) is not None:
+                    break  # `-owner` is no extension of a list
+                return owners[0], split(local, candidate, separators)
+            candidate = shorter(candidate, separators)
+        return None, ""
 
     def _responsible(self, walk: Walk, local: str, domain: Domain | None, recipient: str) -> None:
-        """Walk to whoever reads postmaster, abuse and mailer-daemon where no entry owns the address."""
+        """Walk to whoever reads postmaster, abuse, mailer-daemon and root where no entry owns the address."""
         tried = [self.settings.postmaster] if self.settings.postmaster else []
         if domain is not None and local != "postmaster":
             tried.append(f"postmaster@{domain.name}")

@@ -10,9 +10,10 @@ from directory.model.units import Count
 class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `route`."""
 
-    #: what stands between a local part and its extension (RFC 5233 calls it the separator); "" = none
+    #: what stands between a local part and its extension (RFC 5233 calls it the separator), as in "-" for addresses
+    #: of qmail; of several characters each one is a separator; "" = none
     extension_separator: str = "+"
-    #: who gets mail to postmaster, abuse and mailer-daemon where the directory has no such entry
+    #: who gets mail to postmaster, abuse, mailer-daemon and root where the directory has no such entry
     postmaster: str = ""
     #: most targets of one address after expansion
     max_members: Count = 10_000

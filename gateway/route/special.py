@@ -1,4 +1,5 @@
-"""Addresses that must always reach a person: postmaster (RFC 5321 4.5.1), abuse and mailer-daemon (RFC 2142).
+"""Addresses that must always reach a person: postmaster (RFC 5321 4.5.1), abuse (RFC 2142), mailer-daemon and
+root (what the host itself writes to).
 
 An entry of the directory that owns such an address always wins. Without one they go, in this order, to
 `route.postmaster`, to the domain's own postmaster entry, to the administrators named by the domain
@@ -10,7 +11,7 @@ from __future__ import annotations
 from directory.model import Domain
 from directory.port import Directory
 
-ALWAYS = frozenset({"postmaster", "abuse", "mailer-daemon"})
+ALWAYS = frozenset({"postmaster", "abuse", "mailer-daemon", "root"})
 
 
 def administrators(directory: Directory, domain: Domain | None) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ from directory.model import (
     canonical_address,
 )
 from gateway.lists.addresses import bounce_address
+from gateway.route.extension import follow
 from gateway.route.member_url import parse
-from gateway.route.plan import Later, Local, Remote, RemoteLmtp
+from gateway.route.plan import Discard, Later, Local, Remote, RemoteLmtp
 
 if TYPE_CHECKING:
     from gateway.route.router import Router
@@ -46,6 +47,7 @@ class Walk:
         why_not_final: str,
         trace: list[str] | None,
         gate: Gate | None = None,
+        sender: str | None = None,
     ) -> None:
         self._router = router
         self._directory = router.directory
@@ -55,12 +57,15 @@ class Walk:
         self._gate = gate
         #: the list that was written to, while its members are walked
         self._list_of_copy: MailingList | None = None
+        self.separators = router.settings.extension_separator
+        #: return path of the message, None = not known
+        self.sender = sender
         self._visited: set[str] = set()
         self._open: set[str] = set()
         self._excluded: set[str] = set()
         self.is_final = is_final
         self.why_not_final = why_not_final
-        self.steps: dict[str, Local | Remote | RemoteLmtp] = {}
+        self.steps: dict[str, Local | Remote | RemoteLmtp | Discard] = {}
         self.deferred: list[Later] = []
         self.lost: list[tuple[str, Refused]] = []
         self.first: Recipient | None = None
@@ -167,28 +172,31 @@ class Walk:
         address = entry.primary if isinstance(entry, Recipient) else None
         self.entry(entry, address or recipient, depth, return_path)
 
-    def entry(self, entry: Entry, recipient: str, depth: int, return_path: str | None) -> None:
-        """Walk one entry."""
+    def entry(self, entry: Entry, recipient: str, depth: int, return_path: str | None, extension: str = "") -> None:
+        """Walk one entry, addressed with `extension`."""
         if self.first is None and isinstance(entry, Recipient):
             self.first = entry
         if entry.id in self._excluded:
             self.say(f"{entry.dn} is excluded")
             return
-        if entry.id in self._visited:
-            if entry.id in self._open and isinstance(entry, MailboxHolder):
+        key = entry.id
+        if isinstance(entry, MailboxHolder) and entry.extensions:
+            key = f"{entry.id} {extension}"  # each extension leads elsewhere
+        if key in self._visited:
+            if key in self._open and isinstance(entry, MailboxHolder):
                 # a forward that comes back: the mailbox it comes back to keeps the message
-                self._keep(entry, recipient, return_path)
+                self.keep(entry, recipient, return_path)
             else:
                 self.say(f"{entry.dn}: already seen")
             return
         if self._too_deep(depth, recipient):
             return
-        self._visited.add(entry.id)
-        self._open.add(entry.id)
+        self._visited.add(key)
+        self._open.add(key)
         saved = self.depth
         self.depth = depth
         try:
-            self._expand(entry, recipient, depth, return_path)
+            self._expand(entry, recipient, depth, return_path, extension)
         except Deferred as error:
             if error.condition is Condition.LIST_TOO_LARGE:
                 raise
@@ -197,14 +205,15 @@ class Walk:
             self.lose(recipient, error)
         finally:
             self.depth = saved
-            self._open.discard(entry.id)
+            self._open.discard(key)
 
-    def _expand(self, entry: Entry, recipient: str, depth: int, return_path: str | None) -> None:
+    def _expand(self, entry: Entry, recipient: str, depth: int, return_path: str | None, extension: str) -> None:
         if isinstance(entry, Recipient):
             self._pass_gate(entry)
             self._check_status(entry)
         if isinstance(entry, MailboxHolder):
-            self._holder(entry, recipient, depth, return_path)
+            if not (entry.extensions and follow(self, entry, extension, recipient, depth, return_path)):
+                self._holder(entry, recipient, depth, return_path)
         elif isinstance(entry, Alias):
             self.say(f"{entry.dn} is an alias")
             for text in entry.forwards:
@@ -240,25 +249,39 @@ class Walk:
                 self.say(f"{holder.dn} forwards to {text}")
             self.address(text, depth + 1, return_path, outside=True)
         if holder.keep_copy or not holder.forwards:
-            self._keep(holder, recipient, return_path)
+            self.keep(holder, recipient, return_path)
 
-    def _keep(self, holder: MailboxHolder, recipient: str, return_path: str | None) -> None:
-        step = self._place(holder, recipient, return_path)
+    def keep(self, holder: MailboxHolder, recipient: str, return_path: str | None, mailbox: str = "") -> None:
+        """The store of `holder` gets it, in `mailbox` ("" = INBOX) if he has one of that name."""
+        step = self._place(holder, recipient, return_path, mailbox)
         if step.target in self.steps:
             return
         self._count()
         if self._trace is not None:
-            where = f"by LMTP to {step.host}" if isinstance(step, RemoteLmtp) else "delivered here"
+            where = (
+                f"by LMTP to {step.host}"
+                if isinstance(step, RemoteLmtp)
+                else f"delivered here{mailbox and f', into {mailbox}'}"
+            )
             self.say(f"{holder.dn}: {where}")
         self.steps[step.target] = step
 
-    def _place(self, holder: MailboxHolder, recipient: str, return_path: str | None) -> Local | RemoteLmtp:
+    def drop(self, holder: MailboxHolder, recipient: str) -> None:
+        """Nobody gets it here, and that is right so."""
+        step = Discard(holder, recipient)
+        if step.target not in self.steps:
+            self._count()
+            self.steps[step.target] = step
+
+    def _place(
+        self, holder: MailboxHolder, recipient: str, return_path: str | None, mailbox: str = ""
+    ) -> Local | RemoteLmtp:
         host = holder.mail_host
         if host and host.lower() not in self._router.host_names:
             return RemoteLmtp(host, holder, recipient, return_path, self._list_of_copy)
-        return Local(holder, recipient, return_path, self._list_of_copy)
+        return Local(holder, recipient, return_path, self._list_of_copy, mailbox)
 
-    def account(self, account: str, recipient: str) -> Local | RemoteLmtp:
+    def account(self, account: str, recipient: str, mailbox: str = "") -> Local | RemoteLmtp:
         """The step of an account by its id. Raises Refused, Deferred."""
         entry = self._directory.by_id(account)
         if not isinstance(entry, MailboxHolder):
@@ -266,7 +289,7 @@ class Walk:
                 raise Refused(Condition.NO_SUCH_RECIPIENT, f"{account} is gone")
             raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
         self._check_status(entry)
-        return self._place(entry, recipient, None)
+        return self._place(entry, recipient, None, mailbox)
 
     # lists
 

@@ -18,7 +18,7 @@ from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
-from gateway.route.plan import Later, Local, Plan, RemoteLmtp, Step
+from gateway.route.plan import Discard, Later, Local, Plan, RemoteLmtp, Step
 from gateway.service.final_delivery import FinalDelivery, Outcome
 from gateway.store.stores import Stores
 
@@ -58,7 +58,8 @@ def _target(step: Step, envelope: Envelope) -> Target:
         step.holder.id if isinstance(step, Local | RemoteLmtp) else step.account if isinstance(step, Later) else ""
     )
     path = _path(step, envelope)
-    return Target(step.recipient, account, None if path == envelope.return_path else path)
+    mailbox = step.mailbox if isinstance(step, Local) else ""
+    return Target(step.recipient, account, None if path == envelope.return_path else path, mailbox)
 
 
 class Acceptance:
@@ -117,7 +118,10 @@ class Acceptance:
             plan: Plan = recipient.route
             of_recipient.append([step.target for step in plan.steps])
             for step in plan.steps:
-                steps.setdefault(step.target, step)
+                if isinstance(step, Discard):
+                    maillog.discarded(id=arrival.id, recipient=step.recipient, account=step.holder.id)
+                else:
+                    steps.setdefault(step.target, step)
             for lost in plan.lost:
                 maillog.answered(recipient=lost.recipient, client=arrival.client, error=lost.reason)
         failed: dict[str, Deferred | Refused] = {}

@@ -12,7 +12,7 @@ from gateway.observe import maillog
 from gateway.queue.grace import QuotaGrace
 from gateway.route.plan import Local
 from gateway.service.vacation import Vacation
-from gateway.store.repository import MessageRow
+from gateway.store.repository import INBOX, MessageRow
 from gateway.store.stores import Stores
 from gateway.store.stores import Target as StoreTarget
 
@@ -33,7 +33,7 @@ class FinalDelivery:
         size = size_of(octets)
         crlf = size + lines_of(octets)
         answers = self._stores.deliver_many(
-            [StoreTarget(step.holder, step.recipient) for step in steps], octets, size, crlf
+            [StoreTarget(step.holder, step.recipient, step.mailbox or INBOX) for step in steps], octets, size, crlf
         )
         outcomes: list[Outcome] = []
         for step, answer in zip(steps, answers, strict=True):

@@ -27,7 +27,7 @@ from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
 from gateway.route.next_hop import NextHop, next_hop
-from gateway.route.plan import Later, Local, Step
+from gateway.route.plan import Discard, Later, Local, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.metrics_files import Publisher
@@ -141,7 +141,7 @@ class QueueRunner:
             target = envelope.targets[row.number]
             path = envelope.return_path if target.return_path is None else target.return_path
             try:
-                steps = self._steps(target, now)
+                steps = self._steps(target, path, now)
             except (Deferred, Refused) as error:
                 problems[row.number] = error
                 continue
@@ -170,10 +170,10 @@ class QueueRunner:
             self._state.forget(message)
             self._known.discard(message)
 
-    def _steps(self, target: Target, now: float) -> tuple[Step, ...]:
+    def _steps(self, target: Target, path: str, now: float) -> tuple[Step, ...]:
         if target.account:
-            return (self._router.route_account(target.account, target.address, now),)
-        return self._router.route(target.address, now, outside=True).steps
+            return (self._router.route_account(target.account, target.address, now, target.mailbox),)
+        return self._router.route(target.address, now, outside=True, sender=path).steps
 
     async def _run(
         self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str]]
@@ -188,6 +188,9 @@ class QueueRunner:
                 outcomes[key] = await loop.run_in_executor(None, self._deliver, step, path, content, message)
                 if outcomes[key] is None:
                     self._state.step_done(message, [key])
+            elif isinstance(step, Discard):
+                maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
+                outcomes[key] = None
             elif isinstance(step, Later):
                 outcomes[key] = step.reason
             else:

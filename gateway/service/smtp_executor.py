@@ -125,6 +125,7 @@ class SmtpExecutor:
                 outside=self._session.role is Role.SUBMISSION and account is not None,
                 local_only=self._session.role is Role.LMTP,
                 gate=partial(self._check_sender, Sender(envelope.return_path, account)),
+                sender=envelope.return_path,
             )
             size = envelope.parameters.get("SIZE")
             if size and plan.entry is not None and (error := too_large(plan.entry, int(size))) is not None:

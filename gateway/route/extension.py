@@ -1,0 +1,95 @@
+"""What the rules of a mailbox (`gatepostExtension`) make of a message. The grammar: directory.model.extension_rule.
+
+Of the rules whose condition holds (or that have none) the longest EXT counts alone:
+
+    jane+a+b@   `a+b`, then `a+*`, then `*`, then `@`
+    jane@       `@`
+
+Of several rules with that EXT all are done; those with a condition, where one holds, displace those without. A
+`reject` among them refuses the message. Without any rule that counts the mailbox gets it as if the address had no
+extension. A rule that cannot be read makes the addresses that it stands for temporary: mending it frees the mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from directory.model import Condition, Deferred, MailboxHolder, Refused
+from directory.model.extension_rule import EVERY, NONE, Rule, extension_of, holds, parse_rule
+
+if TYPE_CHECKING:
+    from gateway.route.walk import Walk
+
+
+def split(local: str, base: str, separators: str) -> str:
+    """The extension of `local` behind `base`, "" when there is none."""
+    rest = local[len(base) :]
+    return rest[1:] if rest and rest[0] in separators else ""
+
+
+def shorter(local: str, separators: str) -> str:
+    """`local` without its last extension, "" when it has none."""
+    return local[: max((0, *map(local.rfind, separators)))]
+
+
+def candidates(extension: str, separators: str) -> Iterator[str]:
+    """Every EXT that stands for `extension`, the longest first."""
+    if extension:
+        yield extension
+        end = len(extension)
+        while (end := max((extension.rfind(each, 0, end) for each in separators), default=-1)) > 0:
+            yield extension[: end + 1] + EVERY
+        yield EVERY
+    yield NONE
+
+
+def chosen(texts: Sequence[str], extension: str, separators: str, sender: str | None) -> tuple[Rule, ...]:
+    """The rules that count, () when none does. `sender` None: not known, no condition on it holds.
+
+    Raises Deferred when one that may count cannot be read.
+    """
+    by_extension: dict[str, list[str]] = {}
+    for text in sorted(texts):
+        by_extension.setdefault(extension_of(text), []).append(text)
+    for candidate in candidates(extension.lower(), separators):
+        rules = [_read(text) for text in by_extension.get(candidate, ())]
+        conditional = tuple(
+            rule for rule in rules if rule.condition and sender is not None and holds(rule.condition, sender)
+        )
+        if found := conditional or tuple(rule for rule in rules if rule.condition is None):
+            return found
+    return ()
+
+
+def _read(text: str) -> Rule:
+    try:
+        return parse_rule(text)
+    except ValueError as error:
+        raise Deferred(Condition.RULE_UNUSABLE, f"gatepostExtension: {error}") from None
+
+
+def follow(
+    walk: Walk, holder: MailboxHolder, extension: str, recipient: str, depth: int, return_path: str | None
+) -> bool:
+    """Walk where the rules of `holder` lead; False when none counts. Raises Refused, Deferred."""
+    rules = chosen(holder.extensions, extension, walk.separators, walk.sender)
+    if not rules:
+        return False
+    for rule in rules:
+        walk.say(f"{holder.dn}: rule {rule.extension}: {' '.join((rule.action, *rule.arguments))}")
+    for rule in rules:
+        if rule.action == "reject":
+            text = rule.arguments[0] if rule.arguments else ""
+            raise Refused(Condition.REFUSED_BY_RULE, f"{holder.dn}: rule {rule.extension}", text)
+    for rule in rules:
+        if rule.action == "forward":
+            for address in rule.arguments:
+                walk.address(address, depth + 1, return_path, outside=True)
+        elif rule.action == "folder":
+            walk.keep(holder, recipient, return_path, rule.arguments[0])
+        elif rule.action == "deliver":
+            walk.keep(holder, recipient, return_path)
+        else:
+            walk.drop(holder, recipient)
+    return True

@@ -166,6 +166,8 @@ def _address(name: str, text: str) -> str:
         return text.lower()
     if name in ("accept_from", "reject_from", "send_as") and text.startswith("@"):
         return f"@{canonical_domain(text[1:])}"
+    if name == "reply_to" and text.lower() in ("sender", "list"):
+        return text.lower()
     address = canonical_address(text)
     if name == "mail" and not str(address).isascii():
         raise ValueError("mail holds ASCII only; write the address as primary_address")

@@ -237,9 +237,9 @@ class MailingList(Recipient):
         "gatepostModeratorAddress", 36, ADDRESS, "List moderator by address", default=()
     )
     moderation: str = attribute("gatepostModeration", 37, TOKEN, "none, nonmembers or all", since=None, default="none")
-    subject_tag: str | None = attribute("gatepostSubjectTag", 38, TEXT, "Tag put before the subject", since=None)
-    reply_to: str | None = attribute("gatepostReplyTo", 39, ADDRESS, "sender, list or an address", since=None)
-    list_id: str | None = attribute("gatepostListId", 40, TOKEN, "List-Id (RFC 2919)", since=None)
+    subject_tag: str | None = attribute("gatepostSubjectTag", 38, TEXT, "Tag put before the subject")
+    reply_to: str | None = attribute("gatepostReplyTo", 39, ADDRESS, "sender, list or an address")
+    list_id: str | None = attribute("gatepostListId", 40, TOKEN, "List-Id (RFC 2919)")
     subscription: str = attribute(
         "gatepostSubscription", 41, TOKEN, "closed, request or open", since=None, default="closed"
     )

@@ -75,21 +75,32 @@ def prefixed(first: bytes, rest: Sequence[bytes]) -> Sequence[bytes]:
     return Joined([first], rest) if isinstance(rest, Spool | Joined) else [first, *rest]
 
 
+def split(pieces: Sequence[bytes]) -> tuple[list[bytes], Sequence[bytes]]:
+    """(what is in memory, what is spooled behind it and stays where it is)."""
+    if not isinstance(pieces, Joined):
+        return ([], pieces) if isinstance(pieces, Spool) else (list(pieces), [])
+    first, rest = split(pieces.first)
+    if isinstance(pieces.rest, Spool | Joined):
+        more, last = split(pieces.rest)
+        return [*first, *rest, *more], last
+    return [*first, *rest, *pieces.rest], []
+
+
 class Joined(Sequence[bytes]):
     """Some octets, and others behind them, without reading these."""
 
-    __slots__ = ("_first", "_rest", "lines", "size")
+    __slots__ = ("first", "lines", "rest", "size")
 
     def __init__(self, first: Sequence[bytes], rest: Sequence[bytes]) -> None:
-        self._first, self._rest = first, rest
+        self.first, self.rest = first, rest
         self.size = size_of(first) + size_of(rest)
         self.lines = lines_of(first) + lines_of(rest)
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._rest)
+        return len(self.first) + len(self.rest)
 
     def __iter__(self) -> Iterator[bytes]:
-        return chain(self._first, self._rest)
+        return chain(self.first, self.rest)
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -101,4 +112,4 @@ class Joined(Sequence[bytes]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
-        return self._first[index] if index < len(self._first) else self._rest[index - len(self._first)]
+        return self.first[index] if index < len(self.first) else self.rest[index - len(self.first)]

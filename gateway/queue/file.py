@@ -49,6 +49,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     return_path: str | None = None
     #: of the account, "" = INBOX
     mailbox: str = ""
+    #: entry id of the list whose copy this target gets
+    list: str = ""
 
 
 class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -66,6 +66,7 @@ class Discard:
     holder: MailboxHolder
     recipient: str
     return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
 
     @property
     def target(self) -> str:

@@ -84,7 +84,7 @@ class Walk:
         self._count()
         if self._trace is not None:
             self.say(f"{recipient}: not now: {reason}")
-        self.deferred.append(Later(recipient, account, reason, return_path, self._list_of_copy))
+        self.deferred.append(Later(recipient, account, reason, return_path, mailing_list=self._list_of_copy))
 
     def lose(self, recipient: str, reason: Refused) -> None:
         """A target that will never take this mail."""
@@ -153,7 +153,7 @@ class Walk:
 
     def relay(self, recipient: str, return_path: str | None) -> None:
         """An address outside."""
-        step = Remote(recipient, return_path, self._list_of_copy)
+        step = Remote(recipient, return_path, mailing_list=self._list_of_copy)
         if step.recipient.lower() in self._excluded:
             self.say(f"{recipient} is excluded")
         elif step.target not in self.steps:
@@ -278,8 +278,8 @@ class Walk:
     ) -> Local | RemoteLmtp:
         host = holder.mail_host
         if host and host.lower() not in self._router.host_names:
-            return RemoteLmtp(host, holder, recipient, return_path, self._list_of_copy)
-        return Local(holder, recipient, return_path, self._list_of_copy, mailbox)
+            return RemoteLmtp(host, holder, recipient, return_path, mailing_list=self._list_of_copy)
+        return Local(holder, recipient, return_path, mailing_list=self._list_of_copy, mailbox=mailbox)
 
     def account(self, account: str, recipient: str, mailbox: str = "") -> Local | RemoteLmtp:
         """The step of an account by its id. Raises Refused, Deferred."""

@@ -58,8 +58,13 @@ def _target(step: Step, envelope: Envelope) -> Target:
         step.holder.id if isinstance(step, Local | RemoteLmtp) else step.account if isinstance(step, Later) else ""
     )
     path = _path(step, envelope)
-    mailbox = step.mailbox if isinstance(step, Local) else ""
-    return Target(step.recipient, account, None if path == envelope.return_path else path, mailbox)
+    return Target(
+        step.recipient,
+        account,
+        None if path == envelope.return_path else path,
+        mailbox=step.mailbox if isinstance(step, Local) else "",
+        list=step.mailing_list.id if step.mailing_list is not None else "",
+    )
 
 
 class Acceptance:
@@ -127,10 +132,11 @@ class Acceptance:
         failed: dict[str, Deferred | Refused] = {}
         local = [step for step in steps.values() if isinstance(step, Local)]
         if len(local) == len(steps) and len(local) <= DIRECT_MAX:
-            by_path: dict[str, list[Local]] = {}
+            alike: dict[tuple[str, str], list[Local]] = {}
             for step in local:
-                by_path.setdefault(_path(step, envelope), []).append(step)
-            for path, some in by_path.items():
+                of_list = step.mailing_list.id if step.mailing_list is not None else ""
+                alike.setdefault((_path(step, envelope), of_list), []).append(step)
+            for (path, _), some in alike.items():
                 errors = self._delivery.deliver(some, path, prefixed(arrival.head, arrival.pieces), arrival.id)
                 for step, error in zip(some, errors, strict=True):
                     if error is not None:

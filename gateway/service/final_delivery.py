@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 from directory.model import Condition, Deferred, Refused
-from gateway.files.spool import lines_of, prefixed, size_of
+from gateway.files.spool import Joined, lines_of, prefixed, size_of, split
+from gateway.lists.copy import Rewriting, copied
 from gateway.mail import trace
 from gateway.observe import maillog
 from gateway.queue.grace import QuotaGrace
@@ -28,7 +29,12 @@ class FinalDelivery:
     def deliver(self, steps: Sequence[Local], path: str, content: Sequence[bytes], message_id: str) -> list[Outcome]:
         """The same octets, `content` behind a Return-Path field, into several stores, each for itself: one file
         a volume, the rest links. Everything delivered is durable; a full store gets the answer of its grace.
+        The steps are all of one list, which sends its copy, or of none.
         """
+        if steps and steps[0].mailing_list is not None:
+            front, behind = split(content)
+            own = list(copied(front, steps[0].mailing_list, Rewriting()))
+            content = Joined(own, behind) if behind else own
         octets = prefixed(trace.return_path(path), content)
         size = size_of(octets)
         crlf = size + lines_of(octets)

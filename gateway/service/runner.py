@@ -13,13 +13,15 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from directory.model import Condition, Deferred, InvalidAddress, Refused, canonical_address
+from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
 from gateway.config.settings import Settings
 from gateway.deliver.port import Courier, Outcome, Parcel
 from gateway.deliver.smtp import SmtpCourier
+from gateway.lists.copy import Rewriting, copied
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
@@ -142,6 +144,7 @@ class QueueRunner:
             path = envelope.return_path if target.return_path is None else target.return_path
             try:
                 steps = self._steps(target, path, now)
+                mailing_list = self._list(target.list, now)
             except (Deferred, Refused) as error:
                 problems[row.number] = error
                 continue
@@ -151,6 +154,8 @@ class QueueRunner:
                 of[row.number].append(key)
                 if key not in finished:
                     own = path if step.return_path is None or not envelope.return_path else step.return_path
+                    if mailing_list is not None:
+                        step = replace(step, mailing_list=mailing_list)
                     wanted.setdefault(key, (step, own))
         outcomes = await self._run(message, envelope, wanted)
         after = []
@@ -175,11 +180,23 @@ class QueueRunner:
             return (self._router.route_account(target.account, target.address, now, target.mailbox),)
         return self._router.route(target.address, now, outside=True, sender=path).steps
 
+    def _list(self, entry_id: str, now: float) -> MailingList | None:
+        """The list whose copy a target gets; None for none, or for one that is gone. Raises Deferred."""
+        entry = self._router.directory.by_id(entry_id) if entry_id else None
+        if entry_id and entry is None and not self._router.directory.freshness().absence_is_final(now):
+            raise Deferred(Condition.DIRECTORY_STALE, f"is the list {entry_id} still there?")
+        return entry if isinstance(entry, MailingList) else None
+
+    def _content(self, message: str, mailing_list: MailingList | None) -> Iterator[bytes]:
+        """The message, or the list's copy of it."""
+        content = self._folder.content(message)
+        return content if mailing_list is None else copied(content, mailing_list, Rewriting())
+
     async def _run(
         self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str]]
     ) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
-        away: dict[tuple[NextHop, str], list[tuple[str, str]]] = {}
+        away: dict[tuple[NextHop, str, str], list[tuple[str, Step]]] = {}
         content: list[bytes] = []
         loop = asyncio.get_running_loop()
         for key, (step, path) in wanted.items():
@@ -199,22 +216,27 @@ class QueueRunner:
                 except Deferred as error:
                     outcomes[key] = error
                     continue
-                away.setdefault((hop, path), []).append((key, step.recipient))
-        for (hop, path), recipients in away.items():
+                list_id = step.mailing_list.id if step.mailing_list is not None else ""
+                away.setdefault((hop, path, list_id), []).append((key, step))
+        for (hop, path, _), recipients in away.items():
             for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
                 some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                results = await self._send(message, envelope, hop, path, [wire_address(r) for _, r in some])
+                results = await self._send(message, envelope, hop, path, [step for _, step in some])
                 outcomes.update(zip((key for key, _ in some), results, strict=True))
                 self._state.step_done(message, [key for key, _ in some if outcomes[key] is None])
         return outcomes
 
     async def _send(
-        self, message: str, envelope: QueuedEnvelope, hop: NextHop, path: str, recipients: list[str]
+        self, message: str, envelope: QueuedEnvelope, hop: NextHop, path: str, steps: list[Step]
     ) -> list[Outcome]:
         courier = self._couriers(hop)
         if courier is None:
-            return [Deferred(Condition.NO_ROUTE, "no smarthost")] * len(recipients)
-        parcel = Parcel(path, tuple(recipients), lambda: self._folder.content(message), envelope.crlf)
+            return [Deferred(Condition.NO_ROUTE, "no smarthost")] * len(steps)
+        mailing_list, crlf = steps[0].mailing_list, envelope.crlf
+        if mailing_list is not None:
+            crlf = sum(len(piece) + piece.count(b"\n") for piece in self._content(message, mailing_list))
+        recipients = tuple(wire_address(step.recipient) for step in steps)
+        parcel = Parcel(path, recipients, lambda: self._content(message, mailing_list), crlf)
         return await courier.deliver(parcel)
 
 

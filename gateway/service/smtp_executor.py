@@ -15,6 +15,7 @@ from gateway.files.names import unique_name
 from gateway.files.spool import Joined
 from gateway.files.spool import Spool as SpoolFile
 from gateway.filters.port import Facts, run
+from gateway.lists.copy import has_seen
 from gateway.mail import trace
 from gateway.mail.envelope import EnvelopeRecipient
 from gateway.mail.header import Header, HeaderProblem, scan
@@ -179,7 +180,7 @@ class SmtpExecutor:
             raise
         lines = b"".join(verdict.header_lines) + added
         volume = host.acceptance.volume_of(request.envelope)
-        outcomes = await host.in_pool(lambda: self._deliver(request, pieces, lines, message_id), volume)
+        outcomes = await host.in_pool(lambda: self._deliver(request, header, pieces, lines, message_id), volume)
         return Accepted(message_id, outcomes)
 
     def _check(self, request: Accept, header: Header, message_id: str) -> bytes:
@@ -195,6 +196,22 @@ class SmtpExecutor:
             raise self._not_own(foreign) if foreign.condition is Condition.AUTHOR_NOT_OWNED else foreign
         return missing_fields(header, message_id=message_id, hostname=session.hostname, now=time.time())
 
+    @staticmethod
+    def _leave_loop(recipient: EnvelopeRecipient, header: Header) -> Refused | None:
+        """Take lists that the message has been through out of the plan; why, when nothing is left of it."""
+        plan: Plan = recipient.route
+        lists = {step.mailing_list.id: step.mailing_list for step in plan.steps if step.mailing_list is not None}
+        seen = [one for one in lists.values() if has_seen(header, one)]
+        if not seen:
+            return None
+        names = {one.id for one in seen}
+        left = tuple(step for step in plan.steps if step.mailing_list is None or step.mailing_list.id not in names)
+        if not left:
+            text = "this message has been through the list already"
+            return Refused(Condition.LIST_LOOP, f"{seen[0].dn}: X-Loop or List-Id", text)
+        recipient.route = replace(plan, steps=left)
+        return None
+
     async def _count(self, recipients: int) -> None:
         """Raise Deferred when the account has sent enough for now."""
         account = self._account()
@@ -205,13 +222,17 @@ class SmtpExecutor:
         owner = account.id
         await self._host.in_pool(lambda: counter.take(owner, recipients, allowed, time.time()))
 
-    def _deliver(self, request: Accept, pieces: Sequence[bytes], lines: bytes, message_id: str) -> list[Outcome]:
+    def _deliver(
+        self, request: Accept, header: Header, pieces: Sequence[bytes], lines: bytes, message_id: str
+    ) -> list[Outcome]:
         session, envelope = self._session, request.envelope
         kept: list[EnvelopeRecipient] = []
         outcomes: list[Outcome] = []
         for recipient in envelope.recipients:
             entry = recipient.route.entry
             error = too_large(entry, request.size) if entry is not None else None
+            if error is None:
+                error = self._leave_loop(recipient, header)
             outcomes.append(error)
             if error is None:
                 kept.append(recipient)

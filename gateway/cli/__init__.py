@@ -32,6 +32,7 @@ VERBS = (
     "stop",
     "storage-test",
     "store",
+    "trace",
     "user",
 )
 

@@ -12,6 +12,7 @@ from directory.model.units import Port
 from directory.settings import DirectorySettings
 from gateway.deliver.settings import DnsSettings
 from gateway.imap.settings import ImapSettings
+from gateway.observe.settings import TraceSettings
 from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
 from gateway.route.relay_settings import RelaySettings
@@ -97,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = LimitSettings()
     processes: ProcessSettings = ProcessSettings()
     metrics: Metrics = Metrics()
+    trace: TraceSettings = TraceSettings()
 
     def listeners(self) -> dict[str, tuple[Listener, ...]]:
         """Everything that is listened on, by service; `metrics` is one more."""

@@ -1,20 +1,52 @@
-"""The mail log: one function an event, `id=` first. No other module formats a mail line."""
+"""The mail log: one function an event, `id=` first. No other module formats a mail line.
+
+What concerns one message goes into its trail as well (`gatepost trace`).
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from directory.model import Deferred, Refused
-from gateway.observe import metrics
+from gateway.observe import metrics, trail
 from gateway.observe.log import fields
 
 _log = logging.getLogger("gatepost.mail")
+
+
+def received(
+    *,
+    id: str,  # noqa: A002
+    return_path: str,
+    recipients: Sequence[str],
+    size: int,
+    client: str,
+    service: str,
+    login: str,
+    message_id: str,
+    subject: str,
+) -> None:
+    """A message is here whole and passed its checks; what becomes of it follows. Only in its trail."""
+    trail.note(
+        "received",
+        id=id,
+        return_path=f"<{return_path}>",
+        recipients=recipients,
+        size=size,
+        client=client,
+        service=service,
+        login=login,
+        message_id=message_id,
+        subject=subject,
+    )
 
 
 def accepted(*, id: str, return_path: str, size: int, recipients: int, client: str, service: str) -> None:  # noqa: A002
     """Responsibility for a message was taken."""
     metrics.count(metrics.ACCEPTED, service)
     metrics.count(metrics.ACCEPTED_OCTETS, service, number=size)
+    trail.note("accepted", id=id)
     _log.info(
         "%s",
         fields(
@@ -32,6 +64,7 @@ def accepted(*, id: str, return_path: str, size: int, recipients: int, client: s
 def delivered(*, id: str, recipient: str, account: str, uid: int) -> None:  # noqa: A002
     """A message is in a store."""
     metrics.count(metrics.DELIVERED)
+    trail.note("delivered", id=id, recipient=recipient, account=account, uid=uid)
     _log.info("%s", fields(id=id, event="delivered", recipient=recipient, account=account, uid=uid))
 
 
@@ -45,27 +78,46 @@ def over_soft_quota(*, account: str) -> None:
     _log.info("%s", fields(event="over-soft-quota", account=account))
 
 
-def vacation(*, account: str, recipient: str, outcome: str) -> None:
-    """Somebody who is away got a message: `outcome` is "replied" or why not."""
+def vacation(*, id: str, reply: str, account: str, recipient: str, outcome: str) -> None:  # noqa: A002
+    """Somebody who is away got the message `id`: `outcome` is "replied", with the message `reply`, or why not."""
+    trail.note("vacation", id=reply, parent=id, recipient=recipient, outcome=outcome)
     _log.info("%s", fields(event="vacation", account=account, recipient=recipient, outcome=outcome))
 
 
 def queued(*, id: str, targets: int) -> None:  # noqa: A002
     """A message, or the rest of one, is in the queue."""
     metrics.count(metrics.QUEUED)
+    trail.note("queued", id=id, targets=targets)
     _log.info("%s", fields(id=id, event="queued", targets=targets))
 
 
 def attempted(*, id: str, recipient: str, state: str, reply: str) -> None:  # noqa: A002
     """A target of a queued message was tried."""
     metrics.count(metrics.ATTEMPTED, state)
+    trail.note("attempted", id=id, recipient=recipient, state=state, reply=reply)
     _log.info("%s", fields(id=id, event="attempted", recipient=recipient, state=state, reply=reply or None))
 
 
-def answered(*, recipient: str, client: str, error: Deferred | Refused) -> None:
-    """A recipient was not taken in the session."""
+def answered(
+    *,
+    recipient: str,
+    client: str,
+    error: Deferred | Refused,
+    sender: str | None = None,
+    id: str = "",  # noqa: A002
+) -> None:
+    """A recipient was not taken in the session; `id` where the message had one already."""
     answer = "deferred" if isinstance(error, Deferred) else "refused"
     metrics.count(metrics.ANSWERED, answer, error.condition.name.lower())
+    trail.note(
+        answer,
+        id=id,
+        return_path=None if sender is None else f"<{sender}>",
+        recipient=recipient,
+        client=client,
+        reply=f"{error.condition.code} {error.condition.enhanced} {error.text}",
+        detail=str(error),
+    )
     _log.info(
         "%s",
         fields(

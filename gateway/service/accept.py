@@ -128,7 +128,7 @@ class Acceptance:
                 else:
                     steps.setdefault(step.target, step)
             for lost in plan.lost:
-                maillog.answered(recipient=lost.recipient, client=arrival.client, error=lost.reason)
+                maillog.answered(id=arrival.id, recipient=lost.recipient, client=arrival.client, error=lost.reason)
         failed: dict[str, Deferred | Refused] = {}
         local = [step for step in steps.values() if isinstance(step, Local)]
         if len(local) == len(steps) and len(local) <= DIRECT_MAX:
@@ -140,7 +140,7 @@ class Acceptance:
                 errors = self._delivery.deliver(some, path, prefixed(arrival.head, arrival.pieces), arrival.id)
                 for step, error in zip(some, errors, strict=True):
                     if error is not None:
-                        maillog.answered(recipient=step.recipient, client=arrival.client, error=error)
+                        maillog.answered(id=arrival.id, recipient=step.recipient, client=arrival.client, error=error)
                         failed[step.target] = error
         else:
             self._inject(arrival, list(steps.values()))

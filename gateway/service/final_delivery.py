@@ -47,7 +47,7 @@ class FinalDelivery:
             if isinstance(answer, MessageRow):
                 self._grace.has_room(account, has_soft=bool(step.holder.quota_soft))
                 maillog.delivered(id=message_id, recipient=step.recipient, account=account, uid=answer.uid)
-                self._vacation.after(step, path, content)
+                self._vacation.after(step, path, content, message_id)
                 outcomes.append(None)
             elif isinstance(answer, Refused) and answer.condition is Condition.MAILBOX_FULL:
                 outcomes.append(self._grace.full(account, time.time()))

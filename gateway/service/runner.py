@@ -36,6 +36,7 @@ from gateway.service.metrics_files import Publisher
 from gateway.service.network import dial
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
+from gateway.service.trail import keep_trail, purge_for_ever
 from gateway.service.upkeep import tend_for_ever
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
@@ -282,6 +283,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         sock = bell(Path(settings.run_dir) / "queue.sock")
         loop.add_reader(sock, _heard, sock, rung)
         host.queue.clean()
+        keep_trail(settings, "queue")
         runner = QueueRunner(
             host.queue,
             QueueState(state_dir / "queue.db"),
@@ -295,6 +297,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
+        purging = asyncio.ensure_future(purge_for_ever(settings))
         stopped = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             rung.clear()
@@ -310,6 +313,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             await asyncio.wait((ringing, stopped), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             ringing.cancel()
         tending.cancel()
+        purging.cancel()
 
     asyncio.run(main())
 

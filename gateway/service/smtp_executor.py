@@ -19,6 +19,7 @@ from gateway.lists.copy import has_seen
 from gateway.mail import trace
 from gateway.mail.envelope import EnvelopeRecipient
 from gateway.mail.header import Header, HeaderProblem, scan
+from gateway.mime.encoded import decode_header_text
 from gateway.observe import maillog
 from gateway.policy.content import foreign_author, missing_fields
 from gateway.policy.originator import may_write_as
@@ -46,6 +47,14 @@ from gateway.smtp.session import Session
 from gateway.smtp.settings import Role
 
 CHECK_SECONDS = 60.0  # for all content checks together
+MAX_NAMED = 1000  # recipients of a message in its trail
+MAX_SHOWN = 500  # octets of a field
+
+
+def _shown(header: Header, name: bytes) -> str:
+    """A field for people."""
+    found = header.all(name)
+    return decode_header_text(header.unfolded(found[0])[:MAX_SHOWN]) if found else ""
 
 
 class SmtpExecutor:
@@ -134,7 +143,12 @@ class SmtpExecutor:
             self._host.acceptance.check_room(plan)
             return plan
         except (Deferred, Refused) as error:
-            maillog.answered(recipient=request.address, client=self._session.client.address, error=error)
+            maillog.answered(
+                sender=envelope.return_path,
+                recipient=request.address,
+                client=self._session.client.address,
+                error=error,
+            )
             raise
 
     async def _spool(self, request: Spool) -> None:
@@ -176,9 +190,26 @@ class SmtpExecutor:
             await self._count(len(request.envelope.recipients))
         except (Deferred, Refused) as error:
             self.close()
-            maillog.answered(recipient="-", client=session.client.address, error=error)
+            maillog.answered(
+                id=message_id,
+                sender=request.envelope.return_path,
+                recipient="-",
+                client=session.client.address,
+                error=error,
+            )
             raise
         lines = b"".join(verdict.header_lines) + added
+        maillog.received(
+            id=message_id,
+            return_path=request.envelope.return_path,
+            recipients=[recipient.address for recipient in request.envelope.recipients[:MAX_NAMED]],
+            size=request.size,
+            client=session.client.address,
+            service=session.role.value,
+            login=session.login.account if session.login is not None else "",
+            message_id=_shown(header, b"message-id"),
+            subject=_shown(header, b"subject"),
+        )
         volume = host.acceptance.volume_of(request.envelope)
         outcomes = await host.in_pool(lambda: self._deliver(request, header, pieces, lines, message_id), volume)
         return Accepted(message_id, outcomes)

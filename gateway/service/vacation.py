@@ -51,21 +51,24 @@ class Vacation:
         self._replied, self._queue, self._bell = replied, queue, bell
         self._hostname, self._separator = hostname, separator
 
-    def after(self, step: Local, return_path: str, content: Sequence[bytes]) -> None:
+    def after(self, step: Local, return_path: str, content: Sequence[bytes], message_id: str) -> None:
         """A message (with its header at the beginning) was delivered to `step`: answer it if that is wanted."""
         account = step.holder
         if not isinstance(account, Account) or not account.vacation or not is_away(account, now := time.time()):
             return
+        reply = ""
         try:
             header = _header(content)
             reason = why_not(header, return_path, lambda address: self._is_own(account, address))
             if reason is None and not self._replied.take(account.id, return_path.lower(), period(account), now):
                 reason = "the sender has one already"
             if reason is None:
-                self._send(account, return_path, header, now)
-            maillog.vacation(account=account.id, recipient=return_path, outcome=reason or "replied")
+                reply = self._send(account, return_path, header, now)
         except (Deferred, HeaderProblem, OSError, ValueError) as error:
-            maillog.vacation(account=account.id, recipient=return_path, outcome=f"failed: {error}")
+            reason = f"failed: {error}"
+        maillog.vacation(
+            id=message_id, reply=reply, account=account.id, recipient=return_path, outcome=reason or "replied"
+        )
 
     def _is_own(self, account: Account, text: str) -> bool:
         try:
@@ -75,7 +78,8 @@ class Vacation:
         base = address.local.partition(self._separator)[0] if self._separator else address.local
         return str(address) in account.addresses or f"{base}@{address.domain}" in account.addresses
 
-    def _send(self, account: Account, recipient: str, header: Header, now: float) -> None:
+    def _send(self, account: Account, recipient: str, header: Header, now: float) -> str:
+        """The reply's id, once it is in the queue."""
         author = _ascii_domain(account.primary or recipient)
         number = unique_name("r")[:-2]
         message = autoreply.compose(
@@ -93,3 +97,4 @@ class Vacation:
         envelope = QueuedEnvelope(number, "", now, (Target(recipient),), size, size + message.count(b"\n"), parameters)
         self._queue.inject(envelope, (message,))
         ring(self._bell)
+        return number

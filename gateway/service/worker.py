@@ -33,6 +33,7 @@ from gateway.service.pools import Pools
 from gateway.service.pulse import Pulse
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
+from gateway.service.trail import keep_trail
 from gateway.service.vacation import Vacation
 from gateway.store.sqlite import SqliteRepository
 from gateway.store.stores import Stores
@@ -114,6 +115,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         except OSError as error:  # sessions look by themselves, only later
             _log.warning("%s", fields(event="no-hints", detail=str(error)))
         publisher = Publisher(Path(settings.run_dir))  # before anything is counted
+        keep_trail(settings, f"worker-{number}")
         servers = await Listeners(host).start(sockets)
         pulse.start(stop.set, drain.set, lambda: len(host.sessions), publisher.publish)
         pulse.ready()

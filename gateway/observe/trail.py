@@ -1,0 +1,27 @@
+"""What happened to each message, kept for `gatepost trace`: events are values, the writer is given at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+#: takes one event as a line of JSON, with its line end; never raises
+Write = Callable[[bytes], None]
+
+_encode = msgspec.json.Encoder().encode
+_write: Write | None = None
+
+
+def use(write: Write | None) -> None:
+    """From now on events of this process go there; None: nowhere."""
+    global _write
+    _write = write
+
+
+def note(event: str, /, **values: object) -> None:
+    """One event. None and empty values are left out; `id` is the message's, `parent` that of the message it is about."""
+    if _write is not None:
+        _write(
+            _encode({"event": event} | {key: value for key, value in values.items() if value not in (None, "")}) + b"\n"
+        )

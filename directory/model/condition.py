@@ -36,6 +36,10 @@ class Condition(Enum):
     NO_SUCH_MAIL_DOMAIN = (550, "5.1.2", "no such domain")
     TAKES_NO_MAIL = (556, "5.1.10", "this domain takes no mail")
     MAIL_LOOP = (554, "5.4.6", "the mail host of this domain leads back here")
+    CONVERSION_IMPOSSIBLE = (554, "5.6.3", "the next host cannot take this message as it is")
+    INTERNATIONALISED = (553, "5.6.7", "the next host does not take internationalised addresses")
+    TOO_LARGE_FOR_NEXT_HOST = (552, "5.3.4", "message too large for the next host")
+    REQUIRETLS_IMPOSSIBLE = (550, "5.7.30", "the next host does not support REQUIRETLS")
     # for now
     DIRECTORY_UNAVAILABLE = (451, "4.3.0", "directory temporarily unavailable, try again later")
     DIRECTORY_STALE = (451, "4.3.0", "directory not up to date, try again later")
@@ -49,6 +53,7 @@ class Condition(Enum):
     ACCOUNT_ELSEWHERE = (451, "4.3.0", "mailbox is on another host, try again later")
     REMOTE_DEFERRED = (451, "4.4.0", "the next host did not take it, it is tried again")
     DNS_UNAVAILABLE = (451, "4.4.3", "name service temporarily unavailable, try again later")
+    TLS_UNAVAILABLE = (451, "4.7.4", "the next host cannot be reached securely")
     QUEUE_FULL = (452, "4.3.1", "queue full, try again later")
     LIST_TOO_LARGE = (451, "4.3.5", "list has more members than allowed, try again later")
     NO_ROUTE = (451, "4.4.4", "no route to this recipient at the moment, try again later")
@@ -78,28 +83,62 @@ class Condition(Enum):
 
 
 class _Answer(Exception):
-    """`condition` is for the program, `text` for the client, `detail` for the log (never a client)."""
+    """`condition` is for the program, `text` for the client, `detail` for the log (never a client).
 
-    def __init__(self, condition: Condition, detail: str = "", text: str = "") -> None:
+    Where another host gave the answer, `host` is its name, `reply` what it said and `status` its enhanced status
+    (RFC 3463); without one `status` is the condition's.
+    """
+
+    def __init__(
+        self,
+        condition: Condition,
+        detail: str = "",
+        text: str = "",
+        *,
+        status: str = "",
+        host: str = "",
+        reply: str = "",
+    ) -> None:
         super().__init__(detail or condition.text)
         self.condition = condition
         self.detail = detail
         self.text = text or condition.text
+        self.status = status or condition.enhanced
+        self.host = host
+        self.reply = reply
 
 
 class Deferred(_Answer):
     """Not now: the same request may succeed later. Answered 4yz, NO [UNAVAILABLE], -ERR [SYS/TEMP]."""
 
-    def __init__(self, condition: Condition, detail: str = "", text: str = "") -> None:
+    def __init__(
+        self,
+        condition: Condition,
+        detail: str = "",
+        text: str = "",
+        *,
+        status: str = "",
+        host: str = "",
+        reply: str = "",
+    ) -> None:
         if not condition.is_temporary:
             raise ValueError(f"{condition.name} is final, it cannot defer")
-        super().__init__(condition, detail, text)
+        super().__init__(condition, detail, text, status=status, host=host, reply=reply)
 
 
 class Refused(_Answer):
     """Never: the request itself is wrong. Answered 5yz, NO, -ERR."""
 
-    def __init__(self, condition: Condition, detail: str = "", text: str = "") -> None:
+    def __init__(
+        self,
+        condition: Condition,
+        detail: str = "",
+        text: str = "",
+        *,
+        status: str = "",
+        host: str = "",
+        reply: str = "",
+    ) -> None:
         if condition.is_temporary:
             raise ValueError(f"{condition.name} is temporary, it cannot refuse")
-        super().__init__(condition, detail, text)
+        super().__init__(condition, detail, text, status=status, host=host, reply=reply)

@@ -1,143 +1,213 @@
-"""The SMTP and LMTP client (RFC 5321, RFC 2033): one connection, one message, some recipients.
+"""The courier that hands messages to other mail hosts by SMTP or LMTP.
 
-Trouble with the connection before the final reply is temporary for every recipient that has no answer
-yet. A message that the peer took without our seeing the reply is sent again (RFC 1047).
+Addresses of a destination are tried in order until one talks to us; what it then says counts. Trouble with the way
+(DNS, connection, TLS, greeting, login) is temporary for every recipient that has no answer yet. A message whose
+final reply got lost is sent again later, never to the next address at once: at most one duplicate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from directory.model import Condition, Deferred, Refused
-from gateway.deliver.port import Dial, Outcome, Parcel, Stream
-
-MAX_REPLY_LINES = 100
-MAX_REPLY_LINE = 4096
-
-
-class _Reply:
-    __slots__ = ("code", "text")
-
-    def __init__(self, code: int, text: str) -> None:
-        self.code, self.text = code, text
-
-    def outcome(self) -> Outcome:
-        if 200 <= self.code < 300:
-            return None
-        if 500 <= self.code < 600:
-            return Refused(Condition.REMOTE_REFUSED, f"{self.code} {self.text}")
-        return Deferred(Condition.REMOTE_DEFERRED, f"{self.code} {self.text}")
+from gateway.deliver.connections import Connections
+from gateway.deliver.mx import Place, mx_hosts, places
+from gateway.deliver.peer import Peer, PeerRefuses
+from gateway.deliver.port import Dial, Outcome, Parcel, TlsWish
+from gateway.deliver.resolve import Mx, Resolve
+from gateway.observe import maillog
+from gateway.route.next_hop import NextHop
+from gateway.route.relay_settings import RelaySettings
 
 
-class ProtocolTrouble(OSError):
-    """The peer does not speak SMTP."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What all couriers of a process share: ports and settings. `is_own` knows addresses of this host."""
+
+    dial: Dial
+    resolve: Resolve
+    connections: Connections
+    relay: RelaySettings
+    hostname: str
+    shuffle: Callable[[list[Mx]], None]
+    is_own: Callable[[str], bool]
+    #: login and password by name; raises Deferred
+    credentials: Callable[[str], tuple[str, str]]
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in (self.hostname, *self.relay.own_names))
 
 
-def on_the_wire(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """LF becomes CRLF, dots at line starts are doubled (RFC 5321 4.5.2), the end is marked."""
-    at_start = True
-    for piece in pieces:
-        data = piece.replace(b"\n.", b"\n..")
-        if at_start and data.startswith(b"."):
-            data = b"." + data
-        at_start = piece.endswith(b"\n")
-        yield data.replace(b"\n", b"\r\n")
-    yield b".\r\n" if at_start else b"\r\n.\r\n"
+class _Unusable(Exception):
+    """This address will not do; the next one is tried. `reason` is what holds if all are so."""
+
+    def __init__(self, reason: Deferred) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class SmtpCourier:
     """Sends to one next hop."""
 
-    def __init__(
-        self,
-        dial: Dial,
-        host: str,
-        port: int,
-        hostname: str,
-        *,
-        connect_timeout: float,
-        reply_timeout: float,
-        lmtp: bool = False,
-    ) -> None:
-        self._dial = dial
-        self._host, self._port, self._hostname = host, port, hostname
-        self._connect_timeout, self._timeout = connect_timeout, reply_timeout
-        self._lmtp = lmtp
+    def __init__(self, hop: NextHop, outside: Outside) -> None:
+        self._hop, self._outside = hop, outside
 
     async def deliver(self, parcel: Parcel) -> list[Outcome]:
+        """See `Courier`."""
         outcomes: dict[int, Outcome] = {}
         try:
-            stream = await self._dial(self._host, self._port, self._connect_timeout)
-            try:
-                await self._converse(stream, parcel, outcomes)
-            finally:
-                stream.close()
-        except OSError as error:
-            trouble = Deferred(Condition.REMOTE_DEFERRED, f"{self._host}:{self._port}: {error or type(error).__name__}")
+            await self._deliver(parcel, outcomes)
+        except (Deferred, Refused) as error:
             for number in range(len(parcel.recipients)):
-                outcomes.setdefault(number, trouble)
+                outcomes.setdefault(number, error)
         return [outcomes[number] for number in range(len(parcel.recipients))]
 
-    async def _reply(self, stream: Stream) -> _Reply:
-        lines = []
-        for _ in range(MAX_REPLY_LINES):
-            line = await stream.read_line(self._timeout)
-            if not line.endswith(b"\n") or len(line) > MAX_REPLY_LINE or not line[:3].isdigit():
-                raise ProtocolTrouble("connection ended" if not line else "no SMTP reply")
-            lines.append(line[4:].decode("utf-8", "replace").strip())
-            if line[3:4] != b"-":
-                return _Reply(int(line[:3]), " / ".join(lines)[:500])
-        raise ProtocolTrouble("endless reply")
+    async def _deliver(self, parcel: Parcel, outcomes: dict[int, Outcome]) -> None:
+        everyone = list(range(len(parcel.recipients)))
+        while (peer := self._outside.connections.take(self._hop)) is not None:
+            # the peer may have closed it a moment ago: that is nobody's failure
+            if await self._send(peer, parcel, outcomes, everyone, may_repeat=True):
+                return
+        peer = await self._somebody()
+        await self._send(peer, parcel, outcomes, everyone, may_repeat=False)
 
-    async def _command(self, stream: Stream, line: str) -> _Reply:
-        await stream.write(line.encode() + b"\r\n", self._timeout)
-        return await self._reply(stream)
+    async def _somebody(self) -> Peer:
+        """The first address that talks to us. Raises Deferred, Refused."""
+        problem: Deferred | None = None
+        tried = 0
+        try:
+            async for place in self._places():
+                tried += 1
+                try:
+                    return await self._connect(place)
+                except _Unusable as error:
+                    problem = error.reason
+                if tried >= self._outside.relay.max_addresses:
+                    break
+        except (Deferred, Refused):
+            if problem is None:
+                raise
+        raise problem or Deferred(Condition.NO_ROUTE, f"{self._hop.key}: no address")
 
-    async def _converse(self, stream: Stream, parcel: Parcel, outcomes: dict[int, Outcome]) -> None:
-        everyone = range(len(parcel.recipients))
-
-        def all_of(outcome: Outcome) -> None:
+    async def _send(
+        self, peer: Peer, parcel: Parcel, outcomes: dict[int, Outcome], everyone: list[int], *, may_repeat: bool
+    ) -> bool:
+        """One transaction; False when nothing came of it and it may be tried over another connection."""
+        kept = False
+        try:
+            await peer.send(parcel, outcomes, everyone)
+            kept = True
+        except OSError as error:
+            if may_repeat and not outcomes and not peer.unanswered:
+                return False
+            detail = f"{peer.host}: {error or type(error).__name__}"
+            if peer.unanswered:
+                detail += " behind the end of the message: it may come twice"
+                maillog.unanswered(id=parcel.id, host=peer.host, detail=str(error) or type(error).__name__)
+            trouble = Deferred(Condition.REMOTE_DEFERRED, detail, status="4.4.2", host=peer.host)
             for number in everyone:
-                outcomes.setdefault(number, outcome)
+                outcomes.setdefault(number, trouble)
+        finally:
+            if not kept:
+                peer.stream.close()
+        await self._outside.connections.give(self._hop, peer)
+        return True
 
-        for step in (None, f"{'LHLO' if self._lmtp else 'EHLO'} {self._hostname}"):
-            answer = await (self._reply(stream) if step is None else self._command(stream, step))
-            # a greeting or EHLO that is refused is the peer's condition, not this message's
-            if answer.outcome() is not None:
-                all_of(Deferred(Condition.REMOTE_DEFERRED, f"{answer.code} {answer.text}"))
-                return
-        keywords = {word.split(" ")[0].upper() for word in answer.text.split(" / ")[1:]}
-        mail = f"MAIL FROM:<{parcel.return_path}>"
-        if "SIZE" in keywords:
-            mail += f" SIZE={parcel.crlf}"
-        if "8BITMIME" in keywords:
-            mail += " BODY=8BITMIME"
-        if not all(path.isascii() for path in (parcel.return_path, *parcel.recipients)):
-            if "SMTPUTF8" not in keywords:
-                all_of(Refused(Condition.REMOTE_REFUSED, f"{self._host} does not take internationalised addresses"))
-                return
-            mail += " SMTPUTF8"
-        answer = await self._command(stream, mail)
-        if answer.outcome() is not None:
-            all_of(answer.outcome())
+    # the way
+
+    async def _places(self) -> AsyncIterator[Place]:
+        """Addresses to try, in order; found as they are needed. Raises Deferred, Refused."""
+        hop, outside = self._hop, self._outside
+        families = outside.relay.families
+        if hop.kind != "mx":
+            problem: Deferred | None = None
+            for host, _ in ((hop.host, hop.port), *hop.others):
+                try:
+                    found = await outside.resolve.addresses(host, families)
+                except Deferred as error:
+                    problem = error
+                    continue
+                for address in found.values:
+                    yield Place(host, address, found.is_secure)
+            if problem is not None:
+                raise problem
             return
-        taken = []
-        for number in everyone:
-            answer = await self._command(stream, f"RCPT TO:<{parcel.recipients[number]}>")
-            if answer.outcome() is None:
-                taken.append(number)
-            else:
-                outcomes[number] = answer.outcome()
-        if taken:
-            answer = await self._command(stream, "DATA")
-            if answer.code != 354:
-                all_of(answer.outcome() or Deferred(Condition.REMOTE_DEFERRED, f"DATA: {answer.code} {answer.text}"))
-                return
-            for piece in on_the_wire(parcel.content()):
-                await stream.write(piece, self._timeout)
-            if self._lmtp:
-                for number in taken:
-                    outcomes[number] = (await self._reply(stream)).outcome()
-            else:
-                all_of((await self._reply(stream)).outcome())
-        await stream.write(b"QUIT\r\n", self._timeout)
+        trouble: Deferred | None = None
+        for mx in await mx_hosts(hop.host, outside.resolve, outside.own_names, outside.shuffle):
+            try:
+                usable = await places(
+                    mx,
+                    hop.host,
+                    outside.resolve,
+                    families=families,
+                    may_be_private=outside.relay.allow_private,
+                    is_own=outside.is_own,
+                )
+            except Deferred as error:
+                trouble = trouble or error
+                continue
+            for place in usable:
+                yield place
+        if trouble is not None:
+            raise trouble
+
+    def _port(self, place: Place) -> int:
+        return next((port for host, port in self._hop.others if host == place.name), self._hop.port)
+
+    async def _connect(self, place: Place) -> Peer:
+        """A peer that is ready for a message. Raises _Unusable."""
+        label = f"{place.name}[{place.address}]"
+        try:
+            try:
+                return await self._talk(place, label, with_tls=self._hop.tls != "never")
+            except _HandshakeFailed as error:
+                if self._hop.tls != "may":
+                    raise _Unusable(
+                        Deferred(Condition.TLS_UNAVAILABLE, f"{label}: {error}", host=place.name)
+                    ) from error
+                maillog.tls_failed(host=label, detail=str(error))
+            return await self._talk(place, label, with_tls=False)
+        except PeerRefuses as error:
+            raise _Unusable(error.reply.trouble(place.name)) from error
+        except OSError as error:
+            detail = f"{label}: {error or type(error).__name__}"
+            raise _Unusable(Deferred(Condition.REMOTE_DEFERRED, detail, status="4.4.1", host=place.name)) from error
+
+    async def _talk(self, place: Place, label: str, *, with_tls: bool) -> Peer:
+        hop, outside = self._hop, self._outside
+        times = outside.relay.timeouts
+        family = ":" in place.address
+        source = next((each for each in hop.source.split() if (":" in each) == family), "")
+        stream = await outside.dial(place.address, self._port(place), times.connect, source)
+        peer = Peer(stream, place.name, outside.hostname, times, lmtp=hop.kind == "lmtp")
+        wish = TlsWish(place.name, verify=hop.tls == "verify")
+        try:
+            if hop.is_tls_from_start:
+                await stream.start_tls(wish, times.tls)
+            await peer.greet()
+            if with_tls and not stream.tls:
+                await self._secure(peer, wish, label)
+            if hop.login:
+                await peer.login(*outside.credentials(hop.login))
+        except BaseException:
+            stream.close()
+            raise
+        return peer
+
+    async def _secure(self, peer: Peer, wish: TlsWish, label: str) -> None:
+        must = self._hop.tls in ("must", "verify")
+        if peer.has("STARTTLS"):
+            try:
+                if await peer.start_tls(wish):
+                    return
+            except OSError as error:
+                raise _HandshakeFailed(str(error) or type(error).__name__) from error
+        if must:
+            why = "does not offer STARTTLS" if not peer.has("STARTTLS") else "refuses STARTTLS"
+            raise _Unusable(Deferred(Condition.TLS_UNAVAILABLE, f"{label} {why}", host=peer.host))
+
+
+class _HandshakeFailed(Exception):
+    """STARTTLS was begun and came to nothing."""

@@ -98,6 +98,17 @@ def attempted(*, id: str, recipient: str, state: str, reply: str) -> None:  # no
     _log.info("%s", fields(id=id, event="attempted", recipient=recipient, state=state, reply=reply or None))
 
 
+def unanswered(*, id: str, host: str, detail: str) -> None:  # noqa: A002
+    """The connection ended behind the end of a message, before its reply: it is sent again and may come twice."""
+    trail.note("unanswered", id=id, host=host, detail=detail)
+    _log.warning("%s", fields(id=id, event="unanswered", host=host, detail=detail))
+
+
+def tls_failed(*, host: str, detail: str) -> None:
+    """TLS was offered and came to nothing; the message went in the clear, since nothing demands otherwise."""
+    _log.info("%s", fields(event="tls-failed", host=host, detail=detail))
+
+
 def answered(
     *,
     recipient: str,

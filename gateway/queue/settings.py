@@ -26,7 +26,3 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifetime: Seconds = 5 * 86400.0
     #: messages worked on at once
     concurrency: Count = 20
-    #: for a connection to the next host
-    connect_timeout: Seconds = 30.0
-    #: for one reply or one write; RFC 5321 4.5.3.2 wants ten minutes behind the final dot
-    reply_timeout: Seconds = 600.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from directory.model.units import Port
+from directory.model.units import Count, Port, Seconds
 
 #: how a connection is protected: TLS where the peer offers it, TLS or nothing, TLS with a verified certificate, never
 Tls = Literal["may", "must", "verify", "never"]
@@ -21,6 +21,25 @@ class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login: str
     #: file whose first line is the password
     password_file: str
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a peer may take (RFC 5321 4.5.3.2)."""
+
+    #: for a connection
+    connect: Seconds = 30.0
+    #: for its greeting
+    greeting: Seconds = 300.0
+    #: for the answer to EHLO, MAIL, RCPT and others
+    command: Seconds = 300.0
+    #: for the answer to DATA
+    data: Seconds = 120.0
+    #: to take one block of the message
+    block: Seconds = 180.0
+    #: for the answer behind the end of the message
+    end: Seconds = 600.0
+    #: for the TLS handshake
+    tls: Seconds = 60.0
 
 
 class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,5 +65,17 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_private: bool = False
     #: other names of this host, beside `hostname`, under which MX records may name it
     own_names: tuple[str, ...] = ()
+    #: file of certificate authorities that count beside those of the system, PEM
+    ca_file: str = ""
+    #: how long a peer may take
+    timeouts: Timeouts = Timeouts()
+    #: connections that are kept for the next message, in all; 0 = none
+    idle_connections: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 50
+    #: how long a connection is kept for the next message
+    idle_time: Seconds = 10.0
+    #: messages that go through one connection
+    messages_per_connection: Count = 100
+    #: addresses of a destination that are tried in one attempt
+    max_addresses: Count = 6
     #: port on which other gateways take LMTP for the mailboxes they hold
     lmtp_port: Port = 24

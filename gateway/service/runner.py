@@ -19,8 +19,7 @@ from pathlib import Path
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
 from gateway.config.settings import Settings
-from gateway.deliver.port import Courier, Outcome, Parcel
-from gateway.deliver.smtp import SmtpCourier
+from gateway.deliver.port import Addressee, Parcel, Taken
 from gateway.lists.copy import Rewriting, copied
 from gateway.observe import maillog
 from gateway.observe.log import fields
@@ -32,8 +31,9 @@ from gateway.route.next_hop import NextHop, next_hop
 from gateway.route.plan import Discard, Later, Local, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
+from gateway.service.final_delivery import Outcome
 from gateway.service.metrics_files import Publisher
-from gateway.service.network import dial
+from gateway.service.outbound import Couriers, Outbound
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 from gateway.service.trail import keep_trail, purge_for_ever
@@ -45,7 +45,6 @@ _log = logging.getLogger("gatepost.queue")
 
 #: (step, return path, content, message id)
 LocalDelivery = Callable[[Local, str, Sequence[bytes], str], Outcome]
-Couriers = Callable[[NextHop], Courier | None]
 
 
 class QueueRunner:
@@ -230,15 +229,23 @@ class QueueRunner:
     async def _send(
         self, message: str, envelope: QueuedEnvelope, hop: NextHop, path: str, steps: list[Step]
     ) -> list[Outcome]:
-        courier = self._couriers(hop)
-        if courier is None:
-            return [Deferred(Condition.NO_ROUTE, "no smarthost")] * len(steps)
-        mailing_list, crlf = steps[0].mailing_list, envelope.crlf
+        mailing_list, size, crlf = steps[0].mailing_list, envelope.size, envelope.crlf
         if mailing_list is not None:
-            crlf = sum(len(piece) + piece.count(b"\n") for piece in self._content(message, mailing_list))
-        recipients = tuple(wire_address(step.recipient) for step in steps)
-        parcel = Parcel(path, recipients, lambda: self._content(message, mailing_list), crlf)
-        return await courier.deliver(parcel)
+            size = crlf = 0
+            for piece in self._content(message, mailing_list):
+                size += len(piece)
+                crlf += len(piece) + piece.count(b"\n")
+        parcel = Parcel(
+            message,
+            wire_address(path) if path else "",
+            tuple(Addressee(wire_address(step.recipient)) for step in steps),
+            lambda: self._content(message, mailing_list),
+            size,
+            crlf,
+            envelope.parameters,
+        )
+        outcomes = await self._couriers(hop).deliver(parcel)
+        return [None if isinstance(outcome, Taken) else outcome for outcome in outcomes]
 
 
 def wire_address(address: str) -> str:
@@ -247,25 +254,6 @@ def wire_address(address: str) -> str:
         return f"{address.rpartition('@')[0]}@{canonical_address(address).domain}"
     except InvalidAddress:
         return address
-
-
-def _couriers(settings: Settings) -> Couriers:
-    queue = settings.queue
-
-    def courier(hop: NextHop) -> Courier | None:
-        if hop.kind == "mx":
-            return None
-        return SmtpCourier(
-            dial,
-            hop.host,
-            hop.port,
-            settings.hostname,
-            connect_timeout=queue.connect_timeout,
-            reply_timeout=queue.reply_timeout,
-            lmtp=hop.kind == "lmtp",
-        )
-
-    return courier
 
 
 def run(settings: Settings, pulse: Pulse) -> None:
@@ -284,12 +272,13 @@ def run(settings: Settings, pulse: Pulse) -> None:
         loop.add_reader(sock, _heard, sock, rung)
         host.queue.clean()
         keep_trail(settings, "queue")
+        outbound = Outbound(settings)
         runner = QueueRunner(
             host.queue,
             QueueState(state_dir / "queue.db"),
             host.router,
             lambda step, path, content, message: host.delivery.deliver([step], path, content, message)[0],
-            _couriers(settings),
+            outbound.courier,
             settings.queue,
             relay=settings.relay,
         )
@@ -314,6 +303,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             ringing.cancel()
         tending.cancel()
         purging.cancel()
+        await outbound.close()
 
     asyncio.run(main())
 

@@ -243,7 +243,7 @@ class MailingList(Recipient):
     subscription: str = attribute(
         "gatepostSubscription", 41, TOKEN, "closed, request or open", since=None, default="closed"
     )
-    archive: str | None = attribute("gatepostArchive", 42, DN, "Shared mailbox that keeps the archive", since=None)
+    archive: str | None = attribute("gatepostArchive", 42, DN, "Shared mailbox that keeps the archive")
     max_recipients: int | None = attribute("gatepostMaxRecipients", 24, INTEGER, "Most recipients of one message")
 
 

@@ -22,9 +22,11 @@ from gateway.cli.entries import (
     show_all,
     sure,
 )
+from gateway.cli.list_bounces import in_words, unpark
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
 from gateway.config.settings import Settings
+from gateway.queue.list_state import bounces
 
 
 @click.group(name="list")
@@ -78,17 +80,21 @@ def list_all(path: Path, as_json: bool, domain: str) -> None:
 @for_machines
 @click.argument("address")
 def show_one(path: Path, as_json: bool, address: str) -> None:
-    """Show a list; members with their addresses."""
-    with local_copy(load(path)) as view:
+    """Show a list; members with their addresses, and for whom mail came back or is parked."""
+    settings = load(path)
+    with local_copy(settings) as view:
         found = owner(view, address, MailingList)
+        came_back = bounces(Path(settings.state_dir) / "lists.db", found.id)
         named = {dn: getattr(view.by_dn(dn), "primary", None) for dn in (*found.members, *found.unique_members)}
         if as_json:
-            click.echo(msgspec.json.encode({**facts(found), "member_names": named}).decode())
+            click.echo(msgspec.json.encode({**facts(found), "member_names": named, "bounces": came_back}).decode())
             return
         show(found, as_json)
         for dn, name in named.items():
             if name is None:
                 click.echo(f"note: {dn} is nobody with an address")
+        for one in came_back:
+            click.echo(in_words(one))
 
 
 @command.command(name="set")
@@ -146,3 +152,6 @@ def member_add(path: Path, as_json: bool, as_login: str, address: str, members: 
 def member_remove(path: Path, as_json: bool, as_login: str, address: str, members: tuple[str, ...]) -> None:
     """Take MEMBERs out of the list ADDRESS."""
     _members(load(path), as_login, "remove", address, members, as_json)
+
+
+command.add_command(unpark)

@@ -12,6 +12,7 @@ from directory.model.units import Port
 from directory.settings import DirectorySettings
 from gateway.deliver.settings import DnsSettings
 from gateway.imap.settings import ImapSettings
+from gateway.lists.settings import ListSettings
 from gateway.observe.settings import TraceSettings
 from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
@@ -92,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dns: DnsSettings = DnsSettings()
     route: RouteSettings = RouteSettings()
     queue: QueueSettings = QueueSettings()
+    lists: ListSettings = ListSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()

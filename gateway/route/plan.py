@@ -9,7 +9,7 @@ stand in lists.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from directory.model import Deferred, MailboxHolder, MailingList, Recipient, Refused
 
@@ -74,6 +74,22 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class ListMail:
+    """Mail to an address under which a list is served: a bounce of what it sent. Done by the queue runner."""
+
+    service_of: MailingList = field(compare=False)
+    recipient: str
+    kind: Literal["bounce"]
+    token: str = ""
+    return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
+
+    @property
+    def target(self) -> str:
+        return f"list {self.kind} {self.service_of.id} {self.token}"
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """Ask again later: one of several targets that cannot take mail at the moment, for `reason`.
 
@@ -91,7 +107,7 @@ class Later:
         return f"account {self.account}" if self.account else f"address {self.recipient.lower()}"
 
 
-Step: TypeAlias = Local | Remote | RemoteLmtp | Discard | Later
+Step: TypeAlias = Local | Remote | RemoteLmtp | Discard | ListMail | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +132,5 @@ class Plan:
 
     @property
     def is_local(self) -> bool:
-        """True when every step is a store of this host, or none."""
-        return all(type(step) is Local or type(step) is Discard for step in self.steps)
+        """True when every step is a store of this host, a service of its lists, or none."""
+        return all(type(step) in (Local, Discard, ListMail) for step in self.steps)

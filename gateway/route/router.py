@@ -19,6 +19,7 @@ from directory.model import (
 from directory.port import Directory
 from gateway.lists.addresses import served
 from gateway.route.extension import shorter, split
+from gateway.route.lists import ListFacts, NothingKnown
 from gateway.route.plan import Later, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
 from gateway.route.special import ALWAYS, administrators
@@ -34,9 +35,11 @@ class Router:
         settings: RouteSettings | None = None,
         *,
         host_names: tuple[str, ...] = (),
+        lists: ListFacts | None = None,
     ) -> None:
         self.directory = directory
         self.settings = settings or RouteSettings()
+        self.lists = lists or NothingKnown()
         self.host_names = frozenset(name.lower() for name in host_names)
 
     def route(
@@ -131,7 +134,7 @@ class Router:
         listed = served(local)
         if listed is not None:
             mailing_list, _ = self._owner(walk, listed[0], domain.name)
-            if mailing_list is not None and walk.owners_of(mailing_list, recipient):
+            if isinstance(mailing_list, MailingList) and walk.served(mailing_list, recipient, *listed[1:]):
                 return True
         if domain.catch_all:
             walk.say(f"{domain.name} has a catch-all")

@@ -24,10 +24,11 @@ from directory.model import (
     Refused,
     canonical_address,
 )
-from gateway.lists.addresses import bounce_address
+from gateway.lists.addresses import BOUNCES, bounce_address
+from gateway.lists.members import known_as
 from gateway.route.extension import follow
 from gateway.route.member_url import parse
-from gateway.route.plan import Discard, Later, Local, Remote, RemoteLmtp
+from gateway.route.plan import Discard, Later, ListMail, Local, Remote, RemoteLmtp
 
 if TYPE_CHECKING:
     from gateway.route.router import Router
@@ -57,6 +58,10 @@ class Walk:
         self._gate = gate
         #: the list that was written to, while its members are walked
         self._list_of_copy: MailingList | None = None
+        #: the list whose members are walked, the member of it (None = not known yet), who is parked there
+        self._inner: MailingList | None = None
+        self._member: str | None = None
+        self._parked: frozenset[str] = frozenset()
         self.separators = router.settings.extension_separator
         #: return path of the message, None = not known
         self.sender = sender
@@ -65,7 +70,7 @@ class Walk:
         self._excluded: set[str] = set()
         self.is_final = is_final
         self.why_not_final = why_not_final
-        self.steps: dict[str, Local | Remote | RemoteLmtp | Discard] = {}
+        self.steps: dict[str, Local | Remote | RemoteLmtp | Discard | ListMail] = {}
         self.deferred: list[Later] = []
         self.lost: list[tuple[str, Refused]] = []
         self.first: Recipient | None = None
@@ -153,6 +158,8 @@ class Walk:
 
     def relay(self, recipient: str, return_path: str | None) -> None:
         """An address outside."""
+        if return_path is not None and self._inner is not None:
+            return_path = self._router.lists.path(self._inner, self._member or "")
         step = Remote(recipient, return_path, mailing_list=self._list_of_copy)
         if step.recipient.lower() in self._excluded:
             self.say(f"{recipient} is excluded")
@@ -173,7 +180,21 @@ class Walk:
         self.entry(entry, address or recipient, depth, return_path)
 
     def entry(self, entry: Entry, recipient: str, depth: int, return_path: str | None, extension: str = "") -> None:
-        """Walk one entry, addressed with `extension`."""
+        """Walk one entry, addressed with `extension`; as a member of the list that is walked, unless it is parked."""
+        if self._inner is None or self._member is not None or not isinstance(entry, Recipient):
+            self._entry(entry, recipient, depth, return_path, extension)
+            return
+        member = known_as(entry)
+        if member in self._parked:
+            self.say(f"{entry.dn} is parked: bounces")
+            return
+        self._member = member
+        try:
+            self._entry(entry, recipient, depth, return_path, extension)
+        finally:
+            self._member = None
+
+    def _entry(self, entry: Entry, recipient: str, depth: int, return_path: str | None, extension: str) -> None:
         if self.first is None and isinstance(entry, Recipient):
             self.first = entry
         if entry.id in self._excluded:
@@ -297,7 +318,9 @@ class Walk:
         self.say(f"{entry.dn} is a list")
         path = bounce_address(entry)
         outer, outer_list = self._excluded, self._list_of_copy
+        saved = self._inner, self._member, self._parked
         self._list_of_copy = outer_list or entry
+        self._inner, self._member, self._parked = entry, None, self._router.lists.parked(entry.id)
         if entry.member_exclude or entry.exclude_addresses:
             self._excluded = outer | self._exclusions(entry)
         try:
@@ -309,16 +332,39 @@ class Walk:
                 for found in self._search(url):
                     address = found.primary if isinstance(found, Recipient) else None
                     self.entry(found, address or recipient, depth + 1, path)
+            if entry.archive:
+                self._archive(entry.archive, recipient, path)
         finally:
             self._excluded, self._list_of_copy = outer, outer_list
+            self._inner, self._member, self._parked = saved
+
+    def _archive(self, dn: str, recipient: str, path: str | None) -> None:
+        """A shared mailbox keeps every message to the list; a name that leads to none must not stop the list."""
+        holder = self._directory.by_dn(dn)
+        if not isinstance(holder, MailboxHolder):
+            self.say(f"{dn}: no mailbox for the archive, passed over")
+            return
+        try:
+            self._check_status(holder)
+        except Deferred as error:
+            self.later(recipient, holder.id, error, path)
+        except Refused as error:
+            self.lose(recipient, error)
+        else:
+            self.keep(holder, holder.primary or recipient, path)
 
     def _member_address(self, text: str, depth: int, path: str | None) -> None:
+        member = known_as(text)
+        if member in self._excluded:
+            return
+        if member in self._parked:
+            self.say(f"{text} is parked: bounces")
+            return
+        self._member = member
         try:
-            excluded = str(canonical_address(text)) in self._excluded
-        except InvalidAddress:
-            excluded = False
-        if not excluded:
             self.address(text, depth, path, outside=True)
+        finally:
+            self._member = None
 
     def _search(self, url: str) -> Iterator[Entry]:
         try:
@@ -346,9 +392,14 @@ class Walk:
                 waiting.extend((*excluded.members, *excluded.unique_members))
         return found
 
-    def owners_of(self, entry: Recipient, recipient: str) -> bool:
-        """Walk to the owners of a list (its -bounces, -owner and -request addresses). False when it has none."""
-        if not isinstance(entry, MailingList) or not (entry.owners or entry.owner_addresses):
+    def served(self, entry: MailingList, recipient: str, suffix: str, token: str) -> bool:
+        """Walk what is behind `<list><suffix>`. False when nobody is."""
+        if suffix == BOUNCES:
+            self.say(f"{recipient}: a bounce of {entry.dn}")
+            step = ListMail(entry, recipient, "bounce", token)
+            self.steps.setdefault(step.target, step)
+            return True
+        if not (entry.owners or entry.owner_addresses):
             return False
         self.say(f"{recipient} is read by the owners of {entry.dn}")
         for dn in entry.owners:

@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
 from gateway.config.settings import Settings
+from gateway.control.server import ControlServer
 from gateway.deliver.port import Addressee, Parcel, Taken
 from gateway.lists.copy import Rewriting, copied
 from gateway.observe import maillog
@@ -28,10 +30,12 @@ from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
 from gateway.route.next_hop import NextHop, next_hop
-from gateway.route.plan import Discard, Later, Local, Step
+from gateway.route.plan import Discard, Later, ListMail, Local, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome
+from gateway.service.list_desk import ListDesk
+from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
 from gateway.service.outbound import Couriers, Outbound
 from gateway.service.pulse import Pulse
@@ -47,6 +51,14 @@ _log = logging.getLogger("gatepost.queue")
 LocalDelivery = Callable[[Local, str, Sequence[bytes], str], Outcome]
 
 
+class Desk(Protocol):
+    """Does what is asked under the service addresses of lists."""
+
+    async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]) -> None:
+        """Raises Deferred, Refused, OSError."""
+        ...
+
+
 class QueueRunner:
     """Attempts and their outcomes; knows no process, socket or signal."""
 
@@ -60,10 +72,12 @@ class QueueRunner:
         settings: QueueSettings,
         clock: Callable[[], float] = time.time,
         relay: RelaySettings | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._folder, self._state, self._router = folder, state, router
         self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
         self._relay = relay or RelaySettings()
+        self._desk = desk
         self._known = state.messages()
         self._damaged: set[str] = set()
         #: what is attempted now is finished, nothing else is begun
@@ -208,6 +222,8 @@ class QueueRunner:
             elif isinstance(step, Discard):
                 maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
                 outcomes[key] = None
+            elif isinstance(step, ListMail):
+                outcomes[key] = await self._at_desk(step, envelope, message)
             elif isinstance(step, Later):
                 outcomes[key] = step.reason
             else:
@@ -225,6 +241,17 @@ class QueueRunner:
                 outcomes.update(zip((key for key, _ in some), results, strict=True))
                 self._state.step_done(message, [key for key, _ in some if outcomes[key] is None])
         return outcomes
+
+    async def _at_desk(self, step: ListMail, envelope: QueuedEnvelope, message: str) -> Outcome:
+        if self._desk is None:
+            return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for lists")
+        try:
+            await self._desk.handle(step, envelope, lambda: self._folder.content(message))
+        except (Deferred, Refused) as error:
+            return error
+        except OSError as error:
+            return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
+        return None
 
     async def _send(
         self, message: str, envelope: QueuedEnvelope, hop: NextHop, path: str, steps: list[Step]
@@ -281,7 +308,16 @@ def run(settings: Settings, pulse: Pulse) -> None:
             outbound.courier,
             settings.queue,
             relay=settings.relay,
+            desk=ListDesk(
+                host.directory,
+                host.lists,
+                host.queue,
+                Path(settings.run_dir) / "queue.sock",
+                settings.lists,
+                settings.hostname,
+            ),
         )
+        control = await ControlServer(MailVerbs(host.lists.state).verbs()).start(Path(settings.run_dir) / MAIL_SOCKET)
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
@@ -304,6 +340,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         tending.cancel()
         purging.cancel()
         await outbound.close()
+        control.close()
 
     asyncio.run(main())
 

@@ -20,12 +20,14 @@ from gateway.filters.hops import HopCheck
 from gateway.observe.log import fields
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
+from gateway.queue.list_state import ListState
 from gateway.queue.replied import Replied
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
 from gateway.service.final_delivery import FinalDelivery
 from gateway.service.host import Host
+from gateway.service.list_facts import HostListFacts
 from gateway.service.listeners import Listeners
 from gateway.service.metrics_files import Publisher
 from gateway.service.notify import Hints
@@ -85,10 +87,11 @@ def make_host(settings: Settings, number: int) -> Host:
         Replied(state / "replied.db"), queue, bell, settings.hostname, settings.route.extension_separator
     )
     delivery = FinalDelivery(stores, grace, vacation)
+    lists = HostListFacts(ListState(state / "lists.db"), state / "lists.key")
     return Host(
         settings,
         directory,
-        Router(directory, settings.route, host_names=(settings.hostname,)),
+        Router(directory, settings.route, host_names=(settings.hostname,), lists=lists),
         stores,
         AgentClient(Path(settings.run_dir) / "agent.sock", directory),
         pools,
@@ -98,6 +101,7 @@ def make_host(settings: Settings, number: int) -> Host:
         Acceptance(stores, queue, grace, delivery, bell),
         (HopCheck(settings.smtp.max_hops),),
         hints,
+        lists,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import smtplib
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import ldap3
 import pytest
-from conftest import RunningDemo
+from conftest import GATEPOST, RunningDemo
 
 
 class Company:
@@ -119,3 +120,67 @@ def test_what_comes_back_is_refused(company: Company) -> None:
         company.send("round@example.com", path.read_text().partition("\n")[2])
     assert refused.value.smtp_code == 554
     assert b"5.4.6" in refused.value.smtp_error
+
+
+def gatepost(company: Company, *arguments: str) -> str:
+    done = subprocess.run(
+        [*GATEPOST, *arguments, "--config", company.demo.facts["config_file"]],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+REPORT = """From: MAILER-DAEMON@far.example
+To: {path}
+Subject: Undelivered
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+
+Sorry.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.far.example
+
+Final-Recipient: rfc822; somebody@else.example
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 gone
+
+--b--
+"""
+
+
+def test_bounces_of_a_member_park_him_and_an_owner_lets_him_in_again(company: Company) -> None:
+    company.add_list("bouncy", gatepostMemberAddress=["gone@far.example", "there@far.example"],
+                     member=company.person("harry"), owner=company.person("jane"))  # fmt: skip
+
+    def copies(subject: str) -> dict[str, str]:
+        company.send("bouncy@example.com", f"Subject: {subject}\n\nbody\n")
+        company.outside(f"Subject: {subject}\r".encode())
+        time.sleep(1)
+        found = {}
+        for content in company.outside(f"Subject: {subject}\r".encode()):
+            lines = content.decode().split("\r\n")
+            found[lines[1].partition("<")[2].rstrip(">")] = lines[0].partition("<")[2].rstrip(">")
+        return found
+
+    paths = copies("before")
+    assert set(paths) == {"gone@far.example", "there@far.example"}
+    assert len(set(paths.values())) == 2
+    assert all(path.startswith("bouncy-bounces+") for path in paths.values())
+    for number in range(5):
+        company.send(
+            paths["gone@far.example"], f"X-Number: {number}\n" + REPORT.format(path=paths["gone@far.example"]), ""
+        )
+    company.send("bouncy-bounces+aaaaaaaaaaaaaaaa@example.com", REPORT.format(path="forged"), "")
+    (told,) = company.stored("jane", b"Subject: bouncy@example.com: a member is parked")
+    assert b"gone@far.example" in told.read_bytes()
+    assert "bounces: gone@far.example: parked" in gatepost(company, "list", "show", "bouncy@example.com")
+    assert set(copies("meanwhile")) == {"there@far.example"}
+    gatepost(company, "list", "unpark", "bouncy@example.com", "gone@far.example")
+    assert set(copies("again")) == {"gone@far.example", "there@far.example"}

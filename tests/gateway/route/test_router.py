@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from directory.memory import MemorySource
-from directory.model import Deferred, Refused
+from directory.model import Deferred, MailingList, Refused
 from directory.port import Freshness
 from directory.profile import Profile
 from directory.raw import RawEntry
@@ -99,6 +99,8 @@ COMPANY = (
     mailing_list("dynamic", memberURL=f"ldap:///{BASE}??sub?(&(objectClass=gatepostAccount)(uid=a*))"),
     mailing_list("badurl", memberURL=["ldap:///??what", "nonsense", f"ldap:///{BASE}??sub?(uid=bob)"]),
     mailing_list("empty"),
+    mailing_list("kept", member=dn("ann"), gatepostArchive=dn("cn:desk")),
+    mailing_list("keptnowhere", member=dn("ann"), gatepostArchive=dn("gone")),
     mailing_list("mixed", member=[dn("gus"), dn("ann"), dn("hal")]),
     mailing_list("allpaused", member=[dn("gus"), dn("hal")]),
     mailing_list("twins", gatepostMemberAddress=["twice@example.com", "bob@example.com"]),
@@ -179,7 +181,10 @@ CASES: list[tuple[str, str]] = [
     ("mixed@example.com", "ann from mixed-bounces@example.com, later:gus@example.com from mixed-bounces@example.com"),
     ("allpaused@example.com", "later:gus@example.com from allpaused-bounces@example.com"),
     ("twins@example.com", "bob from twins-bounces@example.com, later:twice@example.com from twins-bounces@example.com"),
-    ("all-bounces@example.com", "ann"),
+    ("all-bounces@example.com", "listmail:all-bounces@example.com"),
+    ("empty-bounces+abc@example.com", "listmail:empty-bounces+abc@example.com"),
+    ("ann-bounces+abc@example.com", "550 5.1.1"),
+    ("kept@example.com", "ann from kept-bounces@example.com, desk from kept-bounces@example.com"),
     ("all-owner@example.com", "ann"),
     ("ann-bounces@example.com", "550 5.1.1"),
     ("postmaster", "ann"),
@@ -257,3 +262,28 @@ def test_account_is_found_again_by_its_id() -> None:
         router().route_account("t:uid=gone", "x", time.time())
     with pytest.raises(Deferred):
         router(fresh=False).route_account("t:uid=gone", "x", time.time())
+
+
+def test_a_member_that_is_parked_gets_nothing_by_this_list_and_others_outside_have_return_paths_of_their_own() -> None:
+    class Facts:
+        def parked(self, list_id: str) -> frozenset[str]:
+            return frozenset({"ann@example.com", "x@far.example"} if list_id == "t:cn=all" else ())
+
+        def path(self, mailing_list: MailingList, member: str) -> str | None:
+            return f"{mailing_list.dn.partition(',')[0]} {member}"
+
+    source = MemorySource(PROFILE, COMPANY)
+    source.put(mailing_list("top", member=[dn("cn:all"), dn("dan"), dn("ann")], gatepostMemberAddress="x@far.example"))
+    subject = Router(View(source, PROFILE), host_names=("mx.example.com",), lists=Facts())
+    assert [shown(step) for step in subject.route("all@example.com", time.time()).steps] == [f"bob{ALL}"]
+    assert [shown(step) for step in subject.route("top@example.com", time.time()).steps] == [
+        f"bob{ALL}", "remote:out@far.example from cn=top dan@example.com", "ann from top-bounces@example.com",
+        "remote:x@far.example from cn=top x@far.example",
+    ]  # fmt: skip
+
+
+def test_an_archive_that_is_not_there_is_said_and_stops_nothing() -> None:
+    lines: list[str] = []
+    plan = router().route("keptnowhere@example.com", time.time(), trace=lines)
+    assert [shown(step) for step in plan.steps] == ["ann from keptnowhere-bounces@example.com"]
+    assert any("archive" in line for line in lines)

@@ -1,0 +1,17 @@
+"""How mailing lists are run (configuration section `lists`). Times in seconds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from directory.model.units import Count, Seconds
+
+
+class ListSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Configuration section `lists`."""
+
+    #: a member whose copies bounced so often gets nothing more until an owner lets him in again; a failure for
+    #: good counts 1, one after days of trying a half
+    bounce_limit: Count = 5
+    #: a member without a bounce for so long starts at 0
+    bounce_forget: Seconds = 7 * 86400.0

@@ -1,0 +1,147 @@
+"""What lists remember of their members: bounces and who is parked. lists.db, one SQLite file, synchronous=FULL.
+
+It stands beside the queue and not in state.db, because workers ask it at every message to a list and may not open the
+agent's files. Part of every backup, never rebuilt. Any process of the mail user writes, all read; who asks again while
+nothing changed is answered from memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from directory.model import Condition, Deferred
+
+FORMAT = 1
+MAX_SHOWN = 10_000  # rows of one list in one answer
+
+_SCHEMA = """
+CREATE TABLE bounce (list TEXT NOT NULL, member TEXT NOT NULL, score REAL NOT NULL, count INTEGER NOT NULL,
+  last REAL NOT NULL, message TEXT NOT NULL, why TEXT NOT NULL, parked REAL, PRIMARY KEY (list, member)) WITHOUT ROWID;
+CREATE INDEX bounce_last ON bounce (last);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounces:
+    """What came back for one member. `parked` is since when he gets nothing, None while he does."""
+
+    member: str
+    score: float
+    count: int
+    last: float
+    why: str
+    parked: float | None
+
+
+class ListState:
+    """Thread-safe. Raises Deferred(QUEUE_UNAVAILABLE) for trouble with the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._version = -1
+        self._parked: dict[str, frozenset[str]] = {}
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("BEGIN IMMEDIATE")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={FORMAT}")
+            self._db.execute("COMMIT")
+            if version > FORMAT:
+                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path} was written by a newer version ({version})")
+        except sqlite3.Error as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, on disk when the block ends without an error."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+            finally:
+                self._version = -1  # the pragma does not count one's own changes
+
+    def parked(self, list_id: str) -> frozenset[str]:
+        """Members of the list who get nothing at the moment."""
+        with self._lock:
+            try:
+                version = self._db.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._version:
+                    found: dict[str, set[str]] = {}
+                    for one, member in self._db.execute("SELECT list, member FROM bounce WHERE parked IS NOT NULL"):
+                        found.setdefault(one, set()).add(member)
+                    self._parked = {one: frozenset(some) for one, some in found.items()}
+                    self._version = version
+            except sqlite3.Error as error:
+                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+            return self._parked.get(list_id, frozenset())
+
+    def bounced(
+        self, list_id: str, member: str, weight: float, why: str, message: str, now: float, *, limit: int, forget: float
+    ) -> bool:
+        """Count a bounce; True when the member is parked by it. The same `message` counts once."""
+        with self._changing() as db:
+            row = db.execute(
+                "SELECT score, count, last, message, parked FROM bounce WHERE list=? AND member=?", (list_id, member)
+            ).fetchone()
+            score, count, last, known, parked = row or (0.0, 0, now, "", None)
+            if known == message:
+                return False
+            if parked is None and now - last > forget:
+                score, count = 0.0, 0
+            score, count = score + weight, count + 1
+            is_new = parked is None and score >= limit
+            db.execute(
+                "INSERT INTO bounce VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET score=excluded.score,"
+                " count=excluded.count, last=excluded.last, message=excluded.message, why=excluded.why,"
+                " parked=excluded.parked",
+                (list_id, member, score, count, now, message, why[:1000], now if is_new else parked),
+            )
+            db.execute("DELETE FROM bounce WHERE parked IS NULL AND last < ?", (now - forget,))
+            return is_new
+
+    def unpark(self, list_id: str, member: str) -> bool:
+        """Forget a member's bounces; False when there are none."""
+        with self._changing() as db:
+            return db.execute("DELETE FROM bounce WHERE list=? AND member=?", (list_id, member)).rowcount > 0
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+def bounces(path: Path, list_id: str) -> list[Bounces]:
+    """The members of a list for whom something came back, read only, worst first. Raises Deferred."""
+    if not path.exists():
+        return []
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
+        try:
+            rows = db.execute(
+                "SELECT member, score, count, last, why, parked FROM bounce WHERE list=?"
+                " ORDER BY parked IS NULL, score DESC, member LIMIT ?",
+                (list_id, MAX_SHOWN),
+            ).fetchall()
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
+    return [Bounces(*row) for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -21,11 +22,13 @@ VERBS = (
     "doctor",
     "domain",
     "init",
+    "inject",
     "list",
     "passwd",
     "ps",
     "reload",
     "schema",
+    "sendmail",
     "serve",
     "setup",
     "status",
@@ -59,4 +62,9 @@ def main() -> None:
     """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 configuration, 4 temporary, 5 not allowed, 70 bug."""
     from gateway.cli.problems import run
 
+    called = os.path.basename(sys.argv[0])
+    if called in ("sendmail", "mailq", "newaliases"):
+        from gateway.cli.sendmail import main as sendmail
+
+        sys.exit(sendmail(sys.argv[1:], called))
     sys.exit(run(group))

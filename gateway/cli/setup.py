@@ -21,7 +21,7 @@ from gateway.cli.problems import NOT_ALLOWED, TEMPORARY
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError
-from gateway.service.identity import Identities, identities, may
+from gateway.service.identity import PASSABLE, Identities, identities, may
 from gateway.service.unit import NAME, unit
 from gateway.store.markers import STORE, prepare_volume
 
@@ -89,9 +89,9 @@ def _user(uid: int) -> str:
 
 def folders(settings: Settings, who: Identities) -> Iterator[Step]:
     """Folders with their owners; a volume gets its mark only when it is empty or has one already."""
-    yield from _folder(Path(settings.state_dir), 0, who.mail.gid, 0o3770)
+    yield from _folder(Path(settings.state_dir), 0, who.mail.gid, PASSABLE)
     if Path(settings.run_dir).parent != Path("/run"):  # systemd makes that at each start
-        yield from _folder(Path(settings.run_dir), 0, who.mail.gid, 0o3770)
+        yield from _folder(Path(settings.run_dir), 0, who.mail.gid, PASSABLE)
     for volume in settings.store.volumes.values():
         path = Path(volume.path)
         yield from _folder(path, who.mail.uid, who.mail.gid, 0o700)

@@ -98,6 +98,8 @@ def _ports(settings: Settings) -> Found:
     if _runs(settings):
         return  # its own ports are taken by the service itself
     for service, listeners in settings.listeners().items():
+        if service == "local":
+            continue  # in run_dir, which the service makes
         for number, listener in enumerate(listeners):
             steps = ("metrics",) if service == "metrics" else ("listen", service, str(number))
             if listener.port is None:

@@ -24,6 +24,8 @@ from gateway.store.settings import StoreSettings
 
 #: what a listener can serve
 Service = Literal["mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"]
+#: in run_dir: where programs of this host hand in mail
+LOCAL_SOCKET = "local.sock"
 
 
 class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,8 +105,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trace: TraceSettings = TraceSettings()
 
     def listeners(self) -> dict[str, tuple[Listener, ...]]:
-        """Everything that is listened on, by service; `metrics` is one more."""
+        """Everything that is listened on, by service; `local` and `metrics` are more."""
         found: dict[str, tuple[Listener, ...]] = dict(self.listen)  # type: ignore[arg-type]
+        found["local"] = (Listener(path=f"{self.run_dir}/{LOCAL_SOCKET}", mode="0666", tls="none"),)
         if self.metrics.listen:
             address, _, port = self.metrics.listen.rpartition(":")
             found["metrics"] = (Listener(port=int(port), address=address.strip("[]"), tls="none"),)

@@ -65,9 +65,9 @@ class Verb:
     arguments: type[msgspec.Struct] = NoArguments
 
 
-def peer_uid(writer: asyncio.StreamWriter) -> int:
+def peer_uid(transport: asyncio.BaseTransport) -> int:
     """The uid at the other end of a unix socket."""
-    sock: socket.socket = writer.get_extra_info("socket")
+    sock: socket.socket = transport.get_extra_info("socket")
     return int(_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1])
 
 
@@ -90,7 +90,7 @@ class ControlServer:
             os.umask(before)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = peer_uid(writer)
+        uid = peer_uid(writer.transport)
         self._connections += 1
         try:
             if self._connections > MAX_CONNECTIONS:

@@ -34,6 +34,7 @@ from gateway.files.durable import sync_folder, write_synced
 from gateway.queue.settings import QueueSettings
 
 VERSION = 1
+MESSAGES = "message"
 MAGIC = b"gatepost-queue"
 MAX_ENVELOPE = 16 * 1024 * 1024
 PIECE = 65536
@@ -74,12 +75,18 @@ def _unavailable(error: OSError, where: str) -> Deferred:
     return Deferred(Condition.QUEUE_FULL if full else Condition.QUEUE_UNAVAILABLE, f"{where}: {error}")
 
 
+def read_envelope(path: Path) -> QueuedEnvelope:
+    """The envelope block of a queue file. Raises Damaged, OSError."""
+    with open(path, "rb") as file:
+        return QueueFolder._envelope(file.readline(64), file.read, path.name)
+
+
 class QueueFolder:
     """The queue's files. Any number of processes inject; one runner removes."""
 
     def __init__(self, folder: Path, settings: QueueSettings) -> None:
         self.folder = folder
-        self.messages = folder / "message"
+        self.messages = folder / MESSAGES
         self._tmp = folder / "tmp"
         self._settings = settings
         self._counted_at = 0.0
@@ -123,8 +130,7 @@ class QueueFolder:
 
     def read(self, message: str) -> QueuedEnvelope:
         """The envelope block. Raises Damaged, OSError."""
-        with open(self.messages / message, "rb") as file:
-            return self._envelope(file.readline(64), file.read, message)
+        return read_envelope(self.messages / message)
 
     @staticmethod
     def _envelope(first: bytes, read: object, message: str) -> QueuedEnvelope:

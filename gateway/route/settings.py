@@ -13,6 +13,8 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: what stands between a local part and its extension (RFC 5233 calls it the separator), as in "-" for addresses
     #: of qmail; of several characters each one is a separator; "" = none
     extension_separator: str = "+"
+    #: domain of addresses without one in mail of this host's own programs (sendmail, cron); "" = the host's name
+    origin: str = ""
     #: who gets mail to postmaster, abuse, mailer-daemon and root where the directory has no such entry
     postmaster: str = ""
     #: most targets of one address after expansion

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from directory.model import Condition
+from gateway.control.server import peer_uid
 from gateway.observe import maillog, metrics
 from gateway.observe.log import fields
 from gateway.service import proxy
@@ -134,6 +135,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._inner is not None:
             self._inner.resume_writing()
+
+    def peer_uid(self) -> int:
+        """The uid at the other end of a unix socket, from the kernel."""
+        return peer_uid(self._transport)
 
     def log_in(self, account: str) -> None:
         """The session has proven who it is. Raises Deferred(TOO_MANY_CONNECTIONS)."""

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.settings import RunAs, Settings
+from gateway.files.drop import ORIGIN
 from gateway.service.metrics_files import clear
 
 PR_SET_NO_NEW_PRIVS = 38
 MAX_ID = 2**32 - 2
 SHARED = 0o3770  # the group may make files, which get its group; nobody removes what another uid made
+PASSABLE = 0o3771  # others may pass through, to what is open for them
+DROP = 0o3733  # all may leave files, for the group, and nobody but their reader sees which there are
 REPLICA_FILES = ("data.mdb", "lock.mdb")
 
 
@@ -110,15 +113,32 @@ def prepare_folders(settings: Settings, who: Identities) -> None:
     for stale in run.glob("*.sock"):
         stale.unlink(missing_ok=True)
     clear(run)
+    _prepare_drop(state, who.mail, settings.route.origin or settings.hostname)
     if not separate:
         return
     for folder in (state, run):
-        _give(folder, 0, who.mail.gid, SHARED)
+        _give(folder, 0, who.mail.gid, PASSABLE)
     replica = state / "replica"
     replica.mkdir(mode=0o700, exist_ok=True)
     _give(replica, who.directory.uid, who.mail.gid, SHARED)
     for name in REPLICA_FILES:  # made here because LMDB would make them with the agent's umask
         _give(replica / name, who.directory.uid, who.mail.gid, 0o660, make=True)
+
+
+def _prepare_drop(state: Path, mail: Identity, origin: str) -> None:
+    """Where programs of this host leave mail while the service is down; what they have to know stands beside it."""
+    spool = state / "spool"
+    for folder, mode in ((spool, 0o711), (spool / "drop", DROP)):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if os.getuid() in (0, folder.stat().st_uid):
+            _give(folder, mail.uid, mail.gid, mode)
+    told = spool / ORIGIN
+    if not told.exists() or told.read_text(encoding="utf-8") != origin:
+        fresh = spool / f".{ORIGIN}"
+        fresh.unlink(missing_ok=True)
+        fresh.write_text(origin, encoding="utf-8")
+        fresh.chmod(0o644)
+        fresh.replace(told)
 
 
 def _give(path: Path, uid: int, gid: int, mode: int, *, make: bool = False) -> None:

@@ -37,7 +37,13 @@ from gateway.smtp.settings import Role
 
 DEAD_PEER_SECONDS = 300
 RESERVED_DESCRIPTORS = 256  # for the index, messages, sockets to agent and queue
-SMTP_ROLES = {"mx": Role.MX, "submission": Role.SUBMISSION, "submissions": Role.SUBMISSION, "lmtp": Role.LMTP}
+SMTP_ROLES = {
+    "mx": Role.MX,
+    "submission": Role.SUBMISSION,
+    "submissions": Role.SUBMISSION,
+    "lmtp": Role.LMTP,
+    "local": Role.LOCAL,
+}
 Factory = Callable[[Connection], asyncio.Protocol]
 # the tables are filled by their packages' import, before fork
 assert imap_commands.COMMANDS and pop3_commands.COMMANDS and smtp_commands.VERBS
@@ -114,6 +120,8 @@ class Listeners:
         host, settings, upgradable = self._host, self._host.settings, self._upgradable(listener)
         deadlines = self._deadlines
 
+        origin = settings.route.origin or settings.hostname
+
         def make(connection: Connection, tls: str, wake: Callable[[], None]) -> tuple[SmtpSession, Executor]:
             session = SmtpSession(
                 role,
@@ -123,6 +131,8 @@ class Listeners:
                 plaintext_auth=self._plaintext(connection.address),
                 starttls_possible=upgradable,
             )
+            if role is Role.LOCAL:
+                session.origin, session.client.uid = origin, connection.peer_uid()
             return session, SmtpExecutor(session, host, connection)
 
         return lambda connection: SmtpEngine(make, settings.smtp, connection, deadlines, settings.limits, host.sessions)

@@ -33,6 +33,7 @@ from gateway.route.next_hop import NextHop, next_hop
 from gateway.route.plan import Discard, Later, ListMail, Local, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
+from gateway.service.drop_sweep import DropSweep
 from gateway.service.final_delivery import Outcome
 from gateway.service.list_desk import ListDesk
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
@@ -323,6 +324,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
+        sweeping = asyncio.ensure_future(DropSweep(settings, host.queue).sweep_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             rung.clear()
@@ -341,6 +343,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         purging.cancel()
         await outbound.close()
         control.close()
+        sweeping.cancel()
 
     asyncio.run(main())
 

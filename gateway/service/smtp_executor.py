@@ -132,7 +132,8 @@ class SmtpExecutor:
             plan = self._host.router.route(
                 request.address,
                 time.time(),
-                outside=self._session.role is Role.SUBMISSION and account is not None,
+                outside=self._session.role is Role.LOCAL
+                or (self._session.role is Role.SUBMISSION and account is not None),
                 local_only=self._session.role is Role.LMTP,
                 gate=partial(self._check_sender, Sender(envelope.return_path, account)),
                 sender=envelope.return_path,
@@ -217,6 +218,8 @@ class SmtpExecutor:
     def _check(self, request: Accept, header: Header, message_id: str) -> bytes:
         """Refuse what may not be sent; answers the fields that submission adds."""
         session, directory = self._session, self._host.directory
+        if session.role is Role.LOCAL:
+            return missing_fields(header, message_id=message_id, hostname=session.hostname, now=time.time())
         if session.role is not Role.SUBMISSION:
             return b""
         account = self._account()
@@ -271,7 +274,7 @@ class SmtpExecutor:
             return outcomes
         taken = replace(envelope, recipients=kept)
         head = trace.received(
-            helo=session.helo,
+            helo=session.helo if session.client.uid is None else f"uid-{session.client.uid}",
             address=session.client.address,
             hostname=session.hostname,
             protocol=protocol.keyword(session, utf8="SMTPUTF8" in envelope.parameters),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.smtp.session import Verb
 
 ALL_ROLES = frozenset(Role)
-SMTP = frozenset({Role.MX, Role.SUBMISSION})
+SMTP = frozenset({Role.MX, Role.SUBMISSION, Role.LOCAL})
 VERBS: dict[bytes, VerbFacts] = {}
 
 

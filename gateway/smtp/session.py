@@ -28,6 +28,8 @@ class Client:
     address: str
     port: int = 0
     tls: str = ""
+    #: of the program at the other end of a unix socket, where that matters
+    uid: int | None = None
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Session:
     closing: bool = False
     starttls_possible: bool = False
     plaintext_auth: bool = False
+    #: put behind addresses without a domain; "" = they are refused
+    origin: str = ""
     errors: int = 0
     junk: int = 0
     login_failures: int = 0
@@ -138,6 +142,10 @@ class Session:
             self.closing = True
             answer = reply.TOO_MANY_ERRORS
         yield answer
+
+    def complete(self, path: str) -> str:
+        """`path` with the domain that belongs to an address without one, where this service has one."""
+        return f"{path}@{self.origin}" if self.origin and path and "@" not in path else path
 
     def start_message(self) -> Incoming:
         """The message of this transaction, begun when there is none yet."""

@@ -16,6 +16,8 @@ class Role(enum.Enum):
     MX = "mx"
     SUBMISSION = "submission"
     LMTP = "lmtp"
+    #: programs of this host, over a unix socket: whoever the system says they are may send to everywhere
+    LOCAL = "local"
 
 
 class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

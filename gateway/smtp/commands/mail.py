@@ -21,6 +21,7 @@ def mail(session: Session, argument: str) -> Dialogue:
     if session.role is Role.SUBMISSION and session.login is None:
         raise Refused(Condition.AUTHENTICATION_REQUIRED)
     path, parameters = path_and_parameters(argument, "FROM")
+    path = session.complete(path)
     problem = mail_parameters(session, parameters) or check_characters(path, parameters)
     if problem is not None:
         yield from session.problem(problem)

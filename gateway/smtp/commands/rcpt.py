@@ -23,6 +23,7 @@ def rcpt(session: Session, argument: str) -> Dialogue:
         yield from session.problem(reply.reply(503, "5.5.1", "the message has begun with BDAT"))
         return
     path, parameters = path_and_parameters(argument, "TO")
+    path = session.complete(path)
     if parameters:
         yield from session.problem(reply.reply(555, "5.5.4", f"parameter {next(iter(parameters))} is not known"))
         return

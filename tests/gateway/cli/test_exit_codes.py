@@ -67,12 +67,16 @@ def arguments_of(words: tuple[str, ...]) -> list[str]:
     return needed
 
 
+#: verbs that stand in for another system's program keep its codes
+OWN_CODES = {"sendmail": {2: 64, 3: 78}, "inject": {3: 111}}
+
+
 @pytest.mark.parametrize("words", verbs_with("--config"), ids=" ".join)
 def test_a_broken_configuration_is_3_for_every_verb(tmp_path: Path, words: tuple[str, ...]) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("wokers: 3\n")
     done = gatepost(*words, "--config", str(path), *arguments_of(words))
-    assert done.returncode == 3, done.stderr
+    assert done.returncode == OWN_CODES.get(words[0], {}).get(3, 3), done.stderr
     assert f"{path}:1: wokers: there is no such key; did you mean workers?" in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
 
@@ -80,7 +84,7 @@ def test_a_broken_configuration_is_3_for_every_verb(tmp_path: Path, words: tuple
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_wrong_option_is_2_for_every_verb(verb: str) -> None:
     done = gatepost(verb, "--no-such-option")
-    assert done.returncode == 2
+    assert done.returncode == OWN_CODES.get(verb, {}).get(2, 2)
     assert "--no-such-option" in done.stderr
     assert "Traceback" not in done.stderr
 

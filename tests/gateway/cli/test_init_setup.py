@@ -93,7 +93,7 @@ def test_setup_makes_everything_once(folder: Path) -> None:
     assert gatepost(*setup).output == "nothing to do\n"
     assert (folder / "mail").stat().st_uid == (folder / "mail" / ".gatepost-store").stat().st_uid == 15000
     assert (password.stat().st_gid, password.stat().st_mode & 0o777) == (15001, 0o640)
-    assert (folder / "state").stat().st_mode & 0o7777 == 0o3770
+    assert (folder / "state").stat().st_mode & 0o7777 == 0o3771
     text = (folder / "units" / "gatepost.service").read_text()
     assert f"ExecStart=/opt/gatepost/bin/gatepost serve --config {path}\n" in text
     found = gatepost("check", "--config", path, "--json")

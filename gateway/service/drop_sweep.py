@@ -1,0 +1,116 @@
+"""Takes what programs of this host left in `spool/drop` into the queue: at start, then each minute.
+
+A crash between the queue file and the removal of the dropped one takes the message in again under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from pathlib import Path
+
+from directory.model import Deferred, InvalidAddress
+from gateway.config.settings import Settings
+from gateway.files import drop
+from gateway.files.spool import lines_of, size_of
+from gateway.mail import trace
+from gateway.mail.header import HeaderProblem, scan
+from gateway.observe import maillog
+from gateway.observe.log import fields
+from gateway.policy.content import looping, missing_fields
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
+from gateway.queue.wake import ring
+
+SWEEP_SECONDS = 60.0
+MOST_AT_ONCE = 1000
+_log = logging.getLogger("gatepost.drop")
+
+
+def _parameters(envelope: drop.DropEnvelope) -> dict[str, str]:
+    """Those of MAIL that the queue keeps (RFC 3461)."""
+    known = {name: value for name, value in envelope.parameters.items() if name in ("RET", "ENVID")}
+    return {name: value for name, value in known.items() if value.isascii() and value.isprintable() and value}
+
+
+class DropSweep:
+    """One a host. `sweep` waits for disks."""
+
+    def __init__(self, settings: Settings, queue: QueueFolder) -> None:
+        self._settings, self._queue = settings, queue
+        self.folder = Path(settings.state_dir) / "spool" / "drop"
+        self._refused: set[str] = set()
+
+    def sweep(self) -> int:
+        """Take everything in: how many messages. What is no mail stays where it is, and is told once."""
+        taken = 0
+        try:
+            present = list(drop.names(self.folder, time.time()))
+        except FileNotFoundError:
+            return 0
+        self._refused.intersection_update(present)
+        for name in present:
+            if name in self._refused:
+                continue
+            try:
+                self._take(drop.read(self.folder, name, self._settings.smtp.max_message_size))
+            except (drop.NotTaken, InvalidAddress, HeaderProblem) as error:
+                self._refused.add(name)
+                _log.error("%s", fields(event="drop-refused", file=name, detail=str(error)))
+                continue
+            taken += 1
+            if taken == MOST_AT_ONCE:
+                break
+        if taken:
+            ring(Path(self._settings.run_dir) / "queue.sock")
+        return taken
+
+    def _take(self, left: drop.Dropped) -> None:
+        settings = self._settings
+        origin = settings.route.origin or settings.hostname
+        path = drop.completed(left.envelope.return_path, origin) if left.envelope.return_path else ""
+        recipients = [drop.completed(address, origin) for address in left.envelope.recipients]
+        now = time.time()
+        header = scan(left.content)
+        if (loop := looping(header, settings.smtp.max_hops)) is not None:
+            raise drop.NotTaken(f"{os.path.basename(left.path)}: {loop}")
+        head = trace.received(
+            helo=f"uid-{left.uid}",
+            address=trace.LOCAL,
+            hostname=settings.hostname,
+            protocol="local",
+            message_id=left.id,
+            recipient=recipients[0] if len(recipients) == 1 else None,
+            now=now,
+        )
+        head += missing_fields(header, message_id=left.id, hostname=settings.hostname, now=left.left_at)
+        content = [head, *header.without(b"return-path")]
+        size = size_of(content)
+        targets = tuple(Target(address) for address in dict.fromkeys(recipients))
+        self._queue.inject(
+            QueuedEnvelope(left.id, path, now, targets, size, size + lines_of(content), _parameters(left.envelope)),
+            content,
+        )
+        maillog.queued(id=left.id, targets=len(targets))
+        maillog.accepted(
+            id=left.id,
+            return_path=path,
+            size=size,
+            recipients=len(recipients),
+            client=f"uid-{left.uid}",
+            service="drop",
+        )
+        os.unlink(left.path)
+
+    async def sweep_for_ever(self) -> None:
+        """Until cancelled; trouble with the queue or the disk leaves the mail where it is until the next round."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await loop.run_in_executor(None, self.sweep)
+            except (Deferred, OSError) as error:
+                _log.warning("%s", fields(event="drop-not-swept", detail=str(error)))
+            except Exception:
+                maillog.bug(where="drop")
+            await asyncio.sleep(SWEEP_SECONDS)

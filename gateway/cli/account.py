@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.options import configuration_file, for_machines, tell
 from gateway.cli.problems import NO, NOT_ALLOWED
 from gateway.config.load import load
 
@@ -99,7 +99,8 @@ def show(path: Path, account: str, as_json: bool) -> None:
 @click.option(
     "--fresh", "mode", flag_value="fresh", help="NEW gets an empty store; the files of OLD stay where they are"
 )
-def rebind(path: Path, old: str, new: str, mode: str | None) -> None:
+@for_machines
+def rebind(path: Path, old: str, new: str, mode: str | None, as_json: bool) -> None:
     """Decide what NEW gets, an entry's id that owns an address which the vanished id OLD owned.
 
     Until then mail for the address is answered "try again later", so that nobody reads another's mail.
@@ -124,4 +125,5 @@ def rebind(path: Path, old: str, new: str, mode: str | None) -> None:
     if problem:
         click.echo(f"gatepost: {problem}", err=True)
         raise SystemExit(NO)
-    click.echo(f"{new} has {'the store of ' + old if mode == 'same-addresses' else 'a store of its own'}")
+    text = f"{new} has {'the store of ' + old if mode == 'same-addresses' else 'a store of its own'}"
+    tell({"old": old, "new": new, "mode": mode}, text, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 CONFIGURATION_FILE = Path("/etc/gatepost/gatepost.yaml")
 
@@ -20,3 +21,8 @@ configuration_file = click.option(
 
 #: `--json`, given to the verb as `as_json`
 for_machines = click.option("--json", "as_json", is_flag=True, help="for machines")
+
+
+def tell(facts: object, text: str, as_json: bool) -> None:
+    """The result of a verb, for machines or for people."""
+    click.echo(msgspec.json.encode(facts).decode() if as_json else text)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from gateway.cli.options import for_machines
+from gateway.cli.options import for_machines, tell
 from gateway.cli.problems import NO, TEMPORARY
 from gateway.store import proving
 
@@ -109,6 +109,8 @@ def check(folder: Path, log: Path, as_json: bool) -> None:
 
 @command.command(name="clean")
 @FOLDER
-def clean(folder: Path) -> None:
+@for_machines
+def clean(folder: Path, as_json: bool) -> None:
     """Remove what `deliver` left in the folder."""
     shutil.rmtree(folder / proving.FOLDER)
+    tell({"removed": str(folder / proving.FOLDER)}, f"{folder / proving.FOLDER} is removed", as_json)

@@ -24,7 +24,8 @@ def command() -> None:
 @command.command(name="prepare")
 @configuration_file
 @click.argument("names", nargs=-1)
-def prepare(path: Path, names: tuple[str, ...]) -> None:
+@for_machines
+def prepare(path: Path, names: tuple[str, ...], as_json: bool) -> None:
     """Mark mounted volumes as ones that hold stores: NAMES, or all that the configuration has.
 
     Without the mark nothing is created on a volume, so that an empty mount point never takes mail.
@@ -33,6 +34,7 @@ def prepare(path: Path, names: tuple[str, ...]) -> None:
 
     settings = load(path)
     mail = identities(settings.run_as).mail
+    done: list[dict[str, Any]] = []
     for name in names or settings.store.volumes:
         volume = settings.store.volumes.get(name)
         if volume is None:
@@ -41,9 +43,13 @@ def prepare(path: Path, names: tuple[str, ...]) -> None:
         markers.prepare_volume(volume.path)
         if os.getuid() == 0:
             os.chown(os.path.join(volume.path, markers.STORE), mail.uid, mail.gid)
-        click.echo(f"{name}: {volume.path} is {'prepared' if is_new else 'prepared already'}")
+        done.append({"name": name, "path": volume.path, "is_new": is_new})
+        if not as_json:
+            click.echo(f"{name}: {volume.path} is {'prepared' if is_new else 'prepared already'}")
         if not may(mail, Path(volume.path), os.W_OK | os.X_OK):
             click.echo(f"warning: uid {mail.uid} (run_as.mail) may not write to {volume.path}", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(done))
 
 
 @command.command(name="status")

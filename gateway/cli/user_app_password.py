@@ -10,7 +10,7 @@ import msgspec
 
 from directory.model.units import TIME_ALLOWED, read_seconds
 from gateway.cli.entries import acting_as, ask, table
-from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.options import configuration_file, for_machines, tell
 from gateway.config.load import load
 
 
@@ -77,7 +77,8 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
 @acting_as
 @click.argument("login")
 @click.argument("token", metavar="ID")
-def revoke(path: Path, as_login: str, login: str, token: str) -> None:
+@for_machines
+def revoke(path: Path, as_login: str, login: str, token: str, as_json: bool) -> None:
     """End the app password ID of LOGIN at once; `all` ends every one."""
     ended = ask(load(path), "app-password-revoke", as_login, login=login, id=token)
-    click.echo(f"{ended} app password{'s' if ended != 1 else ''} of {login} ended")
+    tell({"ended": ended}, f"{ended} app password{'s' if ended != 1 else ''} of {login} ended", as_json)

@@ -96,14 +96,3 @@ def answer_of(done: asyncio.Future[object]) -> tuple[object, Problem | None]:
     except (Exception, asyncio.CancelledError):
         maillog.bug(where="request")
         return None, Deferred(Condition.BUG)
-
-
-async def run_dialogue(dialogue: Dialogue, executor: Executor, output: Output) -> None:
-    """Run one dialogue to its end, for an `output` that is never full."""
-    answer: object = None
-    error: Problem | None = None
-    while (waiting := advance(dialogue, executor, output, answer, error)) is not None:
-        assert not isinstance(waiting, Full)
-        done = asyncio.ensure_future(waiting)
-        await asyncio.wait([done])
-        answer, error = answer_of(done)

@@ -214,7 +214,7 @@ def test_app_passwords(changed: RunningDemo) -> None:
     assert "telephone" in run(demo, "user", "app-password", "list", "harry")
     assert made["password"] not in run(demo, "user", "app-password", "list", "harry")
     run(demo, "user", "app-password", "revoke", "jane", made["id"], code=1)
-    run(demo, "user", "app-password", "revoke", "harry", made["id"])
+    assert data(demo, "user", "app-password", "revoke", "harry", made["id"]) == {"ended": 1}
     assert not login(demo, "harry", made["password"])
     assert "7d" in run(demo, "user", "app-password", "add", "harry", "x", "--valid", "soon", code=2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import smtplib
 import subprocess
 import time
@@ -102,7 +103,8 @@ def test_the_new_one_may_get_the_mailbox(demo: RunningDemo, admin: ldap3.Connect
 
 def test_the_new_one_may_begin_anew(demo: RunningDemo, admin: ldap3.Connection) -> None:
     old, new = succeed(demo, admin, "emma")
-    assert account(demo, "rebind", old, new, "--fresh").returncode == 0
+    done = account(demo, "rebind", old, new, "--fresh", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"old": old, "new": new, "mode": "fresh"})
     eventually(lambda: rcpt(demo, "emma@example.com") == 250)
     send(demo, "emma@example.com", "for the second")
     assert subjects(demo, "new-emma") == ["Subject: for the second"]

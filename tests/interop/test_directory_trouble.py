@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import smtplib
 import subprocess
 import time
@@ -54,8 +55,9 @@ def test_everybody_deleted_is_held_until_accepted(demo: RunningDemo, admin: ldap
     assert rcpt(demo, "nobody@example.com") == 451
     print(status(demo)[1])
     done = subprocess.run(
-        [*GATEPOST, "directory", "accept-deletions", "--config", demo.facts["config_file"]],
+        [*GATEPOST, "directory", "accept-deletions", "--json", "--config", demo.facts["config_file"]],
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["removed"] >= len(people)
     eventually(lambda: rcpt(demo, "jane@example.com") == 550)

@@ -51,6 +51,8 @@ def test_the_example_company_is_well_and_a_shared_address_is_red(demo: RunningDe
         admin.unbind()
     code, said, _ = gatepost(demo, "directory", "resync")
     assert code == 0 and "0 removed" in said
+    code, said, _ = gatepost(demo, "directory", "resync", "--json")
+    assert code == 0 and json.loads(said)["removed"] == 0
     eventually(lambda: gatepost(demo, "directory", "status")[0] == 0)
 
 

@@ -35,7 +35,7 @@ def test_a_good_volume_keeps_everything(volume: Path, tmp_path: Path, durability
     assert (code, output.splitlines()[1][:11]) == (0, "40 messages"), errors
     assert "on the volume itself" in errors
     assert run("check", volume, "--log", log)[:2] == (0, "40 noted, 0 lost, 0 damaged, 0 not noted\n")
-    assert run("clean", volume)[0] == 0
+    assert run("clean", volume, "--json")[:2] == (0, f'{{"removed":"{volume / FOLDER}"}}\n')
     assert list(volume.iterdir()) == []
 
 

@@ -36,6 +36,8 @@ def test_a_volume_is_prepared_once(configuration: Path, tmp_path: Path) -> None:
     assert "is prepared\n" in run("prepare", "main", "--config", configuration).stdout
     before = markers.read(str(tmp_path / "main" / markers.STORE))
     assert "prepared already" in run("prepare", "main", "--config", configuration).stdout
+    done = run("prepare", "main", "--json", "--config", configuration)
+    assert json.loads(done.stdout) == [{"name": "main", "path": str(tmp_path / "main"), "is_new": False}]
     assert markers.read(str(tmp_path / "main" / markers.STORE)) == before
     markers.check_volume(str(tmp_path / "main"))
 

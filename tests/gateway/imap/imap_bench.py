@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from dialogues import run_dialogue
+
 from directory.memory import MemorySource
 from directory.model import Account
 from directory.port import Login
@@ -17,7 +19,6 @@ from directory.view import View
 from gateway.imap.commands import COMMANDS
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
-from gateway.service.driver import run_dialogue
 from gateway.service.host import Host
 from gateway.service.imap_executor import ImapExecutor
 from gateway.service.imap_selecting import OpenMailboxes

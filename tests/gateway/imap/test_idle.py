@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from dialogues import run_dialogue
 from two_sessions import Client, World
 
 from directory.model import Condition, Refused
-from gateway.service.driver import run_dialogue
 from gateway.service.imap_executor import ImapExecutor
 
 pytest_plugins = ["session_fixtures"]

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dialogues import run_dialogue
+
 from directory.model import Account, Condition, Refused
 from directory.port import Login
 from gateway.ask import Dialogue
 from gateway.imap import commands
 from gateway.imap.session import Session
 from gateway.imap.settings import ImapSettings
-from gateway.service.driver import run_dialogue
 from gateway.service.imap_executor import ImapExecutor
 from gateway.service.imap_selecting import OpenMailboxes
 from gateway.store.markers import prepare_volume

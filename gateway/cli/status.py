@@ -14,7 +14,7 @@ from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
 from gateway.config.load import load
 from gateway.config.settings import Settings
-from gateway.service.health import State, directory_state, queue_state, service_state
+from gateway.service.health import State, directory_state, queue_state, service_state, volumes_state
 from gateway.service.overview import read
 
 SHOWN_SHARED = 3
@@ -41,9 +41,11 @@ def _logins(settings: Settings) -> State:
 
 def facts(settings: Settings) -> dict[str, State]:
     """What `gatepost status --json` prints."""
+    processes = read(Path(settings.run_dir))
     return {
-        "service": service_state(read(Path(settings.run_dir))),
+        "service": service_state(processes),
         "directory": _directory(settings),
+        "volumes": volumes_state(settings, processes),
         "queue": queue_state(settings),
         "logins": _logins(settings),
     }
@@ -73,6 +75,12 @@ def _lines(found: dict[str, State]) -> list[str]:
         f"of several entries each: {shared}; see `gatepost directory check`" if shared else "",
     ]
     lines.append(f"directory  {'ok' if directory['ok'] else 'NOT OK'}  {', '.join(part for part in parts if part)}")
+    down = found["volumes"]["down"]
+    if down:
+        told = ", ".join(
+            f"{name} does not answer {number} process{'es' if number != 1 else ''}" for name, number in down.items()
+        )
+        lines.append(f"volumes    NOT OK  {told}; `gatepost store status` looks at them")
     if "trouble" in queue:
         lines.append(f"queue      NOT OK  {queue['trouble']}")
     else:
@@ -87,7 +95,7 @@ def _lines(found: dict[str, State]) -> list[str]:
 @configuration_file
 @for_machines
 def command(path: Path, as_json: bool) -> None:
-    """Show the state of service, directory copy, queue and state.db; exit code 1 when something is wrong."""
+    """Show the state of service, directory copy, volumes, queue and state.db; exit code 1 when something is wrong."""
     found = facts(load(path))
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_lines(found)))
     if not all(section["ok"] for section in found.values()):

@@ -50,5 +50,6 @@ NOT_ADMITTED = counter("connections_not_admitted", "Connections that were turned
 CUT = counter("sessions_cut", "Sessions that this host ended, by reason", "service", "reason")
 LATE = counter("file_calls_late", "File calls that a volume did not answer in time", "volume")
 DOWN = counter("volume_downs", "Times a volume stopped answering", "volume")
+UP = counter("volume_ups", "Times a volume answered again", "volume")
 LOGINS = counter("logins", "Logins by service and outcome", "service", "outcome")
 BUGS = counter("bugs", "Unexpected errors, each with a traceback in the log")

@@ -11,6 +11,7 @@ from directory.model import Deferred
 from directory.port import Freshness
 from gateway.config.settings import Settings
 from gateway.queue.state import counts, held
+from gateway.service.metrics_files import volumes_down
 from gateway.service.overview import Processes
 
 SHOWN_HELD = 10
@@ -53,6 +54,12 @@ def service_state(found: Processes | None) -> State:
         "one_uid": len({uid_of(each.pid) for each in found.children} - {-1}) == 1,
         "reload_problem": found.reload_problem,
     }
+
+
+def volumes_state(settings: Settings, found: Processes | None) -> State:
+    """Volumes that do not answer, and how many processes find so."""
+    down = volumes_down(Path(settings.run_dir), (each.pid for each in found.children)) if found is not None else {}
+    return {"ok": not down, "down": down}
 
 
 def directory_state(freshness: Freshness | Deferred) -> State:

@@ -21,7 +21,7 @@ from gateway import __version__
 from gateway.config.settings import Settings
 from gateway.observe import maillog
 from gateway.observe.metrics import COUNTERS
-from gateway.service.health import State, directory_state, queue_state, resident, service_state
+from gateway.service.health import State, directory_state, queue_state, resident, service_state, volumes_state
 from gateway.service.host import Host
 from gateway.service.metrics_files import collect
 from gateway.service.overview import Processes, read
@@ -33,10 +33,12 @@ REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not All
 
 
 def state(host: Host) -> dict[str, State]:
-    """Service, directory and queue; called in a thread."""
+    """Service, directory, volumes and queue; called in a thread."""
+    processes = read(Path(host.settings.run_dir))
     return {
-        "service": service_state(read(Path(host.settings.run_dir))),
+        "service": service_state(processes),
         "directory": directory_state(host.directory.freshness()),
+        "volumes": volumes_state(host.settings, processes),
         "queue": queue_state(host.settings),
     }
 
@@ -71,6 +73,9 @@ class _Host(Collector):
         yield _plain("directory_age_seconds", "Seconds since the copy was last proven", -1 if age is None else age)
         yield _plain("directory_complete", "1 while the copy of the directory is complete", directory["complete"])
         yield _plain("directory_braked", "1 while the deletion brake holds entries", bool(directory["braked"]))
+        down = self._found["volumes"]["down"]
+        volumes = {name: float(down.get(name, 0)) for name in self._settings.store.volumes}
+        yield _labelled("gatepost_volume_down", "Processes that get no answer from a volume", "volume", volumes)
         if queue["ok"]:
             states = {state: queue[state] for state in ("waiting", "deferred", "held")}
             yield _labelled("gatepost_queue_targets", "Targets of queued messages", "state", states)

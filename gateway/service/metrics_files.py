@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,6 +95,17 @@ def collect(run_dir: Path) -> Counts:
     except OSError:
         pass
     return total
+
+
+def volumes_down(run_dir: Path, pids: Iterable[int]) -> dict[str, int]:
+    """How many of these processes get no answer from a volume, as of their last beat."""
+    found: dict[str, int] = {}
+    for pid in pids:
+        counts = _read(run_dir / FOLDER / f"{pid}.json")
+        for (name, *values), number in counts.items():
+            if name == metrics.DOWN.name and number > counts.get((metrics.UP.name, *values), 0):
+                found[values[0]] = found.get(values[0], 0) + 1
+    return found
 
 
 def clear(run_dir: Path) -> None:

@@ -76,6 +76,7 @@ class Pool:
             self._late -= 1
             if self.is_down:
                 self.is_down = False
+                metrics.count(metrics.UP, self._name)
                 _log.warning("%s", fields(event="volume-up", volume=self._name))
         if call.future.done():
             return

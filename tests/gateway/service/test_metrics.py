@@ -13,7 +13,7 @@ import pytest
 from gateway.observe import metrics
 from gateway.observe.metrics import ACCEPTED, COUNTERS, DELIVERED
 from gateway.service.metrics import health
-from gateway.service.metrics_files import Publisher, clear, collect
+from gateway.service.metrics_files import Publisher, clear, collect, volumes_down
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -50,6 +50,16 @@ def test_damaged_and_missing_files_cost_only_their_own_figures(tmp_path: Path) -
     write(tmp_path, "1", 3)
     (tmp_path / "metrics" / "2.json").write_text("{")
     assert collect(tmp_path) == {("deliveries",): 3}
+
+
+def test_a_volume_is_down_for_the_processes_that_found_so(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    for pid, down, up in ((1, 2, 1), (2, 1, 0), (3, 1, 1), (4, 5, 0)):
+        rows = [[["volume_downs", "main"], down], [["volume_ups", "main"], up], [["volume_downs", "far"], 0]]
+        (tmp_path / "metrics" / f"{pid}.json").write_text(json.dumps(rows))
+    assert volumes_down(tmp_path, [1, 2, 3, 99]) == {"main": 2}
+    assert volumes_down(tmp_path, [3]) == {}
+    assert volumes_down(tmp_path / "nowhere", [1]) == {}
 
 
 def test_health_is_bad_only_when_the_host_cannot_serve() -> None:

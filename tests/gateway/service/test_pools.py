@@ -68,7 +68,9 @@ def test_a_hanging_volume_is_down_alone_and_comes_back() -> None:
         assert await both.of("b").run(lambda: 2) == 2
         assert await both.of(OTHER).run(lambda: 2) == 2
         hang.set()
+        assert metrics.counted.get(("volume_ups", "a"), 0) < metrics.counted["volume_downs", "a"]
         await until(lambda: not both.is_down("a"))
+        assert metrics.counted["volume_ups", "a"] == metrics.counted["volume_downs", "a"]
         assert await both.of("a").run(lambda: 1) == 1
         both.shutdown()
 

@@ -24,6 +24,8 @@ class ScriptedSmtp:
     replies: dict[str, str] = field(default_factory=dict)
     ehlo: tuple[str, ...] = EHLO
     context: ssl.SSLContext | None = None
+    #: TLS from the first octet
+    implicit: bool = False
     #: LMTP: one reply for each recipient that was taken
     lmtp: bool = False
     #: end the connection when so many octets of a message have come
@@ -76,6 +78,8 @@ class _Session:
         return replies.get(line, replies.get(line.split(" ")[0].upper(), default))
 
     def run(self) -> None:
+        if self.script.implicit:
+            self.secure()
         self.say(self.script.replies.get("GREETING", "220 far.example ready"))
         while line := self.file.readline():
             text = line.decode().rstrip("\r\n")

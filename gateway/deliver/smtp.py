@@ -7,8 +7,9 @@ final reply got lost is sent again later, never to the next address at once: at 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from directory.model import Condition, Deferred, Refused
 from gateway.deliver.connections import Connections
@@ -16,9 +17,12 @@ from gateway.deliver.mx import Place, mx_hosts, places
 from gateway.deliver.peer import Peer, PeerRefuses
 from gateway.deliver.port import Dial, Outcome, Parcel, TlsWish
 from gateway.deliver.resolve import Mx, Resolve
+from gateway.deliver.tls_policy import Count, Protection, Protections, result_of
 from gateway.observe import maillog
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Outside:
     is_own: Callable[[str], bool]
     #: login and password by name; raises Deferred
     credentials: Callable[[str], tuple[str, str]]
+    protections: Protections
+    #: counts connections for TLS reports
+    count: Count
 
     @property
     def own_names(self) -> frozenset[str]:
@@ -66,14 +73,19 @@ class SmtpCourier:
 
     async def _deliver(self, parcel: Parcel, outcomes: dict[int, Outcome]) -> None:
         everyone = list(range(len(parcel.recipients)))
-        while (peer := self._outside.connections.take(self._hop)) is not None:
+        must_prove = "REQUIRETLS" in parcel.parameters
+        # what must be proven of a connection is not asked of one that is kept
+        while not must_prove and (peer := self._outside.connections.take(self._hop)) is not None:
             # the peer may have closed it a moment ago: that is nobody's failure
             if await self._send(peer, parcel, outcomes, everyone, may_repeat=True):
                 return
-        peer = await self._somebody()
+        peer = await self._somebody(must_prove=must_prove)
+        if must_prove and not peer.has("REQUIRETLS"):
+            await peer.quit()
+            raise Refused(Condition.REQUIRETLS_IMPOSSIBLE, f"{peer.host} does not offer REQUIRETLS", host=peer.host)
         await self._send(peer, parcel, outcomes, everyone, may_repeat=False)
 
-    async def _somebody(self) -> Peer:
+    async def _somebody(self, *, must_prove: bool) -> Peer:
         """The first address that talks to us. Raises Deferred, Refused."""
         problem: Deferred | None = None
         tried = 0
@@ -81,12 +93,13 @@ class SmtpCourier:
             async for place in self._places():
                 tried += 1
                 try:
-                    return await self._connect(place)
+                    return await self._connect(place, must_prove=must_prove)
                 except _Unusable as error:
                     problem = error.reason
                 if tried >= self._outside.relay.max_addresses:
                     break
         except (Deferred, Refused):
+            # an earlier host was at fault only for now: that is what counts
             if problem is None:
                 raise
         raise problem or Deferred(Condition.NO_ROUTE, f"{self._hop.key}: no address")
@@ -156,58 +169,85 @@ class SmtpCourier:
     def _port(self, place: Place) -> int:
         return next((port for host, port in self._hop.others if host == place.name), self._hop.port)
 
-    async def _connect(self, place: Place) -> Peer:
-        """A peer that is ready for a message. Raises _Unusable."""
+    async def _connect(self, place: Place, *, must_prove: bool) -> Peer:
+        """A peer that is ready for a message. Raises _Unusable, Refused."""
         label = f"{place.name}[{place.address}]"
         try:
+            found = await self._outside.protections.of(self._hop, place)
+        except Deferred as error:
+            raise _Unusable(error) from error
+        if must_prove and not found.is_proof:
+            raise Refused(
+                Condition.REQUIRETLS_IMPOSSIBLE, f"nothing proves that {label} is the right host", host=place.name
+            )
+        wishes: list[TlsWish | None] = list(found.wishes)
+        if found.may_be_clear:
+            wishes.append(None)
+        for wish in wishes:
             try:
-                return await self._talk(place, label, with_tls=self._hop.tls != "never")
+                return await self._talk(place, wish, found, label)
             except _HandshakeFailed as error:
-                if self._hop.tls != "may":
-                    raise _Unusable(
-                        Deferred(Condition.TLS_UNAVAILABLE, f"{label}: {error}", host=place.name)
-                    ) from error
-                maillog.tls_failed(host=label, detail=str(error))
-            return await self._talk(place, label, with_tls=False)
-        except PeerRefuses as error:
-            raise _Unusable(error.reply.trouble(place.name)) from error
-        except OSError as error:
-            detail = f"{label}: {error or type(error).__name__}"
-            raise _Unusable(Deferred(Condition.REMOTE_DEFERRED, detail, status="4.4.1", host=place.name)) from error
+                problem = error
+            except PeerRefuses as error:
+                raise _Unusable(error.reply.trouble(place.name)) from error
+            except OSError as error:
+                detail = f"{label}: {error or type(error).__name__}"
+                raise _Unusable(Deferred(Condition.REMOTE_DEFERRED, detail, status="4.4.1", host=place.name)) from error
+            self._count(found, place, problem.result)
+            maillog.tls_failed(host=label, detail=str(problem))
+        reason = Deferred(Condition.TLS_UNAVAILABLE, f"{label}: {problem}", status=problem.status, host=place.name)
+        raise _Unusable(reason) from problem
 
-    async def _talk(self, place: Place, label: str, *, with_tls: bool) -> Peer:
+    def _count(self, found: Protection, place: Place, result: str) -> None:
+        """One connection for the TLS report of the domain."""
+        if self._hop.kind == "mx":
+            self._outside.count(self._hop.host, found.kind, found.policy, place.name, result)
+
+    async def _talk(self, place: Place, wish: TlsWish | None, found: Protection, label: str) -> Peer:
+        """Raises _HandshakeFailed, PeerRefuses, OSError."""
         hop, outside = self._hop, self._outside
         times = outside.relay.timeouts
         family = ":" in place.address
         source = next((each for each in hop.source.split() if (":" in each) == family), "")
         stream = await outside.dial(place.address, self._port(place), times.connect, source)
         peer = Peer(stream, place.name, outside.hostname, times, lmtp=hop.kind == "lmtp")
-        wish = TlsWish(place.name, verify=hop.tls == "verify")
         try:
-            if hop.is_tls_from_start:
-                await stream.start_tls(wish, times.tls)
+            if hop.is_tls_from_start and wish is not None:
+                await self._handshake(stream.start_tls(wish, times.tls))
             await peer.greet()
-            if with_tls and not stream.tls:
-                await self._secure(peer, wish, label)
+            if wish is not None and not stream.tls:
+                await self._upgrade(peer, wish, found, place)
             if hop.login:
                 await peer.login(*outside.credentials(hop.login))
         except BaseException:
             stream.close()
             raise
+        if stream.tls:
+            self._count(found, place, "success")
         return peer
 
-    async def _secure(self, peer: Peer, wish: TlsWish, label: str) -> None:
-        must = self._hop.tls in ("must", "verify")
+    async def _upgrade(self, peer: Peer, wish: TlsWish, found: Protection, place: Place) -> None:
         if peer.has("STARTTLS"):
-            try:
-                if await peer.start_tls(wish):
-                    return
-            except OSError as error:
-                raise _HandshakeFailed(str(error) or type(error).__name__) from error
-        if must:
-            why = "does not offer STARTTLS" if not peer.has("STARTTLS") else "refuses STARTTLS"
-            raise _Unusable(Deferred(Condition.TLS_UNAVAILABLE, f"{label} {why}", host=peer.host))
+            if await self._handshake(peer.start_tls(wish)):
+                return
+            why = "refuses STARTTLS"
+        else:
+            why = "does not offer STARTTLS"
+        if not found.may_be_clear:
+            raise _HandshakeFailed(why, "starttls-not-supported", "4.7.4")
+        self._count(found, place, "starttls-not-supported")
+
+    @staticmethod
+    async def _handshake(step: Awaitable[T]) -> T:
+        try:
+            return await step
+        except OSError as error:
+            raise _HandshakeFailed(str(error) or type(error).__name__, result_of(error), "4.7.5") from error
 
 
 class _HandshakeFailed(Exception):
-    """STARTTLS was begun and came to nothing."""
+    """TLS came to nothing. `result` is the type for TLS reports."""
+
+    def __init__(self, why: str, result: str, status: str) -> None:
+        super().__init__(why)
+        self.result, self.status = result, status

@@ -65,6 +65,10 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_private: bool = False
     #: other names of this host, beside `hostname`, under which MX records may name it
     own_names: tuple[str, ...] = ()
+    #: verify hosts by the TLSA records of their domains, where `dns` can trust its answers (RFC 7672)
+    dane: bool = True
+    #: verify hosts as the MTA-STS policies of their domains say (RFC 8461)
+    mta_sts: bool = True
     #: file of certificate authorities that count beside those of the system, PEM
     ca_file: str = ""
     #: how long a peer may take

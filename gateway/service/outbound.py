@@ -13,10 +13,14 @@ from pathlib import Path
 from directory.model import Condition, Deferred
 from gateway.config.settings import Settings
 from gateway.deliver.connections import Connections
+from gateway.deliver.mta_sts import MtaSts
 from gateway.deliver.port import Courier
 from gateway.deliver.smtp import Outside, SmtpCourier
+from gateway.deliver.tls_policy import Protections
+from gateway.deliver.tls_store import TlsStore
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
+from gateway.service.https import HttpsGet
 from gateway.service.network import ClientTls, Dialer
 from gateway.service.resolver import Resolver
 
@@ -57,15 +61,21 @@ class Outbound:
         self._idle_time = relay.idle_time
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        dial, resolver = Dialer(ClientTls(relay.ca_file)), Resolver(settings.dns)
+        self._store = TlsStore(Path(settings.state_dir) / "tls.db", time.time)
+        fetch = HttpsGet(dial, resolver, may_be_private=relay.allow_private)
+        sts = MtaSts(resolver, fetch, self._store, time.time) if relay.mta_sts else None
         self._outside = Outside(
-            Dialer(ClientTls(relay.ca_file)),
-            Resolver(settings.dns),
+            dial,
+            resolver,
             self.connections,
             relay,
             settings.hostname,
             random.shuffle,
             is_own,
             lambda name: credentials(relay, name),
+            Protections(resolver, sts, dane=relay.dane),
+            self._store.count,
         )
 
     def courier(self, hop: NextHop) -> Courier:
@@ -88,3 +98,4 @@ class Outbound:
         if self._timer is not None:
             self._timer.cancel()
         await self.connections.close()
+        self._store.close()

@@ -11,6 +11,7 @@ from gateway.smtp.extensions import (
     eightbitmime,
     enhancedstatuscodes,
     pipelining,
+    requiretls,
     size,
     smtputf8,
     starttls,
@@ -42,6 +43,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     enhancedstatuscodes,
     chunking,
     starttls,
+    requiretls,
     auth,
 )
 _OWNERS = {name: extension for extension in EXTENSIONS for name in extension.MAIL_PARAMETERS}

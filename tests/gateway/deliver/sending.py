@@ -11,11 +11,14 @@ from scripted_dns import scripted_dns
 
 from directory.model import Deferred, Refused
 from gateway.deliver.connections import Connections
+from gateway.deliver.mta_sts import MtaSts, StsPolicy
 from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
 from gateway.deliver.settings import DnsSettings
 from gateway.deliver.smtp import Outside, SmtpCourier
+from gateway.deliver.tls_policy import Protections
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings, Timeouts
+from gateway.service.https import HttpsGet
 from gateway.service.network import ClientTls, Dialer
 from gateway.service.resolver import Resolver
 
@@ -47,17 +50,30 @@ def told(outcomes: list[Outcome]) -> list[str]:
 class Sending:
     """What a test has inside the loop."""
 
-    def __init__(self, dns: str, relay: RelaySettings, own: str, login: tuple[str, str]) -> None:
+    def __init__(self, dns: str, relay: RelaySettings, own: str, login: tuple[str, str], https: int) -> None:
         self.now: Callable[[], float] = time.monotonic
         self.connections = Connections(
             relay.idle_connections, relay.idle_time, relay.messages_per_connection, lambda: self.now(), lambda: None
         )
-        self.outside = Outside(
+        dial, resolver = (
             Dialer(ClientTls(relay.ca_file)),
             Resolver(DnsSettings(servers=(dns,), timeout=0.3, lifetime=1)),
-            self.connections, relay, "us.example.com", lambda records: records.sort(), lambda address: address == own,
-            lambda name: login,
+        )
+        #: (domain, kind, policy, host, result) of every connection that was counted
+        self.counted: list[tuple[str, ...]] = []
+        self.policies: dict[str, StsPolicy] = {}
+        fetch = HttpsGet(dial, resolver, may_be_private=True, port=https)
+        sts = MtaSts(resolver, fetch, self, time.time)
+        self.outside = Outside(
+            dial, resolver, self.connections, relay, "us.example.com", lambda records: records.sort(), lambda address: address == own,
+            lambda name: login, Protections(resolver, sts, dane=True), lambda *facts: self.counted.append(facts),
         )  # fmt: skip
+
+    def policy(self, domain: str) -> StsPolicy | None:
+        return self.policies.get(domain)
+
+    def keep_policy(self, domain: str, policy: StsPolicy) -> None:
+        self.policies[domain] = policy
 
     async def send(self, hop: NextHop, message: Parcel) -> list[Outcome]:
         return await SmtpCourier(hop, self.outside).deliver(message)
@@ -70,6 +86,7 @@ def sending(
     own: str = "",
     login: tuple[str, str] = ("", ""),
     ad: bool = False,
+    https: int = 1,
     **relay: Any,
 ) -> T:
     """Run `work` in a loop."""
@@ -77,7 +94,7 @@ def sending(
     with scripted_dns(zone or {}, ad=ad) as dns:
 
         async def main() -> T:
-            bench = Sending(dns.server, settings, own, login)
+            bench = Sending(dns.server, settings, own, login, https)
             try:
                 return await work(bench)
             finally:

@@ -26,6 +26,7 @@ from directory.view import View
 from gateway.deliver.connections import Connections
 from gateway.deliver.settings import DnsSettings
 from gateway.deliver.smtp import Outside, SmtpCourier
+from gateway.deliver.tls_policy import Protections
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
@@ -126,6 +127,7 @@ class Bench:
         outside = Outside(
             Dialer(ClientTls()), Resolver(DnsSettings()), Connections(0, 0, 1, time.monotonic, lambda: None),
             RelaySettings(), "here", lambda records: None, lambda address: False, lambda name: ("", ""),
+            Protections(Resolver(DnsSettings()), None, dane=False), lambda *facts: None,
         )  # fmt: skip
         kind = "lmtp" if hop.kind == "lmtp" else "smtp"
         return SmtpCourier(NextHop(kind, "127.0.0.1", self.ports[hop.kind] or 1), outside)

@@ -147,3 +147,14 @@ def test_answers(line: str, code: str) -> None:
     talk = Talk(Role.MX)
     talk.say(b"EHLO c\r\n")
     assert talk.say(line.encode() + b"\r\n")[0].startswith(code)
+
+
+def test_requiretls_is_offered_under_tls_and_kept_with_the_message() -> None:
+    talk = Talk(Role.MX)
+    assert "250-REQUIRETLS" not in talk.say(b"EHLO c\r\n")
+    assert talk.say(b"MAIL FROM:<a@x.example> REQUIRETLS\r\n")[0].startswith("555 5.5.4")
+    talk.session.client = Client("192.0.2.1", tls="TLSv1.3 X")
+    assert any(line[4:] == "REQUIRETLS" for line in talk.say(b"EHLO c\r\n"))
+    assert talk.say(b"MAIL FROM:<a@x.example> REQUIRETLS=1\r\n")[0].startswith("501 5.5.4")
+    assert talk.say(b"MAIL FROM:<a@x.example> REQUIRETLS\r\n")[0].startswith("250")
+    assert talk.session.envelope is not None and "REQUIRETLS" in talk.session.envelope.parameters

@@ -1,0 +1,131 @@
+"""What is remembered about the TLS of others (`state_dir/tls.db`): MTA-STS policies, and counts of connections by
+domain, day and policy, as TLS reports want them (RFC 8460 4.4).
+
+A cache: without it policies are fetched again and a day's counts are short. One process writes it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.deliver.mta_sts import StsPolicy
+
+VERSION = 1
+KEPT_DAYS = 30
+MAX_WAITING = 1000
+FLUSH_SECONDS = 60.0
+SECONDS_A_DAY = 86400
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS policy (domain TEXT PRIMARY KEY, content BLOB NOT NULL, until REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS session (
+    day TEXT NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, policy TEXT NOT NULL, host TEXT NOT NULL,
+    result TEXT NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (day, domain, kind, policy, host, result)) WITHOUT ROWID;
+"""
+
+
+class Sessions(NamedTuple):
+    """A count. `kind` is tlsa, sts or no-policy-found, `policy` what it said, `result` success or a result type
+    of RFC 8460 4.3."""
+
+    day: str
+    domain: str
+    kind: str
+    policy: str
+    host: str
+    result: str
+    number: int
+
+
+class TlsStore:
+    """One process writes; any may read. A damaged or foreign file is begun anew."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        """Raises OSError or sqlite3.Error when the folder cannot be written."""
+        self._clock = clock
+        self._waiting: dict[tuple[str, str, str, str, str, str], int] = {}
+        self._flushed = clock()
+        try:
+            self._db = self._open(path)
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            self._db = self._open(path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
+                raise sqlite3.DatabaseError("written by a newer version")
+            db.executescript(_SCHEMA)
+            db.execute(f"PRAGMA user_version={VERSION}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def policy(self, domain: str) -> StsPolicy | None:
+        """See `PolicyStore`."""
+        row = self._db.execute("SELECT content FROM policy WHERE domain = ?", (domain,)).fetchone()
+        if row is None:
+            return None
+        try:
+            return msgspec.json.decode(row[0], type=StsPolicy)
+        except msgspec.MsgspecError:
+            return None
+
+    def keep_policy(self, domain: str, policy: StsPolicy) -> None:
+        """See `PolicyStore`."""
+        content = msgspec.json.encode(policy)
+        self._db.execute(
+            "INSERT OR REPLACE INTO policy VALUES (?, ?, ?)", (domain, content, policy.fetched + policy.max_age)
+        )
+
+    def count(self, domain: str, kind: str, policy: str, host: str, result: str) -> None:
+        """Count one connection. It is on disk a minute later."""
+        now = self._clock()
+        key = (_day(now), domain, kind, policy, host, result)
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+        if now - self._flushed >= FLUSH_SECONDS or len(self._waiting) >= MAX_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the counts down and drop those of more than a month ago."""
+        now = self._clock()
+        self._flushed = now
+        waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany(
+                "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number",
+                [(*key, number) for key, number in waiting.items()],
+            )
+            self._db.execute("DELETE FROM session WHERE day < ?", (_day(now - KEPT_DAYS * SECONDS_A_DAY),))
+            self._db.execute("DELETE FROM policy WHERE until < ?", (now,))
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def sessions(self, day: str) -> list[Sessions]:
+        """The counts of a day (YYYY-MM-DD, UTC), without those that wait to be written."""
+        rows = self._db.execute("SELECT * FROM session WHERE day = ? ORDER BY domain, kind, host, result", (day,))
+        return [Sessions(*row) for row in rows]
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self.flush()
+        self._db.close()
+
+
+def _day(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")

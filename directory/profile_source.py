@@ -32,6 +32,7 @@ FILETIME_NEVER = (0, 0x7FFFFFFFFFFFFFFF)
 WORDS: dict[str, tuple[str, ...]] = {
     "status": ("active", "noaccess", "suspended", "closed"),
     "kind": ("local", "relay", "backup"),
+    "moderation": ("none", "nonmembers", "all"),
     "services": ("imap", "pop3", "submission", "webmail", "sieve", "selfservice"),
 }
 

@@ -236,7 +236,7 @@ class MailingList(Recipient):
     moderator_addresses: tuple[str, ...] = attribute(
         "gatepostModeratorAddress", 36, ADDRESS, "List moderator by address", default=()
     )
-    moderation: str = attribute("gatepostModeration", 37, TOKEN, "none, nonmembers or all", since=None, default="none")
+    moderation: str = attribute("gatepostModeration", 37, TOKEN, "none, nonmembers or all", default="none")
     subject_tag: str | None = attribute("gatepostSubjectTag", 38, TEXT, "Tag put before the subject")
     reply_to: str | None = attribute("gatepostReplyTo", 39, ADDRESS, "sender, list or an address")
     list_id: str | None = attribute("gatepostListId", 40, TOKEN, "List-Id (RFC 2919)")

@@ -23,6 +23,7 @@ from gateway.cli.entries import (
     sure,
 )
 from gateway.cli.list_bounces import in_words, unpark
+from gateway.cli.list_moderate import moderate
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
 from gateway.config.settings import Settings
@@ -155,3 +156,4 @@ def member_remove(path: Path, as_json: bool, as_login: str, address: str, member
 
 
 command.add_command(unpark)
+command.add_command(moderate)

@@ -49,3 +49,21 @@ def members(directory: Directory, mailing_list: MailingList) -> Iterator[tuple[s
 
 def _names(entry: MailingList | Group) -> tuple[str, ...]:
     return entry.members + entry.unique_members
+
+
+def people(directory: Directory, names: tuple[str, ...], addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses of those named by distinguished name, those in groups too, and by address; each once."""
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = list(reversed(names))
+    while waiting and len(seen) < MAX_GROUPS:
+        entry = directory.by_dn(waiting.pop())
+        if entry is None or entry.id in seen:
+            continue
+        seen.add(entry.id)
+        if isinstance(entry, Group):
+            waiting += _names(entry)
+        elif address := known_as(entry):
+            found[address] = None
+    found.update((address, None) for text in addresses if (address := known_as(text)))
+    return tuple(found)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from urllib.parse import quote
 
 from directory.model import MailingList
 from gateway.lists.addresses import OWNER, REQUEST, list_address, service_address
@@ -43,3 +44,43 @@ def parked(mailing_list: MailingList, member: str, why: str, *, message_id: str,
     )
     owner = service_address(mailing_list, OWNER) or ""
     return notice(mailing_list, owner, f"{address}: a member is parked", text, message_id=message_id, now=now)
+
+
+MAX_ORIGINAL = 1024 * 1024  # octets; of a larger post moderators see the header
+
+
+def held(mailing_list: MailingList, token: str, original: bytes, *, message_id: str, now: float, days: float) -> bytes:
+    """To the moderators: a post waits; with the post itself, or its header where it is large."""
+    address = list_address(mailing_list) or ""
+    request = service_address(mailing_list, REQUEST) or ""
+    local, _, domain = request.rpartition("@")
+    link = f"mailto:{quote(local, safe='')}@{domain}?subject="
+    text = (
+        f"A post to {address} waits for you. Send one of these, logged in as yourself\n"
+        f"(the Subject is all that counts); without an answer it expires in {days:g} days.\n\n"
+        f"To send it to the members:\n\n    {link}approve%20{token}\n\n"
+        f"To throw it away:\n\n    {link}reject%20{token}\n\n"
+        f"有一封发往 {address} 的邮件等待审核。请登录后使用以上链接批准（approve）或拒绝（reject）。\n"
+    )
+    first = notice(
+        mailing_list, request, f"{address}: a post waits", text, message_id=message_id, now=now
+    )  # fmt: skip
+    head, _, body = first.as_bytes().partition(b"\n\n")
+    kept: list[bytes] = []
+    moved: list[bytes] = []
+    for line in head.split(b"\n"):
+        (moved if line.lower().startswith((b"content-", b"mime-version")) else kept).append(line)
+    if len(original) > MAX_ORIGINAL:
+        original, kind = original.partition(b"\n\n")[0] + b"\n", b"text/rfc822-headers"
+    else:
+        kind = b"message/rfc822"
+    boundary = b"held-" + token[:8].encode()  # the token itself is nobody's business but the reader's
+    while boundary in original:
+        boundary += b"x"
+    is_ascii = original.isascii()
+    return b"".join((
+        b"\n".join(kept), b"\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=", boundary, b"\n\n--", boundary,
+        b"\n", b"\n".join(line for line in moved if not line.lower().startswith(b"mime-version")), b"\n\n", body,
+        b"\n--", boundary, b"\nContent-Type: ", kind, b"\nContent-Transfer-Encoding: ", b"7bit" if is_ascii else b"8bit",
+        b"\n\n", original, b"\n--", boundary, b"--\n",
+    ))  # fmt: skip

@@ -91,6 +91,26 @@ def _is_found(directory: Directory, mailing_list: MailingList, entry: Entry) -> 
     return False
 
 
+def is_of(directory: Directory, recipient: Recipient, sender: Sender, word: str) -> bool:
+    """True when the sender is one of the `members`, `owners` or `moderators`."""
+    return _matches(directory, recipient, sender, word)
+
+
+def is_moderated(directory: Directory, recipient: Recipient, sender: Sender) -> bool:
+    """True when moderators see a post first: `gatepostModeration`, and he is not one of them, logged in."""
+    if not isinstance(recipient, MailingList):
+        return False
+    moderation = recipient.moderation.strip().lower()
+    if moderation == "none":
+        return False
+    if sender.account is not None and any(
+        is_of(directory, recipient, sender, word) for word in ("moderators", "owners")
+    ):
+        return False
+    # a value that nobody understands holds everything: the careful reading
+    return moderation != "nonmembers" or not is_of(directory, recipient, sender, "members")
+
+
 def _matches(directory: Directory, recipient: Recipient, sender: Sender, term: str) -> bool:
     word = term.strip().lower()
     if word == "any":

@@ -52,6 +52,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     mailbox: str = ""
     #: entry id of the list whose copy this target gets
     list: str = ""
+    #: a post for the moderators of `list`, not for its members
+    is_held: bool = False
 
 
 class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +66,8 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int
     crlf: int
     parameters: dict[str, str] = {}
+    #: entry id of the account that was logged in
+    login: str = ""
 
 
 class Damaged(ValueError):

@@ -75,11 +75,14 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class ListMail:
-    """Mail to an address under which a list is served: a bounce of what it sent. Done by the queue runner."""
+    """Mail that a list takes for itself: a bounce of what it sent, a request, a post that waits for moderators.
+
+    Done by the queue runner.
+    """
 
     service_of: MailingList = field(compare=False)
     recipient: str
-    kind: Literal["bounce"]
+    kind: Literal["bounce", "request", "post"]
     token: str = ""
     return_path: str | None = None
     mailing_list: MailingList | None = field(default=None, compare=False)

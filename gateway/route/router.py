@@ -20,7 +20,7 @@ from directory.port import Directory
 from gateway.lists.addresses import served
 from gateway.route.extension import shorter, split
 from gateway.route.lists import ListFacts, NothingKnown
-from gateway.route.plan import Later, Local, Lost, Plan, RemoteLmtp
+from gateway.route.plan import Later, ListMail, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
 from gateway.route.special import ALWAYS, administrators
 from gateway.route.walk import Gate, Walk
@@ -57,8 +57,8 @@ class Router:
 
         `outside`: an address in a foreign domain may be routed too (an authenticated originator).
         `local_only`: refuse what needs more than stores of this host (LMTP, RFC 2033 4.2).
-        `gate`: says of the entry addressed, and of every list that is reached without passing through another
-        list, whether this sender may write there; it raises Refused or Deferred where he may not.
+        `gate`: is asked of the entry addressed, and of every list that is reached without passing through another
+        list; it raises Refused or Deferred where this sender may not write, and is True where moderators decide.
         `sender`: the return path ("" = `<>`), for rules that ask for it; None = not known.
         `trace`: gets a line for each step of the decision (`doctor address`).
         """
@@ -93,6 +93,16 @@ class Router:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
         walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", None)
         return walk.account(account, recipient, mailbox)
+
+    def route_held(self, list_id: str, recipient: str, now: float) -> ListMail:
+        """The step of a post for the moderators of a list. Raises Refused, Deferred."""
+        freshness = self.directory.freshness()
+        entry = self.directory.by_id(list_id) if freshness.complete else None
+        if isinstance(entry, MailingList):
+            return ListMail(entry, recipient, "post")
+        if freshness.absence_is_final(now):
+            raise Refused(Condition.NO_SUCH_RECIPIENT, f"{list_id} is gone")
+        raise Deferred(Condition.DIRECTORY_STALE, f"is the list {list_id} still there?")
 
     def _answer(self, walk: Walk) -> Plan:
         """RCPT for one target answers for that target; for several, 250 if one can take it now or later.

@@ -24,7 +24,7 @@ from directory.model import (
     Refused,
     canonical_address,
 )
-from gateway.lists.addresses import BOUNCES, bounce_address
+from gateway.lists.addresses import BOUNCES, REQUEST, bounce_address
 from gateway.lists.members import known_as
 from gateway.route.extension import follow
 from gateway.route.member_url import parse
@@ -33,8 +33,8 @@ from gateway.route.plan import Discard, Later, ListMail, Local, Remote, RemoteLm
 if TYPE_CHECKING:
     from gateway.route.router import Router
 
-#: raises Refused or Deferred where the sender may not write to an entry
-Gate: TypeAlias = Callable[[Recipient], None]
+#: True where a moderator has to see the message first; raises Refused or Deferred where the sender may not write
+Gate: TypeAlias = Callable[[Recipient], bool]
 
 
 class Walk:
@@ -230,7 +230,11 @@ class Walk:
 
     def _expand(self, entry: Entry, recipient: str, depth: int, return_path: str | None, extension: str) -> None:
         if isinstance(entry, Recipient):
-            self._pass_gate(entry)
+            if self._is_held(entry) and isinstance(entry, MailingList):
+                self.say(f"{entry.dn}: waits for a moderator")
+                held = ListMail(entry, recipient, "post", mailing_list=entry)
+                self.steps.setdefault(held.target, held)
+                return
             self._check_status(entry)
         if isinstance(entry, MailboxHolder):
             if not (entry.extensions and follow(self, entry, extension, recipient, depth, return_path)):
@@ -250,11 +254,10 @@ class Walk:
         else:
             self.say(f"{entry.dn} has no mailbox, passed over")
 
-    def _pass_gate(self, entry: Recipient) -> None:
+    def _is_held(self, entry: Recipient) -> bool:
         """The list that is written to decides who may; lists in it leave that to it."""
         is_asked = entry is self.first or isinstance(entry, MailingList)
-        if self._gate is not None and is_asked and self._list_of_copy is None:
-            self._gate(entry)
+        return self._gate is not None and is_asked and self._list_of_copy is None and self._gate(entry)
 
     def _check_status(self, entry: Recipient) -> None:
         if self._directory.is_held(entry.id):
@@ -399,7 +402,12 @@ class Walk:
             step = ListMail(entry, recipient, "bounce", token)
             self.steps.setdefault(step.target, step)
             return True
-        if not (entry.owners or entry.owner_addresses):
+        has_owner = bool(entry.owners or entry.owner_addresses)
+        if suffix == REQUEST and (has_owner or entry.moderation != "none"):
+            step = ListMail(entry, recipient, "request")
+            self.steps.setdefault(step.target, step)
+            return True
+        if not has_owner:
             return False
         self.say(f"{recipient} is read by the owners of {entry.dn}")
         for dn in entry.owners:

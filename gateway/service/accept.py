@@ -18,7 +18,7 @@ from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
-from gateway.route.plan import Discard, Later, Local, Plan, RemoteLmtp, Step
+from gateway.route.plan import Discard, Later, ListMail, Local, Plan, RemoteLmtp, Step
 from gateway.service.final_delivery import FinalDelivery, Outcome
 from gateway.store.stores import Stores
 
@@ -37,6 +37,7 @@ class Arrival:
 
     `head` are the fields that this host puts in front (Received; not Return-Path), `pieces` what the
     client sent, LF line ends. `by_lmtp`: the client keeps what is not accepted and hears of each recipient.
+    `login` is the entry id of the account that logged in.
     """
 
     id: str
@@ -46,24 +47,27 @@ class Arrival:
     client: str
     service: str
     by_lmtp: bool = False
+    login: str = ""
 
 
-def _path(step: Step, envelope: Envelope) -> str:
+def _path(step: Step, return_path: str) -> str:
     """The return path of a step; a report stays a report."""
-    return envelope.return_path if step.return_path is None or not envelope.return_path else step.return_path
+    return return_path if step.return_path is None or not return_path else step.return_path
 
 
-def _target(step: Step, envelope: Envelope) -> Target:
+def target_of(step: Step, return_path: str) -> Target:
+    """The step as it stands in a queue file; `return_path` is the message's own."""
     account = (
         step.holder.id if isinstance(step, Local | RemoteLmtp) else step.account if isinstance(step, Later) else ""
     )
-    path = _path(step, envelope)
+    path = _path(step, return_path)
     return Target(
         step.recipient,
         account,
-        None if path == envelope.return_path else path,
+        None if path == return_path else path,
         mailbox=step.mailbox if isinstance(step, Local) else "",
         list=step.mailing_list.id if step.mailing_list is not None else "",
+        is_held=isinstance(step, ListMail) and step.kind == "post",
     )
 
 
@@ -135,7 +139,7 @@ class Acceptance:
             alike: dict[tuple[str, str], list[Local]] = {}
             for step in local:
                 of_list = step.mailing_list.id if step.mailing_list is not None else ""
-                alike.setdefault((_path(step, envelope), of_list), []).append(step)
+                alike.setdefault((_path(step, envelope.return_path), of_list), []).append(step)
             for (path, _), some in alike.items():
                 errors = self._delivery.deliver(some, path, prefixed(arrival.head, arrival.pieces), arrival.id)
                 for step, error in zip(some, errors, strict=True):
@@ -183,10 +187,11 @@ class Acceptance:
             arrival.id,
             arrival.envelope.return_path,
             time.time(),
-            tuple(_target(step, arrival.envelope) for step in steps),
+            tuple(target_of(step, arrival.envelope.return_path) for step in steps),
             size,
             size + lines_of(content),
             dict(arrival.envelope.parameters),
+            login=arrival.login,
         )
         self._queue.inject(queued, content)
         maillog.queued(id=arrival.id, targets=len(steps))

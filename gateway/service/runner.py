@@ -35,7 +35,7 @@ from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.final_delivery import Outcome
-from gateway.service.list_desk import ListDesk
+from gateway.service.list_desk import make_desk
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
 from gateway.service.outbound import Couriers, Outbound
@@ -191,6 +191,8 @@ class QueueRunner:
             self._known.discard(message)
 
     def _steps(self, target: Target, path: str, now: float) -> tuple[Step, ...]:
+        if target.is_held:
+            return (self._router.route_held(target.list, target.address, now),)
         if target.account:
             return (self._router.route_account(target.account, target.address, now, target.mailbox),)
         return self._router.route(target.address, now, outside=True, sender=path).steps
@@ -301,6 +303,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         host.queue.clean()
         keep_trail(settings, "queue")
         outbound = Outbound(settings)
+        desk = make_desk(host)
         runner = QueueRunner(
             host.queue,
             QueueState(state_dir / "queue.db"),
@@ -309,22 +312,17 @@ def run(settings: Settings, pulse: Pulse) -> None:
             outbound.courier,
             settings.queue,
             relay=settings.relay,
-            desk=ListDesk(
-                host.directory,
-                host.lists,
-                host.queue,
-                Path(settings.run_dir) / "queue.sock",
-                settings.lists,
-                settings.hostname,
-            ),
+            desk=desk,
         )
-        control = await ControlServer(MailVerbs(host.lists.state).verbs()).start(Path(settings.run_dir) / MAIL_SOCKET)
+        verbs = MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs()
+        control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
         sweeping = asyncio.ensure_future(DropSweep(settings, host.queue).sweep_for_ever())
+        expiring = asyncio.ensure_future(desk.tend_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             rung.clear()
@@ -341,6 +339,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             ringing.cancel()
         tending.cancel()
         purging.cancel()
+        expiring.cancel()
         await outbound.close()
         control.close()
         sweeping.cancel()

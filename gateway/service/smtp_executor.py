@@ -23,7 +23,7 @@ from gateway.mime.encoded import decode_header_text
 from gateway.observe import maillog
 from gateway.policy.content import foreign_author, missing_fields
 from gateway.policy.originator import may_write_as
-from gateway.policy.restriction import Sender, refusal, too_large
+from gateway.policy.restriction import Sender, is_moderated, refusal, too_large
 from gateway.policy.send_limit import limits
 from gateway.route.plan import Plan
 from gateway.service.accept import Arrival
@@ -115,12 +115,13 @@ class SmtpExecutor:
         if size is not None and account.max_message_size and size > account.max_message_size:
             raise Refused(Condition.MESSAGE_TOO_LARGE, f"{account.dn}: gatepostMaxMessageSize")
 
-    def _check_sender(self, sender: Sender, entry: Recipient) -> None:
-        """Raise why `sender` may not write to `entry`."""
+    def _check_sender(self, sender: Sender, entry: Recipient) -> bool:
+        """Raise why `sender` may not write to `entry`; True when moderators see it first."""
         if entry.accept_from or entry.reject_from:
             error = refusal(self._host.directory, entry, sender)
             if error is not None:
                 raise self._not_own(error)
+        return is_moderated(self._host.directory, entry, sender)
 
     def _verify_recipient(self, request: VerifyRecipient) -> Plan:
         envelope = request.envelope
@@ -293,6 +294,7 @@ class SmtpExecutor:
                     session.client.address,
                     session.role.value,
                     by_lmtp=session.role is Role.LMTP,
+                    login=session.login.account if session.login is not None else "",
                 )
             )
         )

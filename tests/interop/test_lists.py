@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import smtplib
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -184,3 +187,79 @@ def test_bounces_of_a_member_park_him_and_an_owner_lets_him_in_again(company: Co
     assert set(copies("meanwhile")) == {"there@far.example"}
     gatepost(company, "list", "unpark", "bouncy@example.com", "gone@far.example")
     assert set(copies("again")) == {"gone@far.example", "there@far.example"}
+
+
+def submit(company: Company, login: str, recipient: str, text: str) -> None:
+    """As somebody who logged in."""
+    (account,) = [a for a in company.demo.facts["accounts"] if a["login"] == login]
+    context = ssl.create_default_context(cafile=company.demo.facts["ca_file"])
+    with smtplib.SMTP("localhost", company.demo.port("submission"), timeout=20) as client:
+        client.starttls(context=context)
+        client.login(login, account["password"])
+        client.sendmail(account["addresses"][0], [recipient], f"From: {account['addresses'][0]}\n{text}")
+
+
+def tokens(told: bytes) -> dict[str, str]:
+    flat = told.replace(b"=\n", b"").replace(b"=3D", b"=").decode()
+    return dict(re.findall(r"subject=(approve|reject|confirm)%20([a-z2-7]{26})\b", flat))
+
+
+def test_a_moderated_post_is_approved_by_mail(company: Company) -> None:
+    company.add_list(
+        "calm", member=[company.person("harry"), company.person("anna")], gatepostMemberAddress="calm@far.example",
+        gatepostModerator=company.person("jane"), gatepostModeration="nonmembers", gatepostSubjectTag="[calm]",
+    )  # fmt: skip
+    company.send("calm@example.com", "From: x@elsewhere.example\nSubject: first post\n\nhello\n")
+    company.send("calm@example.com", "From: x@elsewhere.example\nSubject: second post\n\nhello\n")
+    company.send("calm@example.com", "Subject: of a member\n\nhello\n", "harry@example.com")
+    company.stored("anna", b"[calm] of a member")
+    told = company.stored("jane", b"Subject: first post")[0].read_bytes()
+    other = company.stored("jane", b"Subject: second post")[0].read_bytes()
+    assert b"hello" in told, "the moderator sees what he decides on"
+    approve, reject = (
+        f"Subject: Re: approve {tokens(told)['approve']}\n\n",
+        f"Subject: reject {tokens(other)['reject']}\n\n",
+    )
+    company.send("calm-request@example.com", approve, "jane@example.com")  # a return path proves nothing
+    submit(company, "harry", "calm-request@example.com", approve)
+    submit(company, "jane", "calm-request@example.com", f"Subject: approve {'a' * 26}\n\n")
+    company.stored("jane", b"decided on this post already")
+    assert not [
+        1 for text in (b"[calm] first", b"[calm] second") for login in ("harry",) if found_now(company, login, text)
+    ]
+    submit(company, "jane", "calm-request@example.com", approve)
+    submit(company, "jane", "calm-request@example.com", reject)
+    for login in ("harry", "anna"):
+        assert len(company.stored(login, b"[calm] first post")) == 1
+    (left,) = company.outside(b"[calm] first post")
+    assert left.startswith(b"X-Envelope-From: <calm-bounces+")
+    company.stored("jane", b"The post was thrown away")
+    assert not found_now(company, "harry", b"second post")
+    assert gatepost(company, "list", "moderate", "calm@example.com", "--json").strip() == "[]"
+
+
+def found_now(company: Company, login: str, text: bytes) -> bool:
+    try:
+        return bool(company.stored(login, text, 0))
+    except AssertionError:
+        return False
+
+
+def test_a_post_is_approved_on_the_command_line_and_moderators_need_no_approval(company: Company) -> None:
+    company.add_list("strict", member=[company.person("harry")], owner=company.person("anna"), gatepostModeration="all")
+    company.send("strict@example.com", "From: me@elsewhere.example\nSubject: by hand\n\nhello\n", "harry@example.com")
+    company.stored("anna", b"Subject: by hand")
+    (row,) = json.loads(gatepost(company, "list", "moderate", "strict@example.com", "--json"))
+    assert (row["subject"], row["return_path"], row["author"]) == (
+        "by hand",
+        "harry@example.com",
+        "me@elsewhere.example",
+    )
+    assert row["id"] in gatepost(company, "list", "moderate", "strict@example.com")
+    gatepost(company, "list", "moderate", "strict@example.com", "approve", row["id"])
+    company.stored("harry", b"Subject: by hand")
+    with pytest.raises(AssertionError, match="no post"):
+        gatepost(company, "list", "moderate", "strict@example.com", "approve", row["id"])
+    submit(company, "anna", "strict@example.com", "Subject: by the owner\n\nhello\n")
+    company.stored("harry", b"Subject: by the owner")
+    assert not found_now(company, "anna", b"by the owner")

@@ -107,10 +107,11 @@ def test_size() -> None:
 def test_a_list_is_asked_however_it_is_reached_but_not_within_another() -> None:
     asked: list[str] = []
 
-    def gate(recipient: Recipient) -> None:
+    def gate(recipient: Recipient) -> bool:
         asked.append(recipient.dn.partition(",")[0])
         if recipient.dn.startswith("cn=team"):
             raise Refused(Condition.NOT_ALLOWED_TO_SEND_HERE)
+        return False
 
     router = Router(view())
     with pytest.raises(Refused):

@@ -1,0 +1,178 @@
+"""Posts that wait for a moderator: a file each in `state_dir/held`, in the form of a queue file, until somebody decides.
+
+    queue (accepted) -> held/message/<id>, moderators told -> approved: queue file of the same id, then the held one goes
+                                                            -> rejected or expired: the held file goes
+
+Every step may be repeated after a crash: the held file and the queue file of a post have one name, so that it is never
+there twice; moderators may be told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+
+from directory.model import Account, Condition, Deferred, MailingList, ServiceAccount
+from gateway.lists import notices
+from gateway.lists.addresses import list_address
+from gateway.lists.requests import Request, post_token
+from gateway.lists.settings import ListSettings
+from gateway.mail.header import MAX_HEADER, HeaderProblem, scan
+from gateway.mime.encoded import decode_header_text
+from gateway.policy.restriction import Sender, is_of
+from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
+from gateway.route.plan import ListMail
+from gateway.route.router import Router
+from gateway.service.accept import target_of
+from gateway.service.list_facts import HostListFacts
+from gateway.service.list_mailer import Content, ListMailer, beginning
+
+MAX_SHOWN = 200  # octets of a field in a listing
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A post that waits."""
+
+    id: str
+    since: float
+    return_path: str
+    author: str
+    subject: str
+    size: int
+
+
+class NoSuchPost(Exception):
+    """The post is not there (any more), or is not this list's."""
+
+
+class Moderation:
+    """One in the runner, called in its loop."""
+
+    def __init__(
+        self, mailer: ListMailer, router: Router, facts: HostListFacts, held: QueueFolder, settings: ListSettings
+    ) -> None:
+        self._mailer, self._router, self._facts = mailer, router, facts
+        self._held, self._settings = held, settings
+
+    # -- a post comes --
+
+    async def hold(self, step: ListMail, envelope: QueuedEnvelope, content: Content) -> None:
+        """Keep a post and tell the moderators."""
+        mailing_list = step.service_of
+        mark = hashlib.sha256(mailing_list.id.encode()).hexdigest()[:8]
+        post = QueuedEnvelope(
+            f"{envelope.id}-{mark}", envelope.return_path, self._mailer.clock(),
+            (Target(list_address(mailing_list) or step.recipient, mailing_list.id),),
+            envelope.size, envelope.crlf, dict(envelope.parameters), login=envelope.login,
+        )  # fmt: skip
+        await asyncio.to_thread(lambda: self._held.inject(post, list(content())))
+        self._mailer.say("post-held", mailing_list, id=envelope.id, post=post.id)
+        number = self._mailer.new_id()
+        octets = notices.held(
+            mailing_list,
+            post_token(self._facts.key, mailing_list.id, post.id),
+            beginning(content(), notices.MAX_ORIGINAL + 1),
+            message_id=self._mailer.message_id(number),
+            now=self._mailer.clock(),
+            days=self._settings.held_lifetime / 86400,
+        )
+        await self._mailer.send(number, self._mailer.moderators(mailing_list), octets)
+
+    # -- somebody decides --
+
+    async def asked(self, mailing_list: MailingList, request: Request, envelope: QueuedEnvelope) -> bool:
+        """Decide by mail. False when a person has to look at the message."""
+        if request.verb not in ("approve", "reject"):
+            return False
+        if not self._may_decide(mailing_list, envelope):
+            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
+            return False
+        key = self._facts.key
+        post = next((p for p in self._held.ids() if post_token(key, mailing_list.id, p) == request.token), "")
+        try:
+            await self.decide(mailing_list, post, request.verb, envelope.login)
+            done = {"approve": "The post was sent to the members.\n邮件已发送给成员。\n",
+                    "reject": "The post was thrown away.\n邮件已拒绝。\n"}[request.verb]  # fmt: skip
+        except NoSuchPost:
+            done = "Somebody has decided on this post already, or it expired.\n该邮件已被处理或已过期。\n"
+        if envelope.return_path:
+            number = self._mailer.new_id()
+            message = notices.notice(
+                mailing_list, envelope.return_path, f"{list_address(mailing_list)}: {request.verb}", done,
+                message_id=self._mailer.message_id(number), now=self._mailer.clock(),
+            )  # fmt: skip
+            await self._mailer.send(number, (envelope.return_path,), message.as_bytes())
+        return True
+
+    def _may_decide(self, mailing_list: MailingList, envelope: QueuedEnvelope) -> bool:
+        """True when the message was sent by a moderator or an owner who logged in; a return path proves nothing."""
+        directory = self._mailer.directory
+        entry = directory.by_id(envelope.login) if envelope.login else None
+        if not isinstance(entry, Account | ServiceAccount):
+            if envelope.login and entry is None and not directory.freshness().absence_is_final(time.time()):
+                raise Deferred(Condition.DIRECTORY_STALE, f"who is {envelope.login}?")
+            return False
+        sender = Sender("", entry)
+        return any(is_of(directory, mailing_list, sender, word) for word in ("moderators", "owners"))
+
+    async def decide(self, mailing_list: MailingList, post: str, verb: str, who: str) -> None:
+        """Send a post to the members, or throw it away. Raises NoSuchPost, Deferred, Refused, OSError."""
+        envelope = await asyncio.to_thread(self._read, mailing_list.id, post)
+        if verb == "approve":
+            address = list_address(mailing_list) or ""
+            plan = self._router.route(address, self._mailer.clock(), sender=envelope.return_path)
+            sent = QueuedEnvelope(
+                envelope.id, envelope.return_path, self._mailer.clock(),
+                tuple(target_of(step, envelope.return_path) for step in plan.steps),
+                envelope.size, envelope.crlf, envelope.parameters, login=envelope.login,
+            )  # fmt: skip
+            await self._mailer.inject(sent, lambda: list(self._held.content(post)))
+        self._held.remove(post)
+        self._mailer.say("post-approved" if verb == "approve" else "post-rejected", mailing_list, post=post, by=who)
+
+    def _read(self, list_id: str, post: str) -> QueuedEnvelope:
+        try:
+            envelope = self._held.read(post) if post and "/" not in post else None
+        except (FileNotFoundError, IsADirectoryError):
+            envelope = None
+        except Damaged as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, str(error)) from error
+        if envelope is None or envelope.targets[0].account != list_id:
+            raise NoSuchPost(post)
+        return envelope
+
+    # -- what waits --
+
+    def waiting(self, list_id: str) -> list[Waiting]:
+        """The posts of a list, oldest first. Reads files: call it in a thread."""
+        found = []
+        for post in self._held.ids():
+            try:
+                envelope = self._read(list_id, post)
+                header = scan(beginning(self._held.content(post), MAX_HEADER + 2))
+            except (NoSuchPost, Deferred, Damaged, HeaderProblem, OSError):
+                continue
+            author, subject = (
+                decode_header_text(header.unfolded(fields[0]))[:MAX_SHOWN] if (fields := header.all(name)) else ""
+                for name in (b"from", b"subject")
+            )
+            found.append(Waiting(post, envelope.arrival, envelope.return_path, author, subject, envelope.size))
+        return sorted(found, key=lambda one: one.since)
+
+    async def expire(self) -> None:
+        """Throw away what nobody decided on in time."""
+        limit = self._mailer.clock() - self._settings.held_lifetime
+        self._held.clean()
+        for post in await asyncio.to_thread(self._held.ids):
+            try:
+                envelope = await asyncio.to_thread(self._held.read, post)
+            except (Damaged, OSError):
+                continue
+            if envelope.arrival < limit:
+                self._held.remove(post)
+                entry = self._mailer.directory.by_id(envelope.targets[0].account)
+                if isinstance(entry, MailingList):
+                    self._mailer.say("post-expired", entry, post=post)

@@ -114,7 +114,6 @@ class MailboxHolder(Recipient):
         20,
         TOKEN,
         "Name of a delivery program configured on the gateway",
-        since=None,
         default=(),
     )
     extensions: tuple[str, ...] = attribute(

@@ -5,7 +5,9 @@
     EXT         the extension as the address has it (`jobs`, `lists+dev`); `lists+*` is everything that begins so,
                 `*` every extension, `@` the address without an extension
     CONDITION   sender ADDRESS, sender @domain, sender <>       the return path
-    ACTION      deliver, folder NAME, forward ADDRESS..., reject [TEXT], discard
+                header NAME TEXT        a field that has TEXT somewhere, in any case
+                program NAME            the program ends with 0 or 99; 1 and 100 are "no"
+    ACTION      deliver, folder NAME, forward ADDRESS..., program NAME, reject [TEXT], discard
 
 A word with blanks is put between double quotes. Which rules count, and in which order, is for the router.
 """
@@ -23,9 +25,16 @@ MAX_TEXT = 200
 EVERY = "*"
 NONE = "@"
 #: action -> fewest and most arguments
-ACTIONS = {"deliver": (0, 0), "folder": (1, 1), "forward": (1, 50), "reject": (0, 0), "discard": (0, 0)}
+ACTIONS = {
+    "deliver": (0, 0),
+    "folder": (1, 1),
+    "forward": (1, 50),
+    "program": (1, 1),
+    "reject": (0, 0),
+    "discard": (0, 0),
+}
 #: condition -> how many arguments
-CONDITIONS = {"sender": 1}
+CONDITIONS = {"sender": 1, "header": 2, "program": 1}
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 
 
@@ -116,7 +125,7 @@ def _sender(text: str) -> str:
 
 
 def holds(condition: If, sender: str) -> bool:
-    """Is it so for a message with this return path ("" = `<>`)?"""
+    """Is a condition on the sender so for a message with this return path ("" = `<>`)?"""
     wanted = condition.arguments[0]
     try:
         address = str(canonical_address(sender)) if sender else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,29 @@ def send_limits(entry: Entry) -> Iterator[Finding]:
                 )
 
 
-def extension_rules(entry: Entry) -> Iterator[Finding]:
-    """Rules that cannot be read: mail for what they stand for waits."""
-    for text in entry.extensions if isinstance(entry, MailboxHolder) else ():
-        try:
-            parse_rule(text)
-        except ValueError as error:
-            yield Finding("error", "odd-value", entry.dn, f"gatepostExtension: {error}: mail for it is deferred")
+def extension_rules(known: Collection[str]) -> Callable[[Entry], Iterator[Finding]]:
+    """Rules that cannot be read, and delivery programs that are not among `known`: mail for them waits."""
+
+    def check(entry: Entry) -> Iterator[Finding]:
+        if not isinstance(entry, MailboxHolder):
+            return
+        named = [("gatepostDelivery", name) for name in entry.delivery]
+        for text in entry.extensions:
+            try:
+                rule = parse_rule(text)
+            except ValueError as error:
+                yield Finding("error", "odd-value", entry.dn, f"gatepostExtension: {error}: mail for it is deferred")
+                continue
+            if rule.action == "program":
+                named.append(("gatepostExtension", rule.arguments[0]))
+            if rule.condition is not None and rule.condition.kind == "program":
+                named.append(("gatepostExtension", rule.condition.arguments[0]))
+        for attribute, name in named:
+            if name not in known:
+                text = f"{attribute}: there is no programs.{name} in the configuration: mail for it is deferred"
+                yield Finding("error", "no-program", entry.dn, text)
+
+    return check
 
 
 def survey(settings: Settings) -> list[Finding]:
@@ -51,7 +67,7 @@ def survey(settings: Settings) -> list[Finding]:
     try:
         found = [
             *transport(settings.directory),
-            *findings(reader, Profile.of(settings.directory), (send_limits, extension_rules)),
+            *findings(reader, Profile.of(settings.directory), (send_limits, extension_rules(settings.programs))),
         ]
     finally:
         reader.close()

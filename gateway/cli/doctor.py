@@ -13,7 +13,7 @@ from gateway.cli.entries import account_named, ask, local_copy, read_password
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
 from gateway.config.load import load
-from gateway.route.plan import Discard, Later, Local, Plan, Remote, RemoteLmtp
+from gateway.route.plan import Discard, Instructions, Later, Local, Plan, Remote, RemoteLmtp
 from gateway.service.rehearsal import Rehearsed, rehearse
 from gateway.smtp.settings import Role
 
@@ -30,6 +30,8 @@ def _targets(plan: Plan | None) -> list[str]:
             text = f"mailbox of {step.holder.primary} ({step.holder.dn}){step.mailbox and f', {step.mailbox}'}"
         elif isinstance(step, RemoteLmtp):
             text = f"mailbox of {step.holder.primary} on {step.host}, by LMTP"
+        elif isinstance(step, Instructions):
+            text = f"by rules of {step.holder.dn} that need the message"
         elif isinstance(step, Discard):
             text = f"taken and thrown away, as a rule of {step.holder.dn} says"
         elif isinstance(step, Remote):

@@ -24,8 +24,9 @@ hostname: {hostname}
 state_dir: /var/lib/gatepost
 run_dir: /run/gatepost
 
-# users that `gatepost setup` makes: workers and queue runner; the agent, which alone reads the directory's password
-run_as: {{mail: gp-mail, directory: gp-dir}}
+# users that `gatepost setup` makes: workers and queue runner; the agent, which alone reads the directory's password;
+# delivery programs
+run_as: {{mail: gp-mail, directory: gp-dir, programs: gp-prog}}
 
 directory:
   # the first that answers is asked

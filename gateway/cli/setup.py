@@ -58,7 +58,7 @@ def systemd_version() -> int:
 
 def users(settings: Settings) -> Iterator[Step]:
     """Make the users that `run_as` names and the host does not have; numbers need none."""
-    for name in dict.fromkeys((settings.run_as.mail, settings.run_as.directory)):
+    for name in dict.fromkeys((settings.run_as.mail, settings.run_as.directory, settings.run_as.programs)):
         if not name or name.isdigit():
             continue
         try:

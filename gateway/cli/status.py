@@ -14,8 +14,8 @@ from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
 from gateway.config.load import load
 from gateway.config.settings import Settings
-from gateway.service.health import State, directory_state, queue_state, service_state, volumes_state
-from gateway.service.overview import read
+from gateway.service.health import State, directory_state, queue_state, service_state, uid_of, volumes_state
+from gateway.service.overview import PROGRAMS, read
 
 SHOWN_SHARED = 3
 
@@ -39,6 +39,14 @@ def _logins(settings: Settings) -> State:
     return {"ok": not trouble, "trouble": trouble}
 
 
+def _programs(settings: Settings) -> State:
+    """Delivery programs, and whether they run as a user of their own."""
+    found = read(Path(settings.run_dir))
+    uids = {each.name: uid_of(each.pid) for each in found.children} if found is not None else {}
+    own = uids.get(PROGRAMS, -1) not in (uids.get("agent", -1), uids.get("queue", -1), -1)
+    return {"ok": True, "names": sorted(settings.programs), "own_uid": own}
+
+
 def facts(settings: Settings) -> dict[str, State]:
     """What `gatepost status --json` prints."""
     processes = read(Path(settings.run_dir))
@@ -48,6 +56,7 @@ def facts(settings: Settings) -> dict[str, State]:
         "volumes": volumes_state(settings, processes),
         "queue": queue_state(settings),
         "logins": _logins(settings),
+        "programs": _programs(settings),
     }
 
 
@@ -86,6 +95,13 @@ def _lines(found: dict[str, State]) -> list[str]:
     else:
         lines.append(f"queue      ok  {queue['waiting']} new, {queue['deferred']} deferred, {queue['held']} held")
         lines += [f"           held {each['message']}: {each['reply']}" for each in queue["failures"]]
+    programs = found["programs"]
+    if programs["names"]:
+        lines.append(f"programs   ok  {', '.join(programs['names'])}")
+        if service["running"] and not programs["own_uid"]:
+            lines.append(
+                "           they run as the user of the service; start as root with run_as.programs to separate them"
+            )
     if found["logins"]["trouble"]:
         lines.append(f"logins     NOT OK  app passwords, sessions and journal: {found['logins']['trouble']}")
     return lines

@@ -69,7 +69,12 @@ def _users(settings: Settings) -> Found:
             "is the same user as run_as.mail, so a hole there opens the directory's password",
             True,
         )
-    elif secret and Path(secret).exists() and may(who.mail, Path(secret), 4):
+    if settings.programs and who.programs.uid in (who.mail.uid, who.directory.uid):
+        yield ("run_as", "programs"), "delivery programs run as a user of the service, which can read all mail", True
+    for name, program in settings.programs.items():
+        if not may(who.programs, Path(program.argv[0]), 1):
+            yield ("programs", name, "argv"), f"{program.argv[0]} cannot be run by uid {who.programs.uid}", False
+    if who.mail.uid != who.directory.uid and secret and Path(secret).exists() and may(who.mail, Path(secret), 4):
         yield (
             ("directory", "bind", "password_file"),
             f"{secret} can be read by run_as.mail, which does not need it",

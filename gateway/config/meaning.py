@@ -34,7 +34,16 @@ def meaning(settings: Settings) -> Found:
     if bool(settings.tls.cert) != bool(settings.tls.key):
         yield ("tls", "key" if settings.tls.cert else "cert"), "tls.cert and tls.key must be given together"
     yield from _relay(settings)
+    yield from _programs(settings)
     yield from _name_servers(settings)
+
+
+def _programs(settings: Settings) -> Found:
+    for name, program in settings.programs.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            yield ("programs", name), f"{name!r} is no name: letters, digits, dot, hyphen and underscore are wanted"
+        if not program.argv or not program.argv[0].startswith("/"):
+            yield ("programs", name, "argv"), "the absolute path of a program is wanted, then its arguments"
 
 
 def _relay(settings: Settings) -> Found:

@@ -10,6 +10,7 @@ from directory.authenticator_settings import AuthSettings
 from directory.effective import Defaults
 from directory.model.units import Port
 from directory.settings import DirectorySettings
+from gateway.deliver.program_settings import ProgramSettings
 from gateway.deliver.settings import DnsSettings
 from gateway.imap.settings import ImapSettings
 from gateway.lists.settings import ListSettings
@@ -68,6 +69,8 @@ class RunAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mail: str = ""
     #: the agent: the only one that reads the directory's password; "" = the same as mail
     directory: str = ""
+    #: delivery programs; "" = the same as mail
+    programs: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     route: RouteSettings = RouteSettings()
     queue: QueueSettings = QueueSettings()
     lists: ListSettings = ListSettings()
+    #: delivery programs, by the name that rules and accounts (gatepostDelivery) have for them
+    programs: dict[str, ProgramSettings] = {}
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()

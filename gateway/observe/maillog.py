@@ -73,6 +73,11 @@ def discarded(*, id: str, recipient: str, account: str) -> None:  # noqa: A002
     _log.info("%s", fields(id=id, event="discarded", recipient=recipient, account=account))
 
 
+def ran(*, recipient: str, account: str, program: str, code: int | None) -> None:
+    """A delivery program took a message."""
+    _log.info("%s", fields(event="program", recipient=recipient, account=account, program=program, code=code))
+
+
 def over_soft_quota(*, account: str) -> None:
     """A store holds more than its soft quota from now on."""
     _log.info("%s", fields(event="over-soft-quota", account=account))

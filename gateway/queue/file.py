@@ -50,6 +50,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     return_path: str | None = None
     #: of the account, "" = INBOX
     mailbox: str = ""
+    #: behind the address of the account, whose rules are to be followed; None = they were
+    extension: str | None = None
     #: entry id of the list whose copy this target gets
     list: str = ""
     #: a post for the moderators of `list`, not for its members

@@ -6,20 +6,33 @@ Of the rules whose condition holds (or that have none) the longest EXT counts al
     jane@       `@`
 
 Of several rules with that EXT all are done; those with a condition, where one holds, displace those without. A
-`reject` among them refuses the message. Without any rule that counts the mailbox gets it as if the address had no
+`reject` among them refuses the message. Programs and conditions that need the message are for the queue runner.
+Without any rule that counts the mailbox gets it as if the address had no
 extension. A rule that cannot be read makes the addresses that it stands for temporary: mending it frees the mail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
-from directory.model.extension_rule import EVERY, NONE, Rule, extension_of, holds, parse_rule
+from directory.model.extension_rule import EVERY, NONE, If, Rule, extension_of, holds, parse_rule
 
 if TYPE_CHECKING:
     from gateway.route.walk import Walk
+
+
+class Undecided(Exception):
+    """Which rules count depends on `condition`, which is not known yet."""
+
+    def __init__(self, condition: If) -> None:
+        super().__init__(condition.kind)
+        self.condition = condition
+
+
+def _unknown(condition: If) -> bool | None:
+    return None
 
 
 def split(local: str, base: str, separators: str) -> str:
@@ -44,22 +57,36 @@ def candidates(extension: str, separators: str) -> Iterator[str]:
     yield NONE
 
 
-def chosen(texts: Sequence[str], extension: str, separators: str, sender: str | None) -> tuple[Rule, ...]:
+def chosen(
+    texts: Sequence[str],
+    extension: str,
+    separators: str,
+    sender: str | None,
+    answer: Callable[[If], bool | None] = _unknown,
+) -> tuple[Rule, ...]:
     """The rules that count, () when none does. `sender` None: not known, no condition on it holds.
 
-    Raises Deferred when one that may count cannot be read.
+    `answer` knows of conditions on header and programs whether they hold, None where it does not. Raises Deferred when
+    a rule that may count cannot be read, Undecided.
     """
     by_extension: dict[str, list[str]] = {}
     for text in sorted(texts):
         by_extension.setdefault(extension_of(text), []).append(text)
     for candidate in candidates(extension.lower(), separators):
         rules = [_read(text) for text in by_extension.get(candidate, ())]
-        conditional = tuple(
-            rule for rule in rules if rule.condition and sender is not None and holds(rule.condition, sender)
-        )
+        conditional = tuple(rule for rule in rules if rule.condition and _is_so(rule.condition, sender, answer))
         if found := conditional or tuple(rule for rule in rules if rule.condition is None):
             return found
     return ()
+
+
+def _is_so(condition: If, sender: str | None, answer: Callable[[If], bool | None]) -> bool:
+    if condition.kind == "sender":
+        return sender is not None and holds(condition, sender)
+    found = answer(condition)
+    if found is None:
+        raise Undecided(condition)
+    return found
 
 
 def _read(text: str) -> Rule:
@@ -73,7 +100,12 @@ def follow(
     walk: Walk, holder: MailboxHolder, extension: str, recipient: str, depth: int, return_path: str | None
 ) -> bool:
     """Walk where the rules of `holder` lead; False when none counts. Raises Refused, Deferred."""
-    rules = chosen(holder.extensions, extension, walk.separators, walk.sender)
+    try:
+        rules = chosen(holder.extensions, extension, walk.separators, walk.sender)
+    except Undecided as question:
+        walk.say(f"{holder.dn}: which rule counts depends on a {question.condition.kind}")
+        walk.instruct(holder, recipient, return_path, extension)
+        return True
     if not rules:
         return False
     for rule in rules:
@@ -82,6 +114,9 @@ def follow(
         if rule.action == "reject":
             text = rule.arguments[0] if rule.arguments else ""
             raise Refused(Condition.REFUSED_BY_RULE, f"{holder.dn}: rule {rule.extension}", text)
+    if any(rule.action == "program" for rule in rules):
+        walk.instruct(holder, recipient, return_path, extension)
+        return True
     for rule in rules:
         if rule.action == "forward":
             for address in rule.arguments:

@@ -74,6 +74,21 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class Instructions:
+    """Follow the rules of `holder` for `extension` with the message in hand. Done by the queue runner."""
+
+    holder: MailboxHolder
+    recipient: str
+    extension: str
+    return_path: str | None = None
+    mailing_list: MailingList | None = field(default=None, compare=False)
+
+    @property
+    def target(self) -> str:
+        return f"rules {self.holder.id} {self.extension}"
+
+
+@dataclass(frozen=True, slots=True)
 class ListMail:
     """Mail that a list takes for itself: a bounce of what it sent, a request, a post that waits for moderators.
 
@@ -110,7 +125,7 @@ class Later:
         return f"account {self.account}" if self.account else f"address {self.recipient.lower()}"
 
 
-Step: TypeAlias = Local | Remote | RemoteLmtp | Discard | ListMail | Later
+Step: TypeAlias = Local | Remote | RemoteLmtp | Discard | Instructions | ListMail | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,5 +150,5 @@ class Plan:
 
     @property
     def is_local(self) -> bool:
-        """True when every step is a store of this host, a service of its lists, or none."""
-        return all(type(step) in (Local, Discard, ListMail) for step in self.steps)
+        """True when every step is a store of this host, rules or a service of its lists, or none."""
+        return all(type(step) in (Local, Discard, Instructions, ListMail) for step in self.steps)

@@ -20,7 +20,7 @@ from directory.port import Directory
 from gateway.lists.addresses import served
 from gateway.route.extension import shorter, split
 from gateway.route.lists import ListFacts, NothingKnown
-from gateway.route.plan import Later, ListMail, Local, Lost, Plan, RemoteLmtp
+from gateway.route.plan import Instructions, Later, ListMail, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
 from gateway.route.special import ALWAYS, administrators
 from gateway.route.walk import Gate, Walk
@@ -83,8 +83,11 @@ class Router:
             raise Refused(Condition.NOT_LOCAL, f"{recipient} leads outside")
         return plan
 
-    def route_account(self, account: str, recipient: str, now: float, mailbox: str = "") -> Local | RemoteLmtp:
-        """The step for an account found earlier (the queue asks again): where its store is now.
+    def route_account(
+        self, account: str, recipient: str, now: float, mailbox: str = "", extension: str | None = None
+    ) -> Local | RemoteLmtp | Instructions:
+        """The step for an account found earlier (the queue asks again): where its store is now, or with `extension`
+        that its rules are to be followed.
 
         Raises Refused, Deferred. Forwards are not followed again: they were when the message came.
         """
@@ -92,7 +95,7 @@ class Router:
         if not freshness.complete:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
         walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", None)
-        return walk.account(account, recipient, mailbox)
+        return walk.account(account, recipient, mailbox, extension)
 
     def route_held(self, list_id: str, recipient: str, now: float) -> ListMail:
         """The step of a post for the moderators of a list. Raises Refused, Deferred."""

@@ -28,7 +28,7 @@ from gateway.lists.addresses import BOUNCES, REQUEST, bounce_address
 from gateway.lists.members import known_as
 from gateway.route.extension import follow
 from gateway.route.member_url import parse
-from gateway.route.plan import Discard, Later, ListMail, Local, Remote, RemoteLmtp
+from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Remote, RemoteLmtp
 
 if TYPE_CHECKING:
     from gateway.route.router import Router
@@ -70,7 +70,7 @@ class Walk:
         self._excluded: set[str] = set()
         self.is_final = is_final
         self.why_not_final = why_not_final
-        self.steps: dict[str, Local | Remote | RemoteLmtp | Discard | ListMail] = {}
+        self.steps: dict[str, Local | Remote | RemoteLmtp | Discard | Instructions | ListMail] = {}
         self.deferred: list[Later] = []
         self.lost: list[tuple[str, Refused]] = []
         self.first: Recipient | None = None
@@ -221,7 +221,9 @@ class Walk:
         except Deferred as error:
             if error.condition is Condition.LIST_TOO_LARGE:
                 raise
-            self.later(recipient, entry.id if isinstance(entry, MailboxHolder) else "", error, return_path)
+            # where rules decide they are asked again, else the store is all that is left to be asked for
+            is_store = isinstance(entry, MailboxHolder) and not (entry.extensions or entry.delivery)
+            self.later(recipient, entry.id if is_store else "", error, return_path)
         except Refused as error:
             self.lose(recipient, error)
         finally:
@@ -238,7 +240,7 @@ class Walk:
             self._check_status(entry)
         if isinstance(entry, MailboxHolder):
             if not (entry.extensions and follow(self, entry, extension, recipient, depth, return_path)):
-                self._holder(entry, recipient, depth, return_path)
+                self._holder(entry, recipient, depth, return_path, extension)
         elif isinstance(entry, Alias):
             self.say(f"{entry.dn} is an alias")
             for text in entry.forwards:
@@ -267,7 +269,13 @@ class Walk:
         if entry.status not in ("active", "noaccess"):
             raise Deferred(Condition.ACCOUNT_SUSPENDED, entry.dn)
 
-    def _holder(self, holder: MailboxHolder, recipient: str, depth: int, return_path: str | None) -> None:
+    def _holder(
+        self, holder: MailboxHolder, recipient: str, depth: int, return_path: str | None, extension: str
+    ) -> None:
+        if holder.delivery:
+            self.say(f"{holder.dn}: programs {', '.join(holder.delivery)}")
+            self.instruct(holder, recipient, return_path, extension)
+            return
         for text in holder.forwards:
             if self._trace is not None:
                 self.say(f"{holder.dn} forwards to {text}")
@@ -290,6 +298,19 @@ class Walk:
             self.say(f"{holder.dn}: {where}")
         self.steps[step.target] = step
 
+    def instruct(self, holder: MailboxHolder, recipient: str, return_path: str | None, extension: str) -> None:
+        """The rules of `holder` are followed with the message in hand, on the host that has his store."""
+        place = self._place(holder, recipient, return_path)
+        step = (
+            place
+            if isinstance(place, RemoteLmtp)
+            else Instructions(holder, recipient, extension, return_path, mailing_list=self._list_of_copy)
+        )
+        if step.target not in self.steps:
+            self._count()
+            self.say(f"{holder.dn}: decided with the message in hand")
+            self.steps[step.target] = step
+
     def drop(self, holder: MailboxHolder, recipient: str) -> None:
         """Nobody gets it here, and that is right so."""
         step = Discard(holder, recipient)
@@ -305,7 +326,9 @@ class Walk:
             return RemoteLmtp(host, holder, recipient, return_path, mailing_list=self._list_of_copy)
         return Local(holder, recipient, return_path, mailing_list=self._list_of_copy, mailbox=mailbox)
 
-    def account(self, account: str, recipient: str, mailbox: str = "") -> Local | RemoteLmtp:
+    def account(
+        self, account: str, recipient: str, mailbox: str = "", extension: str | None = None
+    ) -> Local | RemoteLmtp | Instructions:
         """The step of an account by its id. Raises Refused, Deferred."""
         entry = self._directory.by_id(account)
         if not isinstance(entry, MailboxHolder):
@@ -313,7 +336,10 @@ class Walk:
                 raise Refused(Condition.NO_SUCH_RECIPIENT, f"{account} is gone")
             raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
         self._check_status(entry)
-        return self._place(entry, recipient, None, mailbox)
+        place = self._place(entry, recipient, None, mailbox)
+        if extension is None or isinstance(place, RemoteLmtp):
+            return place
+        return Instructions(entry, recipient, extension)
 
     # lists
 

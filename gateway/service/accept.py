@@ -18,7 +18,7 @@ from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
-from gateway.route.plan import Discard, Later, ListMail, Local, Plan, RemoteLmtp, Step
+from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, RemoteLmtp, Step
 from gateway.service.final_delivery import FinalDelivery, Outcome
 from gateway.store.stores import Stores
 
@@ -58,7 +58,11 @@ def _path(step: Step, return_path: str) -> str:
 def target_of(step: Step, return_path: str) -> Target:
     """The step as it stands in a queue file; `return_path` is the message's own."""
     account = (
-        step.holder.id if isinstance(step, Local | RemoteLmtp) else step.account if isinstance(step, Later) else ""
+        step.holder.id
+        if isinstance(step, Local | RemoteLmtp | Instructions)
+        else step.account
+        if isinstance(step, Later)
+        else ""
     )
     path = _path(step, return_path)
     return Target(
@@ -66,6 +70,7 @@ def target_of(step: Step, return_path: str) -> Target:
         account,
         None if path == return_path else path,
         mailbox=step.mailbox if isinstance(step, Local) else "",
+        extension=step.extension if isinstance(step, Instructions) else None,
         list=step.mailing_list.id if step.mailing_list is not None else "",
         is_held=isinstance(step, ListMail) and step.kind == "post",
     )

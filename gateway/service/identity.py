@@ -62,6 +62,7 @@ class Identities:
 
     mail: Identity
     directory: Identity
+    programs: Identity
 
 
 def own() -> Identity:
@@ -90,7 +91,7 @@ def resolve(text: str) -> Identity:
 def identities(run_as: RunAs) -> Identities:
     """Who runs what; without `run_as` all are who we are. Raises NoSuchUser."""
     found = {}
-    for key in ("mail", "directory"):
+    for key in ("mail", "directory", "programs"):
         text = getattr(run_as, key)
         try:
             found[key] = resolve(text) if text else None
@@ -101,7 +102,8 @@ def identities(run_as: RunAs) -> Identities:
             raise NoSuchUser(key, f"{text!r} can only be taken by a service that is started as root")
     mail = found["mail"] or own()
     directory = found["directory"] or mail
-    return Identities(mail, Identity(directory.uid, directory.gid, (*directory.groups, mail.gid)))
+    programs = found["programs"] or mail
+    return Identities(mail, Identity(directory.uid, directory.gid, (*directory.groups, mail.gid)), programs)
 
 
 def prepare_folders(settings: Settings, who: Identities) -> None:

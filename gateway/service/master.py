@@ -21,10 +21,10 @@ from pathlib import Path
 from gateway.config.load import ConfigurationError, load_to_serve
 from gateway.config.settings import Settings
 from gateway.observe.log import fields
-from gateway.service import agent, child, preload, runner, systemd, worker
+from gateway.service import agent, child, preload, runner, spawner, systemd, worker
 from gateway.service.child import Child, Life
 from gateway.service.identity import identities, prepare_folders
-from gateway.service.overview import AlreadyRuns, Overview, Process
+from gateway.service.overview import PROGRAMS, AlreadyRuns, Overview, Process
 from gateway.service.sockets import Listening, PortTaken, Sockets
 
 __all__ = ["AlreadyRuns", "Master", "PortTaken"]
@@ -57,6 +57,8 @@ class Master:
         self._listening = Listening(systemd.passed_sockets())
         self._listening.open(settings)
         self._shares = self._listening.shares(settings)
+        #: where the spawner takes orders; kept for its successors
+        self._door = spawner.listen(settings, self._who)
         self._children: dict[int, Child] = {}
         #: who serves under each name, and who is about to
         self._current: dict[str, Child] = {}
@@ -95,10 +97,13 @@ class Master:
         finally:
             signal.set_wakeup_fd(-1)
             self._listening.close()
+            if self._door is not None:
+                self._door.close()
             self._overview.end()
 
     def _names(self) -> list[str]:
-        return [AGENT, *(f"worker-{number}" for number in range(len(self._shares))), QUEUE]
+        programs = [PROGRAMS] if self._settings.programs else []
+        return [AGENT, *(f"worker-{number}" for number in range(len(self._shares))), QUEUE, *programs]
 
     def _all_ready(self) -> bool:
         return all(name in self._current and self._current[name].beat.ready for name in self._names())
@@ -166,6 +171,9 @@ class Master:
             return lambda pulse: agent.run(settings, pulse)
         if name == QUEUE:
             return lambda pulse: runner.run(settings, pulse)
+        door = self._door
+        if name == PROGRAMS and door is not None:
+            return lambda pulse: spawner.run(settings, door, pulse)
         number = int(name.rpartition("-")[2])
         return lambda pulse: worker.run(settings, number, share, pulse)
 
@@ -174,13 +182,15 @@ class Master:
 
         def in_child() -> None:
             self._listening.close_in_child(share)
+            if name != PROGRAMS and self._door is not None:
+                self._door.close()
             for each in self._children.values():
                 each.line.close()
             for wire in self._wires:
                 wire.close()
             self._overview.close_in_child()
 
-        who = self._who.directory if name == AGENT else self._who.mail
+        who = {AGENT: self._who.directory, PROGRAMS: self._who.programs}.get(name, self._who.mail)
         started = child.start(name, self._life(name, share), self._settings.processes.heartbeat, who, in_child)
         self._children[started.pid] = started
         self._changed, self._next_overview = True, 0.0
@@ -312,6 +322,8 @@ class Master:
                 if getattr(settings, key) != getattr(before, key):
                     raise Unusable(f"{key} changes only with a restart")
             self._listening.open(settings)
+            if self._door is None:
+                self._door = spawner.listen(settings, self._who)
         except (ConfigurationError, Unusable, PortTaken) as error:
             for line in str(error).splitlines():
                 _log.error("%s", fields(event="reload-refused", detail=line))
@@ -324,9 +336,11 @@ class Master:
         self._shares = self._listening.shares(settings)
         self._failures.clear()
         self._due.clear()
-        for name in (AGENT, QUEUE):
+        for name in (AGENT, QUEUE, PROGRAMS):
             if settings != before and name in self._current:
                 self._current[name].end(settings.processes.stop_timeout + KILL_AFTER)
+            elif name in self._names() and name not in self._current:
+                self._start(name)
         for name in self._names():
             if name.startswith("worker-"):
                 early = self._successors.pop(name, None)

@@ -15,6 +15,9 @@ import msgspec
 FOLDER = "master"
 LOCK_TRIES = 10
 
+#: the process that starts delivery programs
+PROGRAMS = "programs"
+
 
 class AlreadyRuns(Exception):
     """Another master holds this run_dir."""

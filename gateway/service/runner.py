@@ -30,15 +30,17 @@ from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
 from gateway.route.next_hop import NextHop, next_hop
-from gateway.route.plan import Discard, Later, ListMail, Local, Step
+from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.final_delivery import Outcome
+from gateway.service.instructions import RuleDesk
 from gateway.service.list_desk import make_desk
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
 from gateway.service.outbound import Couriers, Outbound
+from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 from gateway.service.trail import keep_trail, purge_for_ever
@@ -74,11 +76,13 @@ class QueueRunner:
         clock: Callable[[], float] = time.time,
         relay: RelaySettings | None = None,
         desk: Desk | None = None,
+        rules: RuleDesk | None = None,
     ) -> None:
         self._folder, self._state, self._router = folder, state, router
         self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
         self._relay = relay or RelaySettings()
         self._desk = desk
+        self._rules = rules
         self._known = state.messages()
         self._damaged: set[str] = set()
         #: what is attempted now is finished, nothing else is begun
@@ -194,7 +198,7 @@ class QueueRunner:
         if target.is_held:
             return (self._router.route_held(target.list, target.address, now),)
         if target.account:
-            return (self._router.route_account(target.account, target.address, now, target.mailbox),)
+            return (self._router.route_account(target.account, target.address, now, target.mailbox, target.extension),)
         return self._router.route(target.address, now, outside=True, sender=path).steps
 
     def _list(self, entry_id: str, now: float) -> MailingList | None:
@@ -225,6 +229,8 @@ class QueueRunner:
             elif isinstance(step, Discard):
                 maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
                 outcomes[key] = None
+            elif isinstance(step, Instructions):
+                outcomes[key] = await self._by_rules(step, path, envelope, message)
             elif isinstance(step, ListMail):
                 outcomes[key] = await self._at_desk(step, envelope, message)
             elif isinstance(step, Later):
@@ -244,6 +250,17 @@ class QueueRunner:
                 outcomes.update(zip((key for key, _ in some), results, strict=True))
                 self._state.step_done(message, [key for key, _ in some if outcomes[key] is None])
         return outcomes
+
+    async def _by_rules(self, step: Instructions, path: str, envelope: QueuedEnvelope, message: str) -> Outcome:
+        if self._rules is None:
+            return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for rules")
+        try:
+            await self._rules.handle(step, path, envelope, lambda: self._content(message, step.mailing_list))
+        except (Deferred, Refused) as error:
+            return error
+        except OSError as error:
+            return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
+        return None
 
     async def _at_desk(self, step: ListMail, envelope: QueuedEnvelope, message: str) -> Outcome:
         if self._desk is None:
@@ -313,6 +330,12 @@ def run(settings: Settings, pulse: Pulse) -> None:
             settings.queue,
             relay=settings.relay,
             desk=desk,
+            rules=RuleDesk(
+                host.queue,
+                Programs(Path(settings.run_dir), settings.programs),
+                settings.route.extension_separator,
+                Path(settings.run_dir) / "queue.sock",
+            ),
         )
         verbs = MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs()
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)

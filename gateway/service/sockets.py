@@ -32,7 +32,7 @@ def _place(listener: Listener) -> Place:
     return (listener.path, 0) if listener.path else (listener.address, listener.port or 0)
 
 
-def _open_unix(listener: Listener) -> socket.socket:
+def open_unix(listener: Listener) -> socket.socket:
     """A unix socket with its mode; a file that a killed process left is replaced. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
@@ -123,7 +123,7 @@ class Listening:
                     continue
                 try:
                     if listener.path:
-                        fresh.extend((place, _open_unix(listener)) for _ in range(1 - len(have)))
+                        fresh.extend((place, open_unix(listener)) for _ in range(1 - len(have)))
                         continue
                     if not have:
                         _check_free(listener)

@@ -14,7 +14,7 @@ from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.route.extension import chosen
-from gateway.route.plan import Discard, Local
+from gateway.route.plan import Discard, Instructions, Local
 from gateway.route.router import Router
 from gateway.route.settings import RouteSettings
 
@@ -54,6 +54,9 @@ COMPANY = (
            "copy deliver", "copy forward x@far.example", "loop forward ann+loop@example.com", "hop forward ann+copy@example.com",
            "broken teleport home", "cond if sender boss@example.com forward q1@example.com", "cond folder Rest",
            "only unless sender @example.com reject outsiders no", "Mixed deliver"),
+    person("dev", "prog program tool", "prog deliver", "list if header List-Id dev folder Dev", "list deliver",
+           "say if program judge reject no", "both if sender <> discard", "both if header X y deliver"),
+    person("run", gatepostDelivery="tool"),
     person("bea", "@ if sender <> discard", "@ if sender @spam.example reject", gatepostForward="q1@example.com"),
     person("sam", "* reject no such thing"),
 )  # fmt: skip
@@ -66,6 +69,8 @@ def router(separator: str = "+", *, fresh: bool = True) -> Router:
 
 
 def shown(step: object) -> str:
+    if isinstance(step, Instructions):
+        return f"rules {step.holder.id.partition('=')[2]} {step.extension}"
     if isinstance(step, Local):
         return step.holder.id.partition("=")[2] + (f"/{step.mailbox}" if step.mailbox else "")
     return f"discard {step.holder.id.partition('=')[2]}" if isinstance(step, Discard) else step.recipient  # type: ignore[attr-defined, no-any-return]
@@ -99,6 +104,12 @@ def went(address: str, separator: str = "+", sender: str | None = "friend@far.ex
         ("sam@example.com", "sam"),
         ("sam+x@example.com", "REFUSED_BY_RULE: no such thing"),
         ("root@example.com", "q1"),
+        ("dev+prog@example.com", "rules dev prog"),
+        ("dev+list@example.com", "rules dev list"),
+        ("dev+say@example.com", "rules dev say"),
+        ("dev@example.com", "dev"),
+        ("run@example.com", "rules run "),
+        ("run+x@example.com", "rules run x"),
         ("Mailer-Daemon@example.com", "q1"),
         ("team@example.com", "q1"),
     ],
@@ -169,7 +180,7 @@ def test_an_unreadable_rule_holds_up_only_what_it_stands_for() -> None:
     "text",
     [
         "", "jobs", "jobs forward", "jobs forward no-address", "jobs folder", "jobs folder a b", "a*b deliver",
-        "x@y deliver", "jobs deliver here", "jobs if", "jobs if sender", "jobs if sender a@b.example", "jobs if moon full deliver",
+        "x@y deliver", "jobs deliver here", "jobs if", "jobs if sender", "jobs if sender a@b.example", "jobs if moon full deliver", "jobs program", "jobs if header x", "jobs if program x",
         "jobs if sender nonsense deliver", "jobs reject " + "x" * 300, "jobs reject nö", "jobs\ndeliver",
     ],
 )  # fmt: skip

@@ -1,0 +1,141 @@
+"""Rules that need the message itself: programs, and conditions on header fields. Done by the queue runner.
+
+Programs run first, in the order of their rules. One that ends with 99 ends the work with success; one that refuses or
+cannot take the message leaves everything else undone, so a message that is tried again runs the programs before it
+again. What the rules want beside programs goes into the queue as a message of its own, with a Delivered-To field by
+which it is known when it comes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from directory.model import Account, Condition, MailboxHolder, Refused
+from directory.model.extension_rule import If, Rule
+from gateway.deliver.program import STOP, TAKEN, Delivery, Ran, environment, meaning
+from gateway.files.spool import lines_of, size_of
+from gateway.mail.header import Header, scan
+from gateway.observe import maillog
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
+from gateway.queue.wake import ring
+from gateway.route.extension import Undecided, chosen
+from gateway.route.plan import Instructions
+from gateway.service.program_client import Programs
+
+
+class RuleDesk:
+    """One a runner."""
+
+    def __init__(self, queue: QueueFolder, programs: Programs, separators: str, bell: Path) -> None:
+        self._queue, self._programs, self._separators, self._bell = queue, programs, separators, bell
+
+    async def handle(
+        self, step: Instructions, path: str, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]
+    ) -> None:
+        """Follow the rules for a message with return path `path`. Raises Deferred, Refused, OSError."""
+        pieces = list(content())
+        header = scan(b"".join(pieces))
+        mark = f"Delivered-To: {step.recipient}\n".encode()
+        if any(header.unfolded(field) == step.recipient.encode() for field in header.all(b"delivered-to")):
+            raise Refused(Condition.LIST_LOOP, f"{step.recipient}: the message has been here before")
+        work = _Work(step, path, pieces, self._programs, self._separators)
+        rules = await work.rules(header)
+        targets = await work.follow(rules)
+        if not targets:
+            return
+        pieces.insert(0, mark)
+        size = size_of(pieces)
+        fresh = _id_of(envelope, step)
+        self._queue.inject(
+            QueuedEnvelope(fresh, path, envelope.arrival, targets, size, size + lines_of(pieces), envelope.parameters),
+            pieces,
+        )
+        maillog.queued(id=fresh, targets=len(targets))
+        ring(self._bell)
+
+
+def _id_of(envelope: QueuedEnvelope, step: Instructions) -> str:
+    """The same each time, so that a crash behind the injection leaves one message, not two."""
+    return (
+        f"{envelope.id.partition('.R')[0]}.R{hashlib.sha256(f'{envelope.id} {step.target}'.encode()).hexdigest()[:16]}"
+    )
+
+
+class _Work:
+    """One message at one set of rules."""
+
+    def __init__(self, step: Instructions, path: str, pieces: list[bytes], programs: Programs, separators: str) -> None:
+        self._step, self._path, self._pieces, self._programs = step, path, pieces, programs
+        self._separators = separators
+        self._answers: dict[If, bool] = {}
+
+    async def rules(self, header: Header) -> tuple[Rule, ...]:
+        """The rules that count for this message."""
+        while True:
+            try:
+                return chosen(
+                    self._step.holder.extensions, self._step.extension, self._separators, self._path, self._answers.get
+                )
+            except Undecided as open_question:
+                asked = replace(open_question.condition, wanted=True)
+                found = await self._ask(asked, header)
+                self._answers[asked] = found
+                self._answers[replace(asked, wanted=False)] = not found
+
+    async def _ask(self, condition: If, header: Header) -> bool:
+        if condition.kind == "header":
+            name, text = condition.arguments
+            wanted = text.lower()
+            return any(
+                wanted in header.unfolded(field).decode("utf-8", "replace").lower()
+                for field in header.all(name.lower().encode())
+            )
+        ran = await self._run(condition.arguments[0])
+        if ran.code not in (TAKEN, STOP, 1, 100):
+            meaning(condition.arguments[0], ran)
+        return ran.code in (TAKEN, STOP)
+
+    async def _run(self, name: str) -> Ran:
+        holder = self._step.holder
+        user = holder.logins[0] if isinstance(holder, Account) and holder.logins else holder.primary or ""
+        variables = environment(
+            Delivery(self._path, self._step.recipient, user, self._step.extension, self._separators)
+        )
+        return await self._programs.run(name, variables, iter(self._pieces), size_of(self._pieces))
+
+    async def follow(self, rules: tuple[Rule, ...]) -> tuple[Target, ...]:
+        """Run the programs; answers what is left to be delivered."""
+        holder, recipient = self._step.holder, self._step.recipient
+        for rule in rules:
+            if rule.action == "reject":
+                raise Refused(
+                    Condition.REFUSED_BY_RULE, f"{holder.dn}: rule {rule.extension}", "".join(rule.arguments[:1])
+                )
+        named = [rule.arguments[0] for rule in rules if rule.action == "program"] if rules else list(holder.delivery)
+        for name in named:
+            ran = await self._run(name)
+            meaning(name, ran)
+            maillog.ran(recipient=recipient, account=holder.id, program=name, code=ran.code)
+            if ran.code == STOP:
+                return ()
+        targets = list(_of_rules(rules, holder, recipient)) if rules else list(_of_account(holder, recipient))
+        return tuple(dict.fromkeys(targets))
+
+
+def _of_rules(rules: tuple[Rule, ...], holder: MailboxHolder, recipient: str) -> Iterator[Target]:
+    for rule in rules:
+        if rule.action == "forward":
+            yield from (Target(address) for address in rule.arguments)
+        elif rule.action == "folder":
+            yield Target(recipient, holder.id, mailbox=rule.arguments[0])
+        elif rule.action == "deliver":
+            yield Target(recipient, holder.id)
+
+
+def _of_account(holder: MailboxHolder, recipient: str) -> Iterator[Target]:
+    yield from (Target(address) for address in holder.forwards)
+    if holder.keep_copy or not holder.forwards:
+        yield Target(recipient, holder.id)

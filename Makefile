@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_PACKAGES := slapd
-TEST_PACKAGES := ldap-utils swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd
+TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd
 
 .PHONY: demo stop test check format install install-dev docs dist clean apt-run apt-test
 
@@ -84,5 +84,6 @@ apt-test:
 	echo "installing Debian packages:$$missing"; \
 	log=$$(mktemp); \
 	case "$$missing" in *slapd*) echo 'slapd slapd/no_configuration boolean true' | $$root debconf-set-selections;; esac; \
+	case "$$missing" in *postfix*) echo 'postfix postfix/main_mailer_type select No configuration' | $$root debconf-set-selections;; esac; \
 	{ $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >$$log 2>&1 \
 	|| { cat $$log >&2; rm -f $$log; exit 1; }; rm -f $$log

@@ -33,6 +33,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "status": ("active", "noaccess", "suspended", "closed"),
     "kind": ("local", "relay", "backup"),
     "moderation": ("none", "nonmembers", "all"),
+    "subscription": ("closed", "request", "open"),
     "services": ("imap", "pop3", "submission", "webmail", "sieve", "selfservice"),
 }
 

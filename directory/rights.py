@@ -36,7 +36,7 @@ _HELPDESK = frozenset({PASSWORD, "must_change_password", "status"})
 _LIST_OWNER = frozenset({
     "members", "unique_members", "member_addresses", "member_exclude", "exclude_addresses",
     "moderators", "moderator_addresses", "accept_from", "reject_from", "display_name", "subject_tag", "reply_to",
-    "moderation",
+    "moderation", "subscription",
 })  # fmt: skip
 _ALIAS_OWNER = frozenset({"forwards", "targets", "accept_from", "reject_from", "display_name"})
 _SELF = frozenset({"forwards", "keep_copy", PASSWORD})

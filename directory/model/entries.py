@@ -239,9 +239,7 @@ class MailingList(Recipient):
     subject_tag: str | None = attribute("gatepostSubjectTag", 38, TEXT, "Tag put before the subject")
     reply_to: str | None = attribute("gatepostReplyTo", 39, ADDRESS, "sender, list or an address")
     list_id: str | None = attribute("gatepostListId", 40, TOKEN, "List-Id (RFC 2919)")
-    subscription: str = attribute(
-        "gatepostSubscription", 41, TOKEN, "closed, request or open", since=None, default="closed"
-    )
+    subscription: str = attribute("gatepostSubscription", 41, TOKEN, "closed, request or open", default="closed")
     archive: str | None = attribute("gatepostArchive", 42, DN, "Shared mailbox that keeps the archive")
     max_recipients: int | None = attribute("gatepostMaxRecipients", 24, INTEGER, "Most recipients of one message")
 

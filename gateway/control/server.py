@@ -33,6 +33,7 @@ class Right(Enum):
 
     OPERATE = "the operator only"
     ACT = "the operator, or a person within his rights in the directory"
+    SERVE = "the operator and the other processes of the service"
 
 
 class VerbError(Exception):
@@ -72,18 +73,19 @@ def peer_uid(transport: asyncio.BaseTransport) -> int:
 
 
 class ControlServer:
-    """Serves `verbs` to root and to the uid that the service runs as, and those with Right.ACT to `others`."""
+    """Serves `verbs` to root and to the uid that the service runs as, those with Right.ACT to `others`, those with
+    Right.SERVE to `services`, the uids of the service's other processes."""
 
-    def __init__(self, verbs: Mapping[str, Verb], others: Collection[int] = ()) -> None:
+    def __init__(self, verbs: Mapping[str, Verb], others: Collection[int] = (), services: Collection[int] = ()) -> None:
         self._verbs = dict(verbs)
         self._operators = {0, os.getuid()}
-        self._others = frozenset(others)
+        self._others, self._services = frozenset(others), frozenset(services)
         self._connections = 0
 
     async def start(self, path: Path) -> asyncio.Server:
         """Listen on `path`; nobody else can connect before its mode is set."""
         path.unlink(missing_ok=True)
-        before = os.umask(0o117 if self._others else 0o177)
+        before = os.umask(0o117 if self._others or self._services else 0o177)
         try:
             return await asyncio.start_unix_server(self._serve, str(path), limit=MAX_LINE)
         finally:
@@ -118,11 +120,13 @@ class ControlServer:
         except msgspec.DecodeError as error:
             return Reply(0, error=f"not a request: {error}", code=2)
         verb = self._verbs.get(request.verb)
-        if uid not in self._operators and uid not in self._others:
+        if uid not in self._operators | self._others | self._services:
             return Reply(request.id, error="only root and the service's own user may ask", code=5)
         if verb is None:
             return Reply(request.id, error=f"unknown verb; there is {', '.join(sorted(self._verbs))}", code=2)
-        if uid not in self._operators and (verb.right is not Right.ACT or request.actor is None):
+        is_service = uid in self._services and verb.right is Right.SERVE and request.actor is None
+        is_person = uid in self._others and verb.right is Right.ACT and request.actor is not None
+        if uid not in self._operators and not (is_service or is_person):
             return Reply(request.id, error=f"{request.verb} is for {verb.right.value}", code=5)
         if request.actor is not None and verb.right is not Right.ACT:
             return Reply(request.id, error=f"{request.verb} is for {verb.right.value}", code=5)

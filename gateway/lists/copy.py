@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from directory.model import InvalidAddress, MailingList, canonical_address
-from gateway.lists.addresses import OWNER, list_address, service_address
+from gateway.lists.addresses import OWNER, REQUEST, list_address, service_address
 from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.header import MAX_HEADER, Field, Header, scan
 from gateway.mime.encoded import decode_header_text
@@ -226,6 +226,11 @@ def _own_fields(header: Header, mailing_list: MailingList, how: Rewriting) -> by
         owner = service_address(mailing_list, OWNER)
         if owner and (mailing_list.owners or mailing_list.owner_addresses):
             lines.append(b"List-Owner: " + _mailto(owner))
+        request = service_address(mailing_list, REQUEST)
+        if request and mailing_list.subscription != "closed":
+            lines.append(b"List-Help: " + _mailto(request, "help"))
+            lines.append(b"List-Subscribe: " + _mailto(request, "subscribe"))
+            lines.append(b"List-Unsubscribe: " + _mailto(request, "unsubscribe"))
         lines.append(b"X-Loop: " + address.encode())
     lines.append(b"Precedence: list")  # automatic answers of old programs, which know no Auto-Submitted
     return b"".join(line + b"\n" for line in lines)

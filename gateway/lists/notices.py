@@ -52,9 +52,7 @@ MAX_ORIGINAL = 1024 * 1024  # octets; of a larger post moderators see the header
 def held(mailing_list: MailingList, token: str, original: bytes, *, message_id: str, now: float, days: float) -> bytes:
     """To the moderators: a post waits; with the post itself, or its header where it is large."""
     address = list_address(mailing_list) or ""
-    request = service_address(mailing_list, REQUEST) or ""
-    local, _, domain = request.rpartition("@")
-    link = f"mailto:{quote(local, safe='')}@{domain}?subject="
+    request, link = service_address(mailing_list, REQUEST) or "", _link(mailing_list)
     text = (
         f"A post to {address} waits for you. Send one of these, logged in as yourself\n"
         f"(the Subject is all that counts); without an answer it expires in {days:g} days.\n\n"
@@ -84,3 +82,54 @@ def held(mailing_list: MailingList, token: str, original: bytes, *, message_id: 
         b"\n--", boundary, b"\nContent-Type: ", kind, b"\nContent-Transfer-Encoding: ", b"7bit" if is_ascii else b"8bit",
         b"\n\n", original, b"\n--", boundary, b"--\n",
     ))  # fmt: skip
+
+
+def confirm(
+    mailing_list: MailingList, verb: str, address: str, token: str, *, message_id: str, now: float, days: int
+) -> EmailMessage:
+    """To somebody in whose name a wish came: was it he?"""
+    name = list_address(mailing_list)
+    text = (
+        f"Somebody, probably you, wants to {verb} {address}\n{'to' if verb == 'subscribe' else 'from'} the list {name}."
+        f" If it was you, send this within {days} days:\n\n    {_link(mailing_list)}confirm%20{token}\n\n"
+        "If not, do nothing.\n\n"
+        f"有人请求{'订阅' if verb == 'subscribe' else '退订'}邮件列表 {name}。如果是您本人，请使用以上链接确认；否则请忽略。\n"
+    )
+    return notice(mailing_list, address, f"{name}: please confirm", text, message_id=message_id, now=now)
+
+
+def admit(
+    mailing_list: MailingList, address: str, token: str, *, message_id: str, now: float, days: int
+) -> EmailMessage:
+    """To the owners: somebody wants to become a member."""
+    name = list_address(mailing_list)
+    text = (
+        f"This person wants to become a member of {name} and has confirmed it:\n\n    {address}\n\n"
+        f"To admit him, send this within {days} days, logged in as yourself:\n\n"
+        f"    {_link(mailing_list)}admit%20{quote(address, safe='@')}%20{token}\n\nTo refuse, do nothing.\n\n"
+        f"以上用户申请加入邮件列表 {name}。如同意，请登录后使用以上链接；如不同意，无需操作。\n"
+    )
+    owner = service_address(mailing_list, OWNER) or ""
+    return notice(mailing_list, owner, f"{name}: somebody wants to join", text, message_id=message_id, now=now)
+
+
+def done(mailing_list: MailingList, recipient: str, text: str, *, message_id: str, now: float) -> EmailMessage:
+    """To a person: what became of his wish."""
+    return notice(mailing_list, recipient, str(list_address(mailing_list)), text, message_id=message_id, now=now)
+
+
+def help_text(mailing_list: MailingList) -> str:
+    """What may be asked by mail."""
+    link = _link(mailing_list)
+    lines = [f"This is {list_address(mailing_list)}. Write to:\n"]
+    if mailing_list.subscription != "closed":
+        lines += [f"    {link}subscribe      become a member 订阅", f"    {link}unsubscribe    leave the list 退订"]
+    lines += [f"    {link}help           this text 帮助"]
+    if mailing_list.owners or mailing_list.owner_addresses:
+        lines += [f"    mailto:{service_address(mailing_list, OWNER)}    the owners 管理员"]
+    return "\n".join(lines) + "\n"
+
+
+def _link(mailing_list: MailingList) -> str:
+    local, _, domain = (service_address(mailing_list, REQUEST) or "").rpartition("@")
+    return f"mailto:{quote(local, safe='')}@{domain}?subject="

@@ -17,5 +17,7 @@ class ListSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bounce_forget: Seconds = 7 * 86400.0
     #: a post that no moderator decided on for so long is thrown away
     held_lifetime: Seconds = 7 * 86400.0
+    #: days in which somebody may confirm that he wants to subscribe or unsubscribe
+    confirm_days: Count = 3
     #: more posts than this wait for moderators, and the next ones wait in the queue
     max_held: Count = 10_000

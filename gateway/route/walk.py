@@ -429,7 +429,7 @@ class Walk:
             self.steps.setdefault(step.target, step)
             return True
         has_owner = bool(entry.owners or entry.owner_addresses)
-        if suffix == REQUEST and (has_owner or entry.moderation != "none"):
+        if suffix == REQUEST and (has_owner or entry.moderation != "none" or entry.subscription != "closed"):
             step = ListMail(entry, recipient, "request")
             self.steps.setdefault(step.target, step)
             return True

@@ -29,8 +29,10 @@ from gateway.observe.log import fields
 from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
 from gateway.service.agent_verbs import verbs
+from gateway.service.identity import identities
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 
@@ -107,7 +109,16 @@ def run(settings: Settings, pulse: Pulse) -> None:
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
         control = ControlServer(
-            verbs(agent.writer, agent.logins, agent.follower, agent.accounts, agent.tokens, agent.doctor)
+            verbs(
+                agent.writer,
+                agent.logins,
+                agent.follower,
+                agent.accounts,
+                agent.tokens,
+                agent.doctor,
+                Subscriptions(agent.accounts),
+            ),
+            services=() if os.getuid() == (mail := identities(settings.run_as).mail.uid) else (mail,),
         )
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()

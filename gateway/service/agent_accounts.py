@@ -182,6 +182,17 @@ class Accounts:
 
         return verb
 
+    def write(self, verb: str, run: Callable[[WritePort], Written]) -> dict[str, Any]:
+        """A change that a verb of another file wants, alone with the write port. Raises VerbError, Deferred."""
+        try:
+            with self._lock:
+                done = run(self._port)
+        except WriteProblem as problem:
+            _log.info("%s", fields(event="change-refused", verb=verb, detail=str(problem)))
+            raise VerbError(str(problem), problem.code) from None
+        _log.info("%s", fields(event="changed", verb=verb, dn=done.dn, change=done.number))
+        return asdict(done)
+
     def actor(self, caller: Caller, *, may_have_to_change: bool = False) -> Actor:
         """Who wants it. Raises VerbError for a claim that is not true, Deferred when that cannot be found out.
 

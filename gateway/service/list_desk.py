@@ -21,6 +21,7 @@ from gateway.service.host import Host
 from gateway.service.list_bounces import Bounces
 from gateway.service.list_mailer import Content, ListMailer, beginning
 from gateway.service.list_moderation import Moderation
+from gateway.service.list_subscription import Subscription
 
 EXPIRE_SECONDS = 600.0
 
@@ -28,8 +29,10 @@ EXPIRE_SECONDS = 600.0
 class ListDesk:
     """One in the runner; called in its loop, for the directory's view serves one thread."""
 
-    def __init__(self, mailer: ListMailer, bounces: Bounces, moderation: Moderation) -> None:
-        self._mailer, self._bounces, self.moderation = mailer, bounces, moderation
+    def __init__(
+        self, mailer: ListMailer, bounces: Bounces, moderation: Moderation, subscription: Subscription
+    ) -> None:
+        self._mailer, self._bounces, self.moderation, self._subscription = mailer, bounces, moderation, subscription
 
     async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Content) -> None:
         """Do what a message to a service address asks. Raises Deferred, Refused, OSError."""
@@ -46,7 +49,11 @@ class ListDesk:
         except HeaderProblem:
             header = scan(b"")
         request = request_of(header)
-        if request is None or not await self.moderation.asked(step.service_of, request, envelope):
+        mailing_list = step.service_of
+        if request is None or (
+            not await self.moderation.asked(mailing_list, request, envelope)
+            and not await self._subscription.asked(mailing_list, request, header, envelope)
+        ):
             await self._mailer.to_owners(step.service_of, envelope, content)
 
     async def tend_for_ever(self) -> None:
@@ -67,8 +74,11 @@ def make_desk(host: Host) -> ListDesk:
     mailer = ListMailer(host.directory, host.queue, Path(settings.run_dir) / "queue.sock", settings.hostname)
     room = replace(settings.queue, max_messages=settings.lists.max_held)
     held = QueueFolder(Path(settings.state_dir) / "held", room)
+    moderation = Moderation(mailer, host.router, host.lists, held, settings.lists)
+    agent = Path(settings.run_dir) / "control.sock"
     return ListDesk(
         mailer,
         Bounces(mailer, host.lists, settings.lists),
-        Moderation(mailer, host.router, host.lists, held, settings.lists),
+        moderation,
+        Subscription(mailer, moderation, host.lists, agent, settings.lists),
     )

@@ -87,7 +87,7 @@ class Moderation:
         """Decide by mail. False when a person has to look at the message."""
         if request.verb not in ("approve", "reject"):
             return False
-        if not self._may_decide(mailing_list, envelope):
+        if not self.may_decide(mailing_list, envelope):
             self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
             return False
         key = self._facts.key
@@ -107,7 +107,7 @@ class Moderation:
             await self._mailer.send(number, (envelope.return_path,), message.as_bytes())
         return True
 
-    def _may_decide(self, mailing_list: MailingList, envelope: QueuedEnvelope) -> bool:
+    def may_decide(self, mailing_list: MailingList, envelope: QueuedEnvelope) -> bool:
         """True when the message was sent by a moderator or an owner who logged in; a return path proves nothing."""
         directory = self._mailer.directory
         entry = directory.by_id(envelope.login) if envelope.login else None

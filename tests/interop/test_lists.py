@@ -9,7 +9,7 @@ import smtplib
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ldap3
@@ -196,7 +196,15 @@ def submit(company: Company, login: str, recipient: str, text: str) -> None:
     with smtplib.SMTP("localhost", company.demo.port("submission"), timeout=20) as client:
         client.starttls(context=context)
         client.login(login, account["password"])
-        client.sendmail(account["addresses"][0], [recipient], f"From: {account['addresses'][0]}\n{text}")
+        begin = time.monotonic()
+        while True:
+            try:
+                client.sendmail(account["addresses"][0], [recipient], f"From: {account['addresses'][0]}\n{text}")
+                return
+            except smtplib.SMTPRecipientsRefused:
+                if time.monotonic() - begin > 10:
+                    raise
+                time.sleep(0.02)
 
 
 def tokens(told: bytes) -> dict[str, str]:
@@ -263,3 +271,78 @@ def test_a_post_is_approved_on_the_command_line_and_moderators_need_no_approval(
     submit(company, "anna", "strict@example.com", "Subject: by the owner\n\nhello\n")
     company.stored("harry", b"Subject: by the owner")
     assert not found_now(company, "anna", b"by the owner")
+
+
+def attribute(company: Company, name: str, attribute: str) -> list[str]:
+    company.ldap.search(company.list_dn(name), "(objectClass=*)", ldap3.BASE, attributes=[attribute])
+    return [str(value) for value in company.ldap.entries[0][attribute].values]
+
+
+def wait_until(what: Callable[[], bool], seconds: float = 20) -> None:
+    begin = time.monotonic()
+    while not what():
+        assert time.monotonic() - begin < seconds
+        time.sleep(0.05)
+
+
+def mailto(octets: bytes, name: bytes) -> tuple[str, str]:
+    match = re.search(rb"\n%s: <mailto:([^?>]+)\?subject=([^>]+)>" % name, octets)
+    assert match is not None
+    return match[1].decode(), f"Subject: {match[2].decode()}\n\n"
+
+
+def test_mailto_unsubscribe_works(company: Company) -> None:
+    company.add_list(
+        "free", member=[company.person("harry"), company.person("anna")], gatepostMemberAddress="free@far.example",
+        gatepostSubscription="open",
+    )  # fmt: skip
+    company.send("free@example.com", "Subject: one for all\n\nhello\n")
+    (copy,) = company.stored("harry", b"one for all")
+    address, text = mailto(copy.read_bytes(), b"List-Unsubscribe")
+    submit(company, "harry", address, text)
+    wait_until(lambda: company.person("harry") not in attribute(company, "free", "member"))
+    assert attribute(company, "free", "member") == [company.person("anna")]
+    company.stored("harry", b"You are not a member of this list any more")
+    # somebody outside proves by a token that the address is his
+    company.send(address, f"From: Free <free@far.example>\n{text}", "free@far.example")
+    (asked,) = company.outside(b"Subject: free@example.com: please confirm")
+    assert asked.startswith(b"X-Envelope-From: <>\r\nX-Envelope-To: <free@far.example>\r\n")
+    token = tokens(asked.replace(b"\r", b""))["confirm"]
+    confirm = f"Subject: Re: confirm {token}\n\n"
+    company.send(address, f"From: else@far.example\n{confirm}", "free@far.example")
+    company.send("free@example.com", "Subject: still there\n\nhello\n")
+    company.outside(b"Subject: still there")
+    assert not found_now(company, "harry", b"still there")
+    company.send(address, f"From: free@far.example\n{confirm}", "free@far.example")
+    wait_until(lambda: attribute(company, "free", "gatepostMemberAddress") == [])
+    company.outside(b"You are not a member of this list any more")
+
+
+def test_subscribing_to_an_open_list_and_by_request(company: Company) -> None:
+    company.add_list("joined", member=company.person("anna"), gatepostSubscription="open")
+    company.add_list(
+        "asked", member=company.person("anna"), owner=company.person("jane"), gatepostSubscription="request"
+    )
+    company.add_list("shut", member=company.person("anna"), owner=company.person("jane"))
+    submit(company, "harry", "joined-request@example.com", "Subject: subscribe\n\n")
+    wait_until(lambda: company.person("harry") in attribute(company, "joined", "member"))
+    company.send("asked-request@example.com", "From: new@far.example\nSubject: subscribe\n\n", "new@far.example")
+    company.send("asked-request@example.com", "From: new@far.example\nSubject: subscribe\n\n", "new@far.example")
+    (question,) = company.outside(b"Subject: asked@example.com: please confirm")
+    token = tokens(question.replace(b"\r", b""))["confirm"]
+    confirm = f"Subject: confirm {token}\n\n"
+    company.send("asked-request@example.com", f"From: new@far.example\n{confirm}", "new@far.example")
+    told = company.stored("jane", b"asked@example.com: somebody wants to join")[0].read_bytes()
+    match = re.search(
+        rb"subject=admit%20new@far.example%20([a-z2-7]{26})", told.replace(b"=\n", b"").replace(b"=3D", b"=")
+    )
+    assert match is not None
+    admit = f"Subject: admit new@far.example {match[1].decode()}\n\n"
+    submit(company, "harry", "asked-request@example.com", admit)
+    company.stored("jane", b"Subject: admit new@far.example")  # whom it does not obey it shows to the owners
+    assert attribute(company, "asked", "gatepostMemberAddress") == []
+    submit(company, "jane", "asked-request@example.com", admit)
+    wait_until(lambda: attribute(company, "asked", "gatepostMemberAddress") == ["new@far.example"])
+    submit(company, "harry", "shut-request@example.com", "Subject: subscribe\nX-Mark: shut\n\n")
+    company.stored("jane", b"X-Mark: shut")
+    assert attribute(company, "shut", "member") == [company.person("anna")]

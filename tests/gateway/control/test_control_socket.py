@@ -35,15 +35,21 @@ def fail(caller: Caller, wanted: Any) -> None:
 VERBS = {
     "echo": Verb(Right.ACT, lambda caller, wanted: [wanted.text] * wanted.times, Echo),
     "who": Verb(Right.ACT, lambda caller, wanted: [caller.uid, caller.claim.login if caller.claim else None]),
+    "serve": Verb(Right.SERVE, lambda caller, wanted: [caller.uid, caller.claim is None]),
     "stop-everything": Verb(Right.OPERATE, lambda caller, wanted: "stopped"),
     "fail": Verb(Right.ACT, fail, Echo),
 }
 
 
-def served(tmp_path: Path, story: Callable[[Path], Awaitable[Any]], others: tuple[int, ...] = ()) -> None:
+def served(
+    tmp_path: Path,
+    story: Callable[[Path], Awaitable[Any]],
+    others: tuple[int, ...] = (),
+    services: tuple[int, ...] = (),
+) -> None:
     async def main() -> None:
         path = tmp_path / "control.sock"
-        server = await ControlServer(VERBS, others).start(path)
+        server = await ControlServer(VERBS, others, services).start(path)
         try:
             await story(path)
         finally:
@@ -76,7 +82,7 @@ def test_the_operator_and_people(tmp_path: Path) -> None:
         assert await in_thread(call, path, "stop-everything") == "stopped"
         for code, text, words, actor in (
             (5, "operator only", ("stop-everything", {}), Claim("jane", "x")),
-            (2, "there is echo, fail, stop-everything, who", ("fly", {}), None),
+            (2, "there is echo, fail, serve, stop-everything, who", ("fly", {}), None),
             (2, "text", ("echo", {"text": 5}), None),
             (2, "unknown field", ("echo", {"text": "x", "more": 1}), None),
             (4, "not now", ("fail", {"text": "temporary"}), None),
@@ -109,6 +115,22 @@ def test_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [a.get("code", 0) for a in answers] == [0, 5, 5, 5], "only for a person, never as the operator"
 
     served(tmp_path, web, (4321,))
+
+    async def mail(path: Path) -> None:
+        monkeypatch.setattr(module, "peer_uid", lambda writer: 4321)
+        lines = [json.dumps({"id": 1, "verb": verb}).encode() for verb in ("serve", "who", "stop-everything")]
+        answers = await ask(path, *lines, good, b'{"id": 5, "verb": "serve", "actor": {"login": "jane"}}')
+        assert [a.get("code", 0) for a in answers] == [0, 5, 5, 5, 5], (
+            "what the service's processes may, and nothing else"
+        )
+
+    served(tmp_path, mail, services=(4321,))
+
+    async def not_the_web(path: Path) -> None:
+        monkeypatch.setattr(module, "peer_uid", lambda writer: 4321)
+        assert [a.get("code", 0) for a in await ask(path, b'{"id": 1, "verb": "serve"}')] == [5]
+
+    served(tmp_path, not_the_web, (4321,))
 
 
 def test_a_line_over_the_limit_ends_the_connection(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gateway.service.list_desk import ListDesk
 from gateway.service.list_facts import HostListFacts
 from gateway.service.list_mailer import ListMailer
 from gateway.service.list_moderation import Moderation
+from gateway.service.list_subscription import Subscription
 
 PROFILE = Profile.load("native")
 BASE = "dc=example,dc=com"
@@ -63,8 +64,13 @@ class Desk:
         facts = HostListFacts(self.state, folder / "lists.key")
         mailer = ListMailer(self.view, self.queue, folder / "bell", "mx.example.com", lambda: self.now)
         router = Router(self.view, lists=facts)
+        moderation = Moderation(mailer, router, facts, self.held, settings)
+        self.agent = folder / "control.sock"
         self.desk = ListDesk(
-            mailer, Bounces(mailer, facts, settings), Moderation(mailer, router, facts, self.held, settings)
+            mailer,
+            Bounces(mailer, facts, settings),
+            moderation,
+            Subscription(mailer, moderation, facts, self.agent, settings),
         )
         self.router = router
 

@@ -1,0 +1,95 @@
+"""The control verb by which the mail processes of this host let people into a list and out of it.
+
+They hold no right of their own: only lists whose entry says so (`gatepostSubscription`) are touched, only one member,
+and only after he proved that the address is his.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from directory.model import Alias, InvalidAddress, MailboxHolder, MailingList, canonical_address
+from directory.rights import Actor
+from directory.write import Wish, WritePort, Written
+from directory.write_problem import Invalid, NotAllowed, NotThere
+from gateway.control.server import Caller, Right, Verb
+from gateway.lists.members import known_as, members
+from gateway.service.agent_accounts import Accounts
+
+
+class Subscription(msgspec.Struct, forbid_unknown_fields=True):
+    """Let `address` into the list with that entry id, or out of it."""
+
+    list: str
+    operation: Literal["subscribe", "unsubscribe"]
+    address: str
+
+
+class Subscriptions:
+    """The verb's function."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """The row of the table."""
+        return {"list-subscription": Verb(Right.SERVE, self._change, Subscription)}
+
+    def _change(self, caller: Caller, wanted: Subscription) -> dict[str, Any]:
+        return self._accounts.write(f"list {wanted.operation}", lambda port: _written(port, wanted))
+
+
+def _written(port: WritePort, wanted: Subscription) -> Written:
+    entry = port.directory.by_id(wanted.list)
+    if not isinstance(entry, MailingList):
+        raise NotThere("this list is gone")
+    if entry.subscription.strip().lower() not in ("request", "open"):
+        raise NotAllowed(f"{entry.dn} is closed")
+    try:
+        address = str(canonical_address(wanted.address))
+    except InvalidAddress as error:
+        raise Invalid(str(error)) from None
+    wishes = _coming(port, entry, address) if wanted.operation == "subscribe" else _leaving(port, entry, address)
+    if not wishes:
+        return Written(entry.id, entry.dn, port.directory.change_mark(entry.id), 0)
+    return port.change(Actor(f"mail of {address}"), entry, wishes, verb=f"list {wanted.operation}")
+
+
+def _coming(port: WritePort, entry: MailingList, address: str) -> list[Wish]:
+    excluded = [text for text in entry.exclude_addresses if known_as(text) == address]
+    wishes = [Wish("exclude_addresses", "remove", tuple(excluded))] if excluded else []
+    owners = port.directory.owners(address)
+    known = {known_as(owner) for owner in owners} | {address}
+    if any(member in known for member, _ in members(port.directory, entry)):
+        return wishes
+    if len(owners) == 1 and isinstance(owners[0], MailboxHolder | Alias | MailingList):
+        field = "unique_members" if entry.unique_members and not entry.members else "members"
+        return [*wishes, Wish(field, "add", (owners[0].dn,))]
+    return [*wishes, Wish("member_addresses", "add", (address,))]
+
+
+def _leaving(port: WritePort, entry: MailingList, address: str) -> list[Wish]:
+    """Out of every attribute that names him; whom a group or a search brings in is excluded."""
+    owners = port.directory.owners(address)
+    own = {address, *(known_as(owner) for owner in owners)}
+    own.update(text for owner in owners for text in owner.addresses)
+    ids = {owner.id for owner in owners}
+    wishes = []
+    for field, names in (("members", entry.members), ("unique_members", entry.unique_members)):
+        gone = [dn for dn in names if (found := port.directory.by_dn(dn)) is not None and found.id in ids]
+        if gone:
+            wishes.append(Wish(field, "remove", tuple(gone)))
+    listed = [text for text in entry.member_addresses if known_as(text) in own]
+    if listed:
+        wishes.append(Wish("member_addresses", "remove", tuple(listed)))
+    direct = {dn for wish in wishes for dn in wish.values}
+    by_another_way = any(
+        member in own and found is not None and found.dn not in direct
+        for member, found in members(port.directory, entry)
+    )
+    if by_another_way and not any(known_as(text) == address for text in entry.exclude_addresses):
+        wishes.append(Wish("exclude_addresses", "add", (address,)))
+    return wishes

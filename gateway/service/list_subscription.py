@@ -1,0 +1,158 @@
+"""Subscribing and leaving by mail: the address must be proven, by a login or by a token that was sent to it.
+
+Nothing is remembered meanwhile: the token is a keyed hash of the list, the wish, the address and the day, so nobody can
+fill a table by asking. What counts is written into the directory by the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+from directory.model import Condition, Deferred, InvalidAddress, MailingList, canonical_address
+from gateway.control.client import ControlError, call
+from gateway.lists import notices
+from gateway.lists.requests import Request, author_of, is_automatic, is_member_wish, member_wish_token
+from gateway.lists.settings import ListSettings
+from gateway.mail.header import Header
+from gateway.queue.file import QueuedEnvelope
+from gateway.service.list_facts import HostListFacts
+from gateway.service.list_mailer import ListMailer
+from gateway.service.list_moderation import Moderation
+
+ASK_AGAIN = 3600.0  # seconds in which one address is not written to about the same wish again
+MAX_ASKED = 10_000
+
+
+class Subscription:
+    """One in the runner, called in its loop."""
+
+    def __init__(
+        self,
+        mailer: ListMailer,
+        moderation: Moderation,
+        facts: HostListFacts,
+        agent: Path,
+        settings: ListSettings,
+    ) -> None:
+        self._mailer, self._moderation, self._facts = mailer, moderation, facts
+        self._agent, self._settings = agent, settings
+        self._asked: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    async def asked(
+        self, mailing_list: MailingList, request: Request, header: Header, envelope: QueuedEnvelope
+    ) -> bool:
+        """Do what was asked. False when a person has to look at the message."""
+        if not envelope.return_path or is_automatic(header):
+            self._mailer.say("request-of-a-program", mailing_list, id=envelope.id)
+            return True  # answered by nobody: two programs would go on for ever
+        is_open = mailing_list.subscription.strip().lower() in ("request", "open")
+        if request.verb == "help":
+            if self._may_ask(mailing_list, "help", envelope.return_path):
+                await self._tell(mailing_list, envelope.return_path, notices.help_text(mailing_list))
+            return True
+        author = author_of(header)
+        if not is_open or not author:
+            return False
+        if request.verb in ("subscribe", "unsubscribe"):
+            if envelope.login:  # submission has checked that From is his own
+                await self._proven(mailing_list, request.verb, author)
+            elif self._may_ask(mailing_list, request.verb, author):
+                await self._confirm(mailing_list, request.verb, author)
+            return True
+        if request.verb == "confirm":
+            return await self._confirmed(mailing_list, request.token, author)
+        return request.verb == "admit" and await self._admit(mailing_list, request, envelope)
+
+    def _may_ask(self, mailing_list: MailingList, verb: str, address: str) -> bool:
+        """False while the address was written to about the same a moment ago: nobody floods others through a list."""
+        now, key = time.monotonic(), (mailing_list.id, verb, address.lower())
+        if now - self._asked.get(key, -ASK_AGAIN) < ASK_AGAIN:
+            self._mailer.say("asked-again-too-soon", mailing_list, verb=verb, address=address)
+            return False
+        self._asked.pop(key, None)
+        self._asked[key] = now
+        if len(self._asked) > MAX_ASKED:
+            self._asked.popitem(last=False)
+        return True
+
+    async def _confirm(self, mailing_list: MailingList, verb: str, address: str) -> None:
+        number, now, days = self._mailer.new_id(), self._mailer.clock(), self._settings.confirm_days
+        token = member_wish_token(self._facts.key, mailing_list.id, verb, address, now)
+        message = notices.confirm(
+            mailing_list, verb, address, token, message_id=self._mailer.message_id(number), now=now, days=days
+        )
+        await self._mailer.send(number, (address,), message.as_bytes())
+        self._mailer.say("confirmation-asked", mailing_list, verb=verb, address=address)
+
+    async def _confirmed(self, mailing_list: MailingList, token: str, author: str) -> bool:
+        for verb in ("subscribe", "unsubscribe"):
+            if self._is_good(mailing_list, token, verb, author):
+                await self._proven(mailing_list, verb, author)
+                return True
+        return False
+
+    def _is_good(self, mailing_list: MailingList, token: str, verb: str, address: str) -> bool:
+        now, days = self._mailer.clock(), self._settings.confirm_days
+        return is_member_wish(token, self._facts.key, mailing_list.id, verb, address, now, days)
+
+    async def _proven(self, mailing_list: MailingList, verb: str, address: str) -> None:
+        """The address is his who asks."""
+        if verb == "unsubscribe" or mailing_list.subscription.strip().lower() == "open":
+            await self._write(mailing_list, verb, address)
+            return
+        number, now, days = self._mailer.new_id(), self._mailer.clock(), self._settings.confirm_days
+        token = member_wish_token(self._facts.key, mailing_list.id, "admit", address, now)
+        message = notices.admit(
+            mailing_list, address, token, message_id=self._mailer.message_id(number), now=now, days=days
+        )
+        await self._mailer.send(number, (self._mailer.owners(mailing_list),), message.as_bytes())
+        await self._tell(
+            mailing_list, address, "The owners of the list were asked to admit you.\n已通知管理员审核您的订阅申请。\n"
+        )
+
+    async def _admit(self, mailing_list: MailingList, request: Request, envelope: QueuedEnvelope) -> bool:
+        try:
+            address = str(canonical_address(request.address))
+        except InvalidAddress:
+            return False
+        if not self._is_good(mailing_list, request.token, "admit", address):
+            return False
+        if not self._moderation.may_decide(mailing_list, envelope):
+            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
+            return False
+        await self._write(mailing_list, "subscribe", address)
+        return True
+
+    async def _write(self, mailing_list: MailingList, verb: str, address: str) -> None:
+        """Have the agent write it. Raises Deferred."""
+        try:
+            done = await asyncio.to_thread(
+                call, self._agent, "list-subscription", list=mailing_list.id, operation=verb, address=address
+            )
+        except ControlError as error:
+            if error.code in (4, 70):
+                raise Deferred(Condition.DIRECTORY_UNAVAILABLE, str(error)) from error
+            self._mailer.say("subscription-refused", mailing_list, verb=verb, address=address, why=str(error))
+            await self._tell(
+                mailing_list,
+                address,
+                "This could not be done; ask the owners of the list.\n操作未成功，请联系管理员。\n",
+            )
+            return
+        self._mailer.say("subscription-changed", mailing_list, verb=verb, address=address, change=done["number"])
+        if verb == "subscribe":
+            await asyncio.to_thread(self._facts.state.unpark, mailing_list.id, address)
+            text = "You are a member of this list now.\n您已订阅此邮件列表。\n\n" + notices.help_text(mailing_list)
+        else:
+            text = "You are not a member of this list any more.\n您已退订此邮件列表。\n"
+        await self._tell(mailing_list, address, text)
+
+    async def _tell(self, mailing_list: MailingList, address: str, text: str) -> None:
+        number = self._mailer.new_id()
+        message = notices.done(
+            mailing_list, address, text, message_id=self._mailer.message_id(number), now=self._mailer.clock()
+        )
+        await self._mailer.send(number, (address,), message.as_bytes())

@@ -12,7 +12,7 @@ from directory.profile_text import ProfileText
 from gateway.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("docs/reference/profile.md", "docs/howto/openldap.md")
+PAGES = ("docs/reference/profile.md", "docs/howto/openldap.md", "docs/howto/outbound.md")
 
 
 def blocks(start: str) -> list[tuple[str, str]]:
@@ -40,5 +40,16 @@ def test_configurations(text: str, tmp_path: Path) -> None:
     Profile.of(settings)
 
 
+@pytest.mark.parametrize("text", [t for _, t in blocks("relay:")], ids=[n for n, _ in blocks("relay:")])
+def test_ways_out(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.yaml"
+    path.write_text(
+        f"state_dir: /s\nrun_dir: /r\nstore: {{volumes: {{a: {{path: /m}}}}}}\n"
+        f"directory: {{servers: [ldap://127.0.0.1], base: o=x, profile: native}}\n{text}"
+    )
+    assert load(path).relay.smarthost
+
+
 def test_there_are_examples() -> None:
+    assert blocks("relay:")
     assert len(blocks("profile:")) >= 1 and len(blocks("directory:")) >= 4

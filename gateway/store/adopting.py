@@ -10,6 +10,8 @@ file gets or loses its name. It
   whose file is still there;
 * expunges a message that another program removed, but only when two looks a minute apart miss it and its
   name does not open: a listing under renames is incomplete and proves nothing.
+
+Deliveries of ours change cur/ too; where they alone did, the look reads their rows only (`gateway.store.agreed`).
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from __future__ import annotations
 import os
 import time
 from io import FileIO
+from itertools import takewhile
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder
 from gateway.store import markers
+from gateway.store.agreed import Agreed, agreed_on
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.flags import from_info
@@ -78,12 +82,12 @@ class Adopting(Opening):
             if last is not None and (last.new, last.cur) == (new, cur) and not last.missing:
                 return row
             missing = dict(last.missing) if last is not None else {}
-            self._look(account, folder, row, missing)
+            agreed = self._look(account, folder, row, missing, last.agreed if last is not None else None)
         if started - max(new, cur) / 1e9 < _SETTLED:
             new = cur = -1
         if len(self._looks) >= _MAX_REMEMBERED:
             self._looks.clear()
-        self._looks[key] = Look(new, cur, missing)
+        self._looks[key] = Look(new, cur, missing, agreed)
         return self.repository.mailbox_by_id(account, row.id) or row
 
     def _without_folder(self, account: str, maildir: str, row: MailboxRow) -> MailboxRow:
@@ -110,17 +114,28 @@ class Adopting(Opening):
         self._looks.pop((account, row.id), None)
         raise NoSuchMailbox(row.name)
 
-    def _look(self, account: str, folder: str, row: MailboxRow, missing: dict[int, float]) -> None:
-        files: dict[str, tuple[str, str]] = {}
-        for place in ("cur", "new"):
-            for file in os.listdir(os.path.join(folder, place)):
-                if not file.startswith("."):
-                    files.setdefault(unique_part(file), (place, file))
+    def _look(
+        self, account: str, folder: str, row: MailboxRow, missing: dict[int, float], agreed: Agreed | None
+    ) -> Agreed | None:
+        """Look at the files; what the next look may build on."""
+        now = time.monotonic()
+        cur, new = ([f for f in os.listdir(os.path.join(folder, p)) if f[0] != "."] for p in ("cur", "new"))
+        if agreed is not None and not (new or missing) and agreed.may_hold(row, now):
+            messages = self.repository.counts(account, row.id).messages
+            changed = self.repository.files_changed(account, row.id, agreed.modseq)
+            if now_agreed := agreed.after(row, cur, messages, changed):
+                agreed, overlooked = now_agreed
+                self._account_for(account, folder, row, [message[:4] for message in overlooked], missing)
+                return agreed
+        files = {unique_part(file): ("new", file) for file in new}
+        files.update((unique_part(file), ("cur", file)) for file in cur)
         known: set[str] = set()
         renamed: dict[int, tuple[str, str]] = {}
         gone: list[int] = []
         absent: list[tuple[int, str, str, str]] = []
-        for uid, ukey, name, info, is_expunged in self.repository.files(account, row.id):
+        is_settled = not new and len(files) == len(cur)
+        rows = self.repository.files(account, row.id)
+        for uid, ukey, name, info, is_expunged in rows:
             known.add(ukey)
             place, file = files.get(ukey, ("", ""))
             if is_expunged:
@@ -131,8 +146,10 @@ class Adopting(Opening):
                 absent.append((uid, ukey, name, info))
             elif place == "new":
                 rename_unique(os.path.join(folder, place, file), os.path.join(folder, "cur", f"{name}:2,{info}"))
-            elif file != f"{name}:2,{info}" and (found := split_file(file)) != (name, info):
-                renamed[uid] = found
+            elif file != f"{name}:2,{info}":
+                is_settled = False
+                if (found := split_file(file)) != (name, info):
+                    renamed[uid] = found
         if gone:
             sync_folder(os.path.join(folder, "cur"))
             self.repository.files_gone(account, row.id, gone)
@@ -144,6 +161,10 @@ class Adopting(Opening):
         elif not absent:
             self.repository.settle(account, row.id)
         self._account_for(account, folder, row, absent, missing)
+        if not is_settled or gone or fresh or absent:
+            return None
+        later = [files[ukey][1] for _, ukey, *_ in takewhile(lambda message: message[0] >= row.uidnext, rows[::-1])]
+        return agreed_on(row, cur, later, now)
 
     def _adopt(self, account: str, folder: str, row: MailboxRow, fresh: list[tuple[str, str]]) -> None:
         """Rows for files, in the order of their old UIDs and dates."""
@@ -215,8 +236,10 @@ class Adopting(Opening):
                 continue
             except FileNotFoundError:
                 pass
+            if os.path.lexists(target):
+                continue
             since = missing.get(uid, now)
-            if now - since >= MISSING_SECONDS and not os.path.lexists(target):
+            if now - since >= MISSING_SECONDS:
                 removed.append(uid)
             else:
                 seen_missing[uid] = since

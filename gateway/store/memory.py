@@ -208,6 +208,12 @@ class MemoryRepository:
             live = [(r.uid, r.ukey, r.name, r.info, False) for r in box.live.values()]
             return sorted([*live, *((r.uid, r.ukey, r.name, r.info, True) for r in self.leftovers(account, mailbox))])
 
+    def files_changed(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, str, str, str, bool]]:
+        with self._lock:
+            box = self._seen(account, mailbox)
+            rows = [(row, False) for row in box.live.values()] + [(row, True) for row, _ in box.dead.values()]
+            return [(r.uid, r.ukey, r.name, r.info, gone) for r, gone in rows if r.modseq > after_modseq]
+
     def settle(self, account: str, mailbox: int) -> None:
         self._seen(account, mailbox).lost_from = 0
 

@@ -15,6 +15,7 @@ from gateway.files.commit import Commit
 from gateway.files.durable import make_folders, sync_folder
 from gateway.files.names import host_id, unique_name
 from gateway.store import markers
+from gateway.store.agreed import Agreed
 from gateway.store.errors import MailboxExists
 from gateway.store.layout import folder_of, path_variables
 from gateway.store.limits import NeverOver, OverSoft, is_over, limits_of, note_use
@@ -25,11 +26,15 @@ from gateway.store.settings import StoreSettings, Volume
 
 @dataclass(slots=True)
 class Look:
-    """What is remembered of the last look at a mailbox's files: when new/ and cur/ had changed, what was missing."""
+    """What is remembered of the last look at a mailbox's files.
+
+    When new/ and cur/ had changed, what was missing, and what was agreed upon where nothing was to be done.
+    """
 
     new: int = -1
     cur: int = -1
     missing: dict[int, float] = field(default_factory=dict)
+    agreed: Agreed | None = None
 
 
 PLACES = ("tmp", "new", "cur")

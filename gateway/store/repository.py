@@ -208,6 +208,10 @@ class Repository(Protocol):
         """What files there should be, by UID: (UID, ukey, name up to `:`, letters, is expunged)."""
         ...
 
+    def files_changed(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, str, str, str, bool]]:
+        """As `files`, of all messages and tombstones with a greater MODSEQ, in any order; also where no file is left."""
+        ...
+
     def settle(self, account: str, mailbox: int) -> None:
         """Every lost row has been adopted: from now on no UID below UIDNEXT comes back."""
         ...

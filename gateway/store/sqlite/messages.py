@@ -66,6 +66,15 @@ class Messages(Base):
         dead = ((row.uid, row.ukey, row.name, row.info, True) for row in self.leftovers(account, mailbox))
         return sorted([*((*row, False) for row in live), *dead])
 
+    def files_changed(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[int, str, str, str, bool]]:
+        rows = self._all(
+            account,
+            "SELECT uid, ukey, name, info, expunged_at IS NOT NULL FROM message INDEXED BY message_modseq "
+            "WHERE account=? AND mailbox=? AND modseq>?",
+            (account, mailbox, after_modseq),
+        )
+        return [(uid, ukey, name, info, bool(is_expunged)) for uid, ukey, name, info, is_expunged in rows]
+
     def counts(self, account: str, mailbox: int) -> Counts:
         row = self._one(
             account,

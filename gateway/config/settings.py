@@ -14,6 +14,7 @@ from gateway.deliver.program_settings import ProgramSettings
 from gateway.deliver.settings import DnsSettings
 from gateway.imap.settings import ImapSettings
 from gateway.lists.settings import ListSettings
+from gateway.mail.settings import BounceSettings, SrsSettings
 from gateway.observe.settings import TraceSettings
 from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
@@ -101,6 +102,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lists: ListSettings = ListSettings()
     #: delivery programs, by the name that rules and accounts (gatepostDelivery) have for them
     programs: dict[str, ProgramSettings] = {}
+    bounce: BounceSettings = BounceSettings()
+    srs: SrsSettings = SrsSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()

@@ -114,6 +114,19 @@ def tls_failed(*, host: str, detail: str) -> None:
     _log.info("%s", fields(event="tls-failed", host=host, detail=detail))
 
 
+def reported(*, id: str, about: str, recipient: str, actions: Sequence[str], double: bool) -> None:  # noqa: A002
+    """The report `id` on what became of the message `about` is in the queue."""
+    event = "double-bounce" if double else "reported"
+    trail.note(event, id=id, parent=about, recipient=recipient, actions=list(actions))
+    _log.info("%s", fields(id=id, event=event, about=about, recipient=recipient, actions=",".join(actions)))
+
+
+def not_reported(*, id: str, recipient: str, reason: str) -> None:  # noqa: A002
+    """A recipient failed for good and nobody is told, for this reason."""
+    trail.note("not-reported", id=id, recipient=recipient, reason=reason)
+    _log.warning("%s", fields(id=id, event="not-reported", recipient=recipient, reason=reason))
+
+
 def answered(
     *,
     recipient: str,

@@ -48,6 +48,12 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     account: str = ""
     #: None: the envelope's
     return_path: str | None = None
+    #: NEVER, or what the sender wants to be told: SUCCESS, FAILURE, DELAY; () = not given (RFC 3461 4.1)
+    notify: tuple[str, ...] = ()
+    #: ORCPT as it came
+    orcpt: str = ""
+    #: the address that the client gave, where another one came of it
+    original: str = ""
     #: of the account, "" = INBOX
     mailbox: str = ""
     #: behind the address of the account, whose rules are to be followed; None = they were
@@ -58,7 +64,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     is_held: bool = False
 
 
-class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The envelope block. `size` counts the message as stored, `crlf` as sent."""
 
     id: str
@@ -70,6 +76,10 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, str] = {}
     #: entry id of the account that was logged in
     login: str = ""
+    #: a login, SPF or DKIM vouches for the return path: it may be told what became of the message
+    vouched: bool = False
+    #: a report to the postmaster that a report failed: nothing is said about this one any more
+    double_bounce: bool = False
 
 
 class Damaged(ValueError):
@@ -120,7 +130,12 @@ class QueueFolder:
         try:
             self._check_room()
             head = b"%s %d %d\n%s\n" % (MAGIC, VERSION, len(block), block)
-            write_synced(temporary, chain((head,), pieces))
+            try:
+                write_synced(temporary, chain((head,), pieces))
+            except FileExistsError:
+                # a report has the same name when it is made again; a crash left the first try
+                os.unlink(temporary)
+                write_synced(temporary, chain((head,), pieces))
             try:
                 os.rename(temporary, self.messages / envelope.id)
             except OSError:

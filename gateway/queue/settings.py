@@ -22,7 +22,9 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_factor: float = 1.5
     #: longest pause
     retry_max: Seconds = 4000.0
-    #: what could not be delivered for so long is held
+    #: what is not delivered after so long is told to the sender, once; 0 = never
+    delay_warning: Seconds = 4 * 3600.0
+    #: what could not be delivered for so long is given up, and the sender told
     lifetime: Seconds = 5 * 86400.0
     #: messages worked on at once
     concurrency: Count = 20

@@ -15,6 +15,9 @@ from directory.model import Condition, Deferred
 
 FORMAT = 1
 WAITING, HELD, DONE = "waiting", "held", "done"
+#: the outcome is final and stands in `reply`; the sender is not told yet
+TELLING = "telling"
+MAX_REPLY = 4000
 
 _SCHEMA = """
 CREATE TABLE target (message TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
@@ -71,14 +74,16 @@ class QueueState:
     def due(self, now: float, limit: int) -> list[str]:
         """Messages with a target that is due, oldest first."""
         rows = self._db.execute(
-            "SELECT message FROM target WHERE state=? AND due<=? GROUP BY message ORDER BY min(due) LIMIT ?",
-            (WAITING, now, limit),
+            "SELECT message FROM target WHERE state IN (?, ?) AND due<=? GROUP BY message ORDER BY min(due) LIMIT ?",
+            (WAITING, TELLING, now, limit),
         )
         return [row[0] for row in rows]
 
     def next_due(self, now: float) -> float | None:
         """When the next target after `now` is due; None when nothing waits."""
-        row = self._db.execute("SELECT min(due) FROM target WHERE state=? AND due>?", (WAITING, now)).fetchone()
+        row = self._db.execute(
+            "SELECT min(due) FROM target WHERE state IN (?, ?) AND due>?", (WAITING, TELLING, now)
+        ).fetchone()
         return row[0] if row else None
 
     def done_keys(self, message: str) -> set[str]:
@@ -95,7 +100,7 @@ class QueueState:
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany(
             "UPDATE target SET state=?, attempts=?, due=?, reply=? WHERE message=? AND number=?",
-            [(row.state, row.attempts, row.due, row.reply[:1000], message, row.number) for row in rows],
+            [(row.state, row.attempts, row.due, row.reply[:MAX_REPLY], message, row.number) for row in rows],
         )
         self._db.execute("COMMIT")
 

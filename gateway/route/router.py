@@ -18,6 +18,7 @@ from directory.model import (
 )
 from directory.port import Directory
 from gateway.lists.addresses import served
+from gateway.mail.srs import Srs
 from gateway.route.extension import shorter, split
 from gateway.route.lists import ListFacts, NothingKnown
 from gateway.route.plan import Instructions, Later, ListMail, Local, Lost, Plan, RemoteLmtp
@@ -27,7 +28,8 @@ from gateway.route.walk import Gate, Walk
 
 
 class Router:
-    """Answers for one recipient at a time. `host_names` are the names of this host in `gatepostMailHost`."""
+    """Answers for one recipient at a time. `host_names` are the names of this host in `gatepostMailHost`; with
+    `srs` reports to rewritten return paths find their way back."""
 
     def __init__(
         self,
@@ -36,8 +38,10 @@ class Router:
         *,
         host_names: tuple[str, ...] = (),
         lists: ListFacts | None = None,
+        srs: Srs | None = None,
     ) -> None:
         self.directory = directory
+        self._srs = srs
         self.settings = settings or RouteSettings()
         self.lists = lists or NothingKnown()
         self.host_names = frozenset(name.lower() for name in host_names)
@@ -144,6 +148,8 @@ class Router:
         if local in ALWAYS:
             self._responsible(walk, local, domain, recipient)
             return True
+        if local.startswith("srs") and self._rewritten(walk, recipient):
+            return True
         listed = served(local)
         if listed is not None:
             mailing_list, _ = self._owner(walk, listed[0], domain.name)
@@ -175,6 +181,17 @@ class Router:
                 return owners[0], split(local, candidate, separators)
             candidate = shorter(candidate, separators)
         return None, ""
+
+    def _rewritten(self, walk: Walk, recipient: str) -> bool:
+        """Walk to the sender of a message that was forwarded, with a report about it: nothing else goes there."""
+        if self._srs is None or walk.sender:
+            return False
+        original = self._srs.reverse(recipient.rpartition("@")[0], walk.now)
+        if original is None:
+            return False
+        walk.say(f"a rewritten return path: {original}")
+        walk.address(original, walk.depth + 1, walk.return_path, outside=True)
+        return True
 
     def _responsible(self, walk: Walk, local: str, domain: Domain | None, recipient: str) -> None:
         """Walk to whoever reads postmaster, abuse, mailer-daemon and root where no entry owns the address."""

@@ -53,7 +53,7 @@ class Walk:
         self._router = router
         self._directory = router.directory
         self._limits = router.settings
-        self._now = now
+        self.now = now
         self._trace = trace
         self._gate = gate
         #: the list that was written to, while its members are walked
@@ -264,7 +264,7 @@ class Walk:
     def _check_status(self, entry: Recipient) -> None:
         if self._directory.is_held(entry.id):
             raise Deferred(Condition.DIRECTORY_STALE, f"{entry.dn} is held by the deletion brake")
-        if entry.status == "closed" or (entry.expires is not None and entry.expires <= self._now):
+        if entry.status == "closed" or (entry.expires is not None and entry.expires <= self.now):
             raise Refused(Condition.ACCOUNT_CLOSED, entry.dn)
         if entry.status not in ("active", "noaccess"):
             raise Deferred(Condition.ACCOUNT_SUSPENDED, entry.dn)

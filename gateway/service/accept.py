@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
+from gateway.deliver.port import Taken
 from gateway.files.spool import lines_of, prefixed, size_of
-from gateway.mail.envelope import Envelope
+from gateway.mail.envelope import Envelope, EnvelopeRecipient
 from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
 from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, RemoteLmtp, Step
 from gateway.service.final_delivery import FinalDelivery, Outcome
+from gateway.service.reporting import Reporter, Result
 from gateway.store.stores import Stores
 
 DIRECT_MAX = 1000
@@ -48,6 +50,8 @@ class Arrival:
     service: str
     by_lmtp: bool = False
     login: str = ""
+    #: a login, SPF or DKIM vouches for the return path
+    vouched: bool = False
 
 
 def _path(step: Step, return_path: str) -> str:
@@ -55,8 +59,29 @@ def _path(step: Step, return_path: str) -> str:
     return return_path if step.return_path is None or not return_path else step.return_path
 
 
-def target_of(step: Step, return_path: str) -> Target:
-    """The step as it stands in a queue file; `return_path` is the message's own."""
+def notify_of(recipient: EnvelopeRecipient) -> tuple[str, ...]:
+    """What the sender wants to be told of a recipient, () = nothing was said (RFC 3461 4.1)."""
+    value = recipient.parameters.get("NOTIFY")
+    return tuple(value.upper().split(",")) if value else ()
+
+
+def is_spread(plan: Plan) -> bool:
+    """True for an address behind which there are several or a list: it is "expanded" (RFC 3461 5.2.7)."""
+    return len(plan.steps) + len(plan.lost) > 1 or any(step.mailing_list is not None for step in plan.steps)
+
+
+def _notify(step: Step, recipient: EnvelopeRecipient) -> tuple[str, ...]:
+    """What is to be told of one step for a recipient: success was told when it was spread."""
+    wanted = notify_of(recipient)
+    if step.mailing_list is not None:
+        return ()  # the list hears of failures, whatever the author wanted
+    if "SUCCESS" in wanted and is_spread(recipient.route):
+        return tuple(kind for kind in wanted if kind != "SUCCESS") or ("NEVER",)
+    return wanted
+
+
+def target_of(step: Step, return_path: str, recipient: EnvelopeRecipient | None = None) -> Target:
+    """The step as it stands in a queue file; `return_path` is the message's own, `recipient` as a client gave it."""
     account = (
         step.holder.id
         if isinstance(step, Local | RemoteLmtp | Instructions)
@@ -69,6 +94,9 @@ def target_of(step: Step, return_path: str) -> Target:
         step.recipient,
         account,
         None if path == return_path else path,
+        () if recipient is None else _notify(step, recipient),
+        "" if recipient is None else recipient.parameters.get("ORCPT", ""),
+        "" if recipient is None or recipient.address == step.recipient else recipient.address,
         mailbox=step.mailbox if isinstance(step, Local) else "",
         extension=step.extension if isinstance(step, Instructions) else None,
         list=step.mailing_list.id if step.mailing_list is not None else "",
@@ -80,9 +108,16 @@ class Acceptance:
     """One a process. `take` waits for disks: call it in the file pool."""
 
     def __init__(
-        self, stores: Stores, queue: QueueFolder, grace: QuotaGrace, delivery: FinalDelivery, bell: Path
+        self,
+        stores: Stores,
+        queue: QueueFolder,
+        grace: QuotaGrace,
+        delivery: FinalDelivery,
+        reporter: Reporter,
+        bell: Path,
     ) -> None:
         self._stores, self._queue, self._grace, self._delivery, self._bell = stores, queue, grace, delivery, bell
+        self._reporter = reporter
         self._roomy: dict[tuple[str, int, int], float] = {}
 
     def volume_of(self, envelope: Envelope) -> str:
@@ -127,6 +162,7 @@ class Acceptance:
         """Deliver or queue; for each recipient None or why not."""
         envelope = arrival.envelope
         steps: dict[str, Step] = {}
+        whose: dict[str, EnvelopeRecipient] = {}
         of_recipient: list[list[str]] = []
         for recipient in envelope.recipients:
             plan: Plan = recipient.route
@@ -136,6 +172,7 @@ class Acceptance:
                     maillog.discarded(id=arrival.id, recipient=step.recipient, account=step.holder.id)
                 else:
                     steps.setdefault(step.target, step)
+                    whose.setdefault(step.target, recipient)
             for lost in plan.lost:
                 maillog.answered(id=arrival.id, recipient=lost.recipient, client=arrival.client, error=lost.reason)
         failed: dict[str, Deferred | Refused] = {}
@@ -152,16 +189,23 @@ class Acceptance:
                         maillog.answered(id=arrival.id, recipient=step.recipient, client=arrival.client, error=error)
                         failed[step.target] = error
         else:
-            self._inject(arrival, list(steps.values()))
+            self._inject(arrival, steps, whose)
             self._log(arrival)
+            self._report(arrival, {})
             return [None] * len(envelope.recipients)
-        outcomes = self._settle(arrival, steps, failed, of_recipient)
+        outcomes = self._settle(arrival, steps, whose, failed, of_recipient)
         if any(outcome is None for outcome in outcomes):
             self._log(arrival)
+            self._report(arrival, {target: step for target, step in steps.items() if target not in failed})
         return outcomes
 
     def _settle(
-        self, arrival: Arrival, steps: dict[str, Step], failed: dict[str, Deferred | Refused], of: list[list[str]]
+        self,
+        arrival: Arrival,
+        steps: dict[str, Step],
+        whose: dict[str, EnvelopeRecipient],
+        failed: dict[str, Deferred | Refused],
+        of: list[list[str]],
     ) -> list[Outcome]:
         """What is answered when some of a direct delivery failed."""
         own: list[Outcome] = [
@@ -177,7 +221,7 @@ class Acceptance:
             return own
         if rest:
             try:
-                self._inject(arrival, [steps[target] for target in rest])
+                self._inject(arrival, {target: steps[target] for target in rest}, whose)
             except Deferred as error:
                 return [
                     (own[n] or error) if any(target in rest for target in targets) else own[n]
@@ -185,22 +229,65 @@ class Acceptance:
                 ]
         return own if arrival.by_lmtp else [None] * len(of)
 
-    def _inject(self, arrival: Arrival, steps: Sequence[Step]) -> None:
+    def _inject(self, arrival: Arrival, steps: dict[str, Step], whose: dict[str, EnvelopeRecipient]) -> None:
         content = prefixed(arrival.head, arrival.pieces)
+        targets = tuple(target_of(step, arrival.envelope.return_path, whose[key]) for key, step in steps.items())
+        queued = self._queued(arrival, targets, content)
+        self._queue.inject(queued, content)
+        maillog.queued(id=arrival.id, targets=len(steps))
+        ring(self._bell)
+
+    @staticmethod
+    def _queued(arrival: Arrival, targets: tuple[Target, ...], content: Sequence[bytes]) -> QueuedEnvelope:
         size = size_of(content)
-        queued = QueuedEnvelope(
+        return QueuedEnvelope(
             arrival.id,
             arrival.envelope.return_path,
             time.time(),
-            tuple(target_of(step, arrival.envelope.return_path) for step in steps),
+            targets,
             size,
             size + lines_of(content),
             dict(arrival.envelope.parameters),
             login=arrival.login,
+            vouched=arrival.vouched,
         )
-        self._queue.inject(queued, content)
-        maillog.queued(id=arrival.id, targets=len(steps))
-        ring(self._bell)
+
+    def _report(self, arrival: Arrival, delivered: dict[str, Step]) -> None:
+        """Tell the sender what is known already: what is delivered or spread, if he asked, and what is lost.
+
+        The message is taken: a report that cannot be queued is logged and given up.
+        """
+        envelope = arrival.envelope
+        results = []
+        for recipient in envelope.recipients:
+            plan: Plan = recipient.route
+            notify, orcpt = notify_of(recipient), recipient.parameters.get("ORCPT", "")
+            if "SUCCESS" in notify and is_spread(plan):
+                results.append(Result(Target(recipient.address, notify=notify, orcpt=orcpt), "expanded", Taken()))
+            elif "SUCCESS" in notify:
+                results += [
+                    Result(target_of(step, envelope.return_path, recipient), "delivered", Taken())
+                    for step in plan.steps
+                    if step.target in delivered
+                ]
+            if plan.lost and not any(step.mailing_list is not None for step in plan.steps):
+                results += [
+                    Result(
+                        Target(lost.recipient, notify=notify, orcpt=orcpt, original=recipient.address),
+                        "failed",
+                        lost.reason,
+                    )
+                    for lost in plan.lost
+                ]
+        if not results:
+            return
+        content = prefixed(arrival.head, arrival.pieces)
+        queued = self._queued(arrival, tuple(result.target for result in results), content)
+        try:
+            self._reporter.report(queued, results, lambda: content, queued.arrival)
+        except Deferred as error:
+            for result in results:
+                maillog.not_reported(id=arrival.id, recipient=result.target.address, reason=str(error))
 
     @staticmethod
     def _log(arrival: Arrival) -> None:

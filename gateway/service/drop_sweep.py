@@ -89,7 +89,9 @@ class DropSweep:
         size = size_of(content)
         targets = tuple(Target(address) for address in dict.fromkeys(recipients))
         self._queue.inject(
-            QueuedEnvelope(left.id, path, now, targets, size, size + lines_of(content), _parameters(left.envelope)),
+            QueuedEnvelope(
+                left.id, path, now, targets, size, size + lines_of(content), _parameters(left.envelope), vouched=True
+            ),
             content,
         )
         maillog.queued(id=left.id, targets=len(targets))

@@ -19,6 +19,7 @@ from gateway.service.imap_selecting import OpenMailboxes
 from gateway.service.list_facts import HostListFacts
 from gateway.service.notify import Hints
 from gateway.service.pools import OTHER, Pools
+from gateway.service.reporting import Reporter
 from gateway.service.sessions import Sessions
 from gateway.store.stores import Stores
 
@@ -39,6 +40,7 @@ class Host:
     grace: QuotaGrace
     delivery: FinalDelivery
     acceptance: Acceptance
+    reporter: Reporter
     checks: tuple[ContentCheck, ...]
     hints: Hints
     lists: HostListFacts

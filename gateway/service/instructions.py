@@ -50,7 +50,17 @@ class RuleDesk:
         size = size_of(pieces)
         fresh = _id_of(envelope, step)
         self._queue.inject(
-            QueuedEnvelope(fresh, path, envelope.arrival, targets, size, size + lines_of(pieces), envelope.parameters),
+            QueuedEnvelope(
+                fresh,
+                path,
+                envelope.arrival,
+                targets,
+                size,
+                size + lines_of(pieces),
+                envelope.parameters,
+                envelope.login,
+                envelope.vouched,
+            ),
             pieces,
         )
         maillog.queued(id=fresh, targets=len(targets))

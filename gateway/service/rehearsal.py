@@ -97,6 +97,7 @@ def rehearse(
         cast(Any, None),
         cast(Any, grace),
         cast(Any, None),
+        cast(Any, None),
         state,
     )
     host = cast(Host, SimpleNamespace(settings=settings, directory=directory, router=router, acceptance=acceptance))

@@ -1,8 +1,9 @@
 """The queue runner: one process a host that works on accepted, undelivered mail.
 
 Where a target's mail goes is asked again at each attempt. What fails for now is tried again at growing
-intervals; what fails for good, or for longer than `queue.lifetime`, is held and visible, never dropped.
-A crash between a delivery and its record in queue.db repeats that delivery once.
+intervals; what fails for good, or for longer than `queue.lifetime`, is told to the sender. A final outcome is
+committed as "telling", then its report is queued, then it is "done": a crash between repeats the report under the
+same name. A crash between a delivery and its record in queue.db repeats that delivery once.
 """
 
 from __future__ import annotations
@@ -15,26 +16,33 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
-from gateway.deliver.port import Addressee, Parcel, Taken
+from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
 from gateway.lists.copy import Rewriting, copied
+from gateway.mail.dsn import Action
+from gateway.mail.srs import Srs
+from gateway.mail.wire import wire_address
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import DONE, HELD, WAITING, QueueState, TargetRow
+from gateway.queue.state import DONE, TELLING, WAITING, QueueState, TargetRow
 from gateway.queue.wake import bell
 from gateway.route.next_hop import NextHop, next_hop
-from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Step
+from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Remote, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
+from gateway.service import settled
 from gateway.service.drop_sweep import DropSweep
-from gateway.service.final_delivery import Outcome
+from gateway.service.final_delivery import Outcome as LocalOutcome
 from gateway.service.instructions import RuleDesk
 from gateway.service.list_desk import make_desk
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
@@ -42,7 +50,9 @@ from gateway.service.metrics_files import Publisher
 from gateway.service.outbound import Couriers, Outbound
 from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
+from gateway.service.reporting import Reporter, Result
 from gateway.service.single import only_one
+from gateway.service.srs_keys import make_srs
 from gateway.service.trail import keep_trail, purge_for_ever
 from gateway.service.upkeep import tend_for_ever
 
@@ -51,7 +61,7 @@ RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
 _log = logging.getLogger("gatepost.queue")
 
 #: (step, return path, content, message id)
-LocalDelivery = Callable[[Local, str, Sequence[bytes], str], Outcome]
+LocalDelivery = Callable[[Local, str, Sequence[bytes], str], LocalOutcome]
 
 
 class Desk(Protocol):
@@ -77,12 +87,13 @@ class QueueRunner:
         relay: RelaySettings | None = None,
         desk: Desk | None = None,
         rules: RuleDesk | None = None,
+        reporter: Reporter | None = None,
+        srs: Srs | None = None,
     ) -> None:
         self._folder, self._state, self._router = folder, state, router
         self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
         self._relay = relay or RelaySettings()
-        self._desk = desk
-        self._rules = rules
+        self._desk, self._rules, self._reporter, self._srs = desk, rules, reporter, srs
         self._known = state.messages()
         self._damaged: set[str] = set()
         #: what is attempted now is finished, nothing else is begun
@@ -124,22 +135,30 @@ class QueueRunner:
         return None if following is None else max(0.05, following - self._clock())
 
     def _postpone(self, message: str, error: Deferred) -> None:
-        rows = [row for row in self._state.targets(message) if row.state == WAITING]
-        self._state.record(message, [self._after(row, error, self._clock()) for row in rows])
-
-    def _after(self, row: TargetRow, outcome: Outcome, arrival: float) -> TargetRow:
-        """The row of a target behind an attempt."""
         now = self._clock()
-        if outcome is None:
-            return TargetRow(row.number, DONE, row.attempts + 1, 0.0, "")
-        if isinstance(outcome, Refused):
-            return TargetRow(row.number, HELD, row.attempts + 1, 0.0, str(outcome))
-        if now - arrival > self._settings.lifetime:
-            return TargetRow(row.number, HELD, row.attempts + 1, 0.0, f"given up: {outcome}")
-        wait = min(
-            self._settings.retry_first * self._settings.retry_factor ** min(row.attempts, 60), self._settings.retry_max
+        rows = [row for row in self._state.targets(message) if row.state in (WAITING, TELLING) and row.due <= now]
+        self._state.record(
+            message,
+            [
+                self._after(row, error, now, "failed")
+                if row.state == WAITING
+                else replace(row, due=now + self._pause(0))
+                for row in rows
+            ],
         )
-        return TargetRow(row.number, WAITING, row.attempts + 1, now + wait, str(outcome))
+
+    def _pause(self, attempts: int) -> float:
+        """Seconds until the next attempt."""
+        settings = self._settings
+        return min(settings.retry_first * settings.retry_factor ** min(attempts, 60), settings.retry_max)
+
+    def _after(self, row: TargetRow, outcome: Outcome, arrival: float, taken: Action) -> TargetRow:
+        """The row of a target behind an attempt; `taken` is what success is called."""
+        now = self._clock()
+        if isinstance(outcome, Deferred) and now - arrival <= self._settings.lifetime:
+            return TargetRow(row.number, WAITING, row.attempts + 1, now + self._pause(row.attempts), str(outcome))
+        kind: Action = taken if isinstance(outcome, Taken) else "failed"
+        return TargetRow(row.number, TELLING, row.attempts + 1, now, settled.encode(kind, outcome))
 
     async def attempt(self, message: str) -> None:
         """One attempt at all targets of a message that are due."""
@@ -153,10 +172,11 @@ class QueueRunner:
             self._postpone(message, Deferred(Condition.QUEUE_UNAVAILABLE, str(error)))
             return
         now = self._clock()
-        rows = [row for row in self._state.targets(message) if row.state == WAITING and row.due <= now]
+        known = self._state.targets(message)
+        rows = [row for row in known if row.state == WAITING and row.due <= now]
         finished = self._state.done_keys(message)
         problems: dict[int, Deferred | Refused] = {}
-        wanted: dict[str, tuple[Step, str]] = {}
+        wanted: dict[str, tuple[Step, str, Target]] = {}
         of: dict[int, list[str]] = {}
         for row in rows:
             target = envelope.targets[row.number]
@@ -175,24 +195,68 @@ class QueueRunner:
                     own = path if step.return_path is None or not envelope.return_path else step.return_path
                     if mailing_list is not None:
                         step = replace(step, mailing_list=mailing_list)
-                    wanted.setdefault(key, (step, own))
+                    spread = len(steps) > 1 or isinstance(step, ListMail) or bool(step.mailing_list and not target.list)
+                    wanted.setdefault(key, (step, own, _told_less(target) if spread else target))
         outcomes = await self._run(message, envelope, wanted)
         after = []
+        delayed: dict[int, Deferred] = {}
         for row in rows:
             problem = problems.get(row.number)
-            failures = [problem] if problem is not None else [
-                outcome for key in of[row.number] if (outcome := outcomes.get(key)) is not None
-            ]  # fmt: skip
-            worst: Outcome = next((f for f in failures if isinstance(f, Deferred)), failures[0] if failures else None)
-            after.append(self._after(row, worst, envelope.arrival))
+            found = [problem] if problem is not None else [outcomes.get(key, Taken()) for key in of[row.number]]
+            outcome = worst(found)
+            host = outcome.host if isinstance(outcome, Taken) else ""
+            taken: Action = "expanded" if len(found) > 1 else "relayed" if host else "delivered"
+            after.append(self._after(row, outcome, envelope.arrival, taken))
             maillog.attempted(
-                id=message, recipient=envelope.targets[row.number].address, state=after[-1].state, reply=after[-1].reply
+                id=message,
+                recipient=envelope.targets[row.number].address,
+                state=DONE
+                if isinstance(outcome, Taken)
+                else after[-1].state
+                if after[-1].state == WAITING
+                else "failed",
+                reply="" if isinstance(outcome, Taken) else str(outcome),
             )
+            if after[-1].state == WAITING and isinstance(outcome, Deferred):
+                delayed[row.number] = outcome
         self._state.record(message, after)
+        await self._tell(message, envelope, [row for row in known if row.state == TELLING] + after, delayed, finished)
         if all(row.state == DONE for row in self._state.targets(message)):
             self._folder.remove(message)
             self._state.forget(message)
             self._known.discard(message)
+
+    async def _tell(
+        self,
+        message: str,
+        envelope: QueuedEnvelope,
+        rows: list[TargetRow],
+        delayed: dict[int, Deferred],
+        finished: set[str],
+    ) -> None:
+        """Report what is final, and once what is late; then it is done. A report that the queue cannot take now
+        is made later."""
+        now = self._clock()
+        telling = [row for row in rows if row.state == TELLING and row.due <= now]
+        results = [
+            result
+            for row in telling
+            if (result := settled.decode(row.reply, envelope.targets[row.number], row.attempts))
+        ]
+        late = []
+        if self._settings.delay_warning and now - envelope.arrival >= self._settings.delay_warning:
+            late = [number for number in delayed if f"late {number}" not in finished]
+        results += [Result(envelope.targets[number], "delayed", delayed[number]) for number in late]
+        if results and self._reporter is not None:
+            report = partial(self._reporter.report, envelope, results, lambda: self._folder.content(message), now)
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, report)
+            except (Deferred, OSError) as error:
+                _log.warning("%s", fields(id=message, event="report-deferred", detail=str(error)))
+                self._state.record(message, [replace(row, due=now + self._pause(0)) for row in telling])
+                return
+        self._state.step_done(message, [f"late {number}" for number in late])
+        self._state.record(message, [replace(row, state=DONE, reply="") for row in telling])
 
     def _steps(self, target: Target, path: str, now: float) -> tuple[Step, ...]:
         if target.is_held:
@@ -214,21 +278,22 @@ class QueueRunner:
         return content if mailing_list is None else copied(content, mailing_list, Rewriting())
 
     async def _run(
-        self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str]]
+        self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str, Target]]
     ) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
-        away: dict[tuple[NextHop, str, str], list[tuple[str, Step]]] = {}
+        away: dict[tuple[NextHop, str, str], list[tuple[str, Step, Target]]] = {}
         content: list[bytes] = []
         loop = asyncio.get_running_loop()
-        for key, (step, path) in wanted.items():
+        for key, (step, path, target) in wanted.items():
             if isinstance(step, Local):
                 content = content or list(self._folder.content(message))
-                outcomes[key] = await loop.run_in_executor(None, self._deliver, step, path, content, message)
-                if outcomes[key] is None:
+                failure = await loop.run_in_executor(None, self._deliver, step, path, content, message)
+                outcomes[key] = failure or Taken()
+                if failure is None:
                     self._state.step_done(message, [key])
             elif isinstance(step, Discard):
                 maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
-                outcomes[key] = None
+                outcomes[key] = Taken()
             elif isinstance(step, Instructions):
                 outcomes[key] = await self._by_rules(step, path, envelope, message)
             elif isinstance(step, ListMail):
@@ -238,17 +303,18 @@ class QueueRunner:
             else:
                 try:
                     hop = next_hop(step, path, self._router.directory, self._relay)
+                    path = self._rewritten(step, path)
                 except Deferred as error:
                     outcomes[key] = error
                     continue
                 list_id = step.mailing_list.id if step.mailing_list is not None else ""
-                away.setdefault((hop, path, list_id), []).append((key, step))
+                away.setdefault((hop, path, list_id), []).append((key, step, target))
         for (hop, path, _), recipients in away.items():
             for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
                 some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                results = await self._send(message, envelope, hop, path, [step for _, step in some])
-                outcomes.update(zip((key for key, _ in some), results, strict=True))
-                self._state.step_done(message, [key for key, _ in some if outcomes[key] is None])
+                results = await self._send(message, envelope, hop, path, some)
+                outcomes.update(zip((key for key, _, _ in some), results, strict=True))
+                self._state.step_done(message, [key for key, _, _ in some if isinstance(outcomes[key], Taken)])
         return outcomes
 
     async def _by_rules(self, step: Instructions, path: str, envelope: QueuedEnvelope, message: str) -> Outcome:
@@ -260,7 +326,20 @@ class QueueRunner:
             return error
         except OSError as error:
             return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
-        return None
+        return Taken()
+
+    def _rewritten(self, step: Step, path: str) -> str:
+        """The return path with which a message is sent on: of one forwarded to outside it is ours. Raises Deferred."""
+        if self._srs is None or not path or not isinstance(step, Remote) or step.mailing_list is not None:
+            return path
+        try:
+            ends = [canonical_address(text).domain for text in (path, step.recipient)]
+        except InvalidAddress:
+            return path
+        # what comes from us is not forwarded, and a domain that we relay for takes its mail from us
+        if any(self._router.directory.domain(domain) is not None for domain in ends):
+            return path
+        return self._srs.forward(path, self._clock())
 
     async def _at_desk(self, step: ListMail, envelope: QueuedEnvelope, message: str) -> Outcome:
         if self._desk is None:
@@ -271,12 +350,17 @@ class QueueRunner:
             return error
         except OSError as error:
             return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
-        return None
+        return Taken()
 
     async def _send(
-        self, message: str, envelope: QueuedEnvelope, hop: NextHop, path: str, steps: list[Step]
+        self,
+        message: str,
+        envelope: QueuedEnvelope,
+        hop: NextHop,
+        path: str,
+        recipients: list[tuple[str, Step, Target]],
     ) -> list[Outcome]:
-        mailing_list, size, crlf = steps[0].mailing_list, envelope.size, envelope.crlf
+        mailing_list, size, crlf = recipients[0][1].mailing_list, envelope.size, envelope.crlf
         if mailing_list is not None:
             size = crlf = 0
             for piece in self._content(message, mailing_list):
@@ -285,22 +369,34 @@ class QueueRunner:
         parcel = Parcel(
             message,
             wire_address(path) if path else "",
-            tuple(Addressee(wire_address(step.recipient)) for step in steps),
+            tuple(
+                Addressee(wire_address(step.recipient), frozenset(target.notify), target.orcpt)
+                for _, step, target in recipients
+            ),
             lambda: self._content(message, mailing_list),
             size,
             crlf,
             envelope.parameters,
         )
-        outcomes = await self._couriers(hop).deliver(parcel)
-        return [None if isinstance(outcome, Taken) else outcome for outcome in outcomes]
+        return await self._couriers(hop).deliver(parcel)
 
 
-def wire_address(address: str) -> str:
-    """An address with its domain as A-labels, so that SMTPUTF8 is needed only for its local part."""
-    try:
-        return f"{address.rpartition('@')[0]}@{canonical_address(address).domain}"
-    except InvalidAddress:
-        return address
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """What counts for a recipient: what is to be tried again, else what failed, else success."""
+    for kind in (Deferred, Refused):
+        for outcome in outcomes:
+            if isinstance(outcome, kind):
+                return outcome
+    return outcomes[0] if outcomes else Taken()
+
+
+def _told_less(target: Target) -> Target:
+    """What a next host is asked of one of several behind an address: its success was told already (RFC 3461 5.2.7)."""
+    if "SUCCESS" not in target.notify:
+        return target
+    return msgspec.structs.replace(
+        target, notify=tuple(kind for kind in target.notify if kind != "SUCCESS") or ("NEVER",)
+    )
 
 
 def run(settings: Settings, pulse: Pulse) -> None:
@@ -336,6 +432,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 settings.route.extension_separator,
                 Path(settings.run_dir) / "queue.sock",
             ),
+            reporter=host.reporter,
+            srs=make_srs(settings, signs=True),
         )
         verbs = MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs()
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)

@@ -295,6 +295,7 @@ class SmtpExecutor:
                     session.role.value,
                     by_lmtp=session.role is Role.LMTP,
                     login=session.login.account if session.login is not None else "",
+                    vouched=session.login is not None or session.role is Role.LOCAL,
                 )
             )
         )

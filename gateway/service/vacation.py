@@ -14,6 +14,7 @@ from directory.model import Account, Deferred, InvalidAddress, canonical_address
 from gateway.files.names import unique_name
 from gateway.mail import autoreply
 from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
+from gateway.mail.wire import wire_address
 from gateway.observe import maillog
 from gateway.policy.autoreply import is_away, period, why_not
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
@@ -24,14 +25,6 @@ from gateway.route.plan import Local
 DEFAULT_TEXT = (
     "I am away at the moment and will read your message when I am back.\n我目前不在，回来后会阅读您的邮件。\n"
 )
-
-
-def _ascii_domain(address: str) -> str:
-    try:
-        local, _, _ = address.rpartition("@")
-        return f"{local}@{canonical_address(address).domain}"
-    except InvalidAddress:
-        return address
 
 
 def _header(content: Sequence[bytes]) -> Header:
@@ -80,13 +73,13 @@ class Vacation:
 
     def _send(self, account: Account, recipient: str, header: Header, now: float) -> str:
         """The reply's id, once it is in the queue."""
-        author = _ascii_domain(account.primary or recipient)
+        author = wire_address(account.primary or recipient)
         number = unique_name("r")[:-2]
         message = autoreply.compose(
             header,
             author=author,
             name=account.display_name or "",
-            recipient=_ascii_domain(recipient),
+            recipient=wire_address(recipient),
             subject=account.vacation_subject or "",
             text=account.vacation_text or DEFAULT_TEXT,
             message_id=f"<{number}@{self._hostname}>",

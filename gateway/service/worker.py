@@ -33,8 +33,10 @@ from gateway.service.metrics_files import Publisher
 from gateway.service.notify import Hints
 from gateway.service.pools import Pools
 from gateway.service.pulse import Pulse
+from gateway.service.reporting import Reporter
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
+from gateway.service.srs_keys import make_srs
 from gateway.service.trail import keep_trail
 from gateway.service.vacation import Vacation
 from gateway.store.sqlite import SqliteRepository
@@ -88,17 +90,24 @@ def make_host(settings: Settings, number: int) -> Host:
     )
     delivery = FinalDelivery(stores, grace, vacation)
     lists = HostListFacts(ListState(state / "lists.db"), state / "lists.key")
+    router = Router(
+        directory, settings.route, host_names=(settings.hostname,), lists=lists, srs=make_srs(settings, signs=False)
+    )
+    reporter = Reporter(
+        queue, router, settings.bounce, hostname=settings.hostname, bell=bell, lifetime=settings.queue.lifetime
+    )
     return Host(
         settings,
         directory,
-        Router(directory, settings.route, host_names=(settings.hostname,), lists=lists),
+        router,
         stores,
         AgentClient(Path(settings.run_dir) / "agent.sock", directory),
         pools,
         queue,
         grace,
         delivery,
-        Acceptance(stores, queue, grace, delivery, bell),
+        Acceptance(stores, queue, grace, delivery, reporter, bell),
+        reporter,
         (HopCheck(settings.smtp.max_hops),),
         hints,
         lists,

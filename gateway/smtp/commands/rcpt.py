@@ -3,6 +3,7 @@
 from gateway.ask import Ask, Dialogue
 from gateway.mail.envelope import EnvelopeRecipient
 from gateway.smtp import reply
+from gateway.smtp.extensions import rcpt_parameters
 from gateway.smtp.extensions.smtputf8 import check_characters
 from gateway.smtp.grammar import check_address, path_and_parameters
 from gateway.smtp.registry import verb
@@ -24,9 +25,6 @@ def rcpt(session: Session, argument: str) -> Dialogue:
         return
     path, parameters = path_and_parameters(argument, "TO")
     path = session.complete(path)
-    if parameters:
-        yield from session.problem(reply.reply(555, "5.5.4", f"parameter {next(iter(parameters))} is not known"))
-        return
     limit = (
         session.settings.max_recipients_submission
         if session.role is Role.SUBMISSION
@@ -35,7 +33,7 @@ def rcpt(session: Session, argument: str) -> Dialogue:
     if len(envelope.recipients) >= limit:
         yield reply.reply(452, "4.5.3", f"a message may have {limit} recipients, send the rest separately")
         return
-    problem = check_characters(path, envelope.parameters)
+    problem = rcpt_parameters(session, parameters) or check_characters(path, envelope.parameters)
     if problem is not None:
         yield from session.problem(problem)
         return

@@ -1,4 +1,4 @@
-"""The extensions, one file each: what EHLO announces and which MAIL parameters follow from it."""
+"""The extensions, one file each: what EHLO announces and which parameters of MAIL and RCPT follow from it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from gateway.smtp import reply
 from gateway.smtp.extensions import (
     auth,
     chunking,
+    dsn,
     eightbitmime,
     enhancedstatuscodes,
     pipelining,
@@ -42,6 +43,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     smtputf8,
     enhancedstatuscodes,
     chunking,
+    dsn,
     starttls,
     requiretls,
     auth,
@@ -64,3 +66,11 @@ def mail_parameters(session: Session, parameters: dict[str, str]) -> bytes | Non
         if problem is not None:
             return problem
     return None
+
+
+def rcpt_parameters(session: Session, parameters: dict[str, str]) -> bytes | None:
+    """A refusal of RCPT's parameters (RFC 5321 4.1.1.11), None when all are fine."""
+    for name in parameters:
+        if name not in dsn.RCPT_PARAMETERS or not session.extended:
+            return reply.reply(555, "5.5.4", f"parameter {name} is not known")
+    return dsn.check_rcpt(session, parameters) if parameters else None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -24,6 +25,7 @@ from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.deliver.connections import Connections
+from gateway.deliver.port import Taken
 from gateway.deliver.settings import DnsSettings
 from gateway.deliver.smtp import Outside, SmtpCourier
 from gateway.deliver.tls_policy import Protections
@@ -37,6 +39,7 @@ from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome
 from gateway.service.network import ClientTls, Dialer
+from gateway.service.reporting import Reporter, Result
 from gateway.service.resolver import Resolver
 from gateway.service.runner import QueueRunner
 
@@ -106,6 +109,9 @@ class Bench:
         self.delivered: list[tuple[str, bytes]] = []
         self.local: list[Outcome] = []
         self.path = folder / "queue.db"
+        #: (address, kind, why) of everything reported; with `trouble` nothing can be
+        self.told: list[tuple[str, str, str]] = []
+        self.trouble: Deferred | None = None
         self.directory = people()
         self.restart()
 
@@ -113,8 +119,17 @@ class Bench:
         self.state = QueueState(self.path)
         router = Router(View(self.directory, PROFILE), host_names=("here",))
         self.runner = QueueRunner(
-            self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now
-        )
+            self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now,
+            reporter=cast(Reporter, self),
+        )  # fmt: skip
+
+    def report(self, envelope: QueuedEnvelope, results: Sequence[Result], content: object, now: float) -> None:
+        """As a reporter does."""
+        if self.trouble is not None:
+            raise self.trouble
+        for result in results:
+            said = "" if isinstance(result.outcome, Taken) else f"{result.outcome.host}: {result.outcome.reply}"
+            self.told.append((result.target.address, result.kind, said))
 
     def deliver(self, step: Local, path: str, content: Sequence[bytes], message: str) -> Outcome:
         outcome = self.local.pop(0) if self.local else None
@@ -194,7 +209,7 @@ def test_a_step_that_is_done_is_not_repeated(tmp_path: Path) -> None:
     assert len(bench.delivered) == len(peer.taken) == 1
 
 
-def test_refused_is_held_and_visible_deferred_comes_again_at_growing_intervals(tmp_path: Path) -> None:
+def test_refused_is_told_deferred_comes_again_at_growing_intervals(tmp_path: Path) -> None:
     peer = Peer()
     peer.answer_rcpt = {"no@far.example": "550 5.1.1 unknown", "later@far.example": "451 4.2.0 later"}
     with serving(peer) as port:
@@ -204,16 +219,52 @@ def test_refused_is_held_and_visible_deferred_comes_again_at_growing_intervals(t
         for _ in range(3):
             pauses.append(bench.work() or 0)
             bench.now += pauses[-1] + 1
-        assert counts(bench.path) == {"waiting": 0, "deferred": 1, "held": 1}
+        assert counts(bench.path) == {"waiting": 0, "deferred": 1, "held": 0}
+        assert bench.told[0] == ("no@far.example", "failed", "127.0.0.1: 550 5.1.1 unknown")
         assert pauses[0] < pauses[1] < pauses[2]
         assert [len(taken[1]) for taken in peer.taken] == [1]
         bench.now += bench.settings.lifetime
         assert bench.work() is None
-    held = bench.state.targets("m1")
-    assert [row.state for row in held] == ["held", "held", "done"]
-    assert held[0].reply == "127.0.0.1: 550 5.1.1 unknown"
-    assert held[1].reply.startswith("given up: 127.0.0.1: 451 4.2.0")
-    assert bench.folder.ids() == {"m1"}  # held, never dropped
+    assert bench.told[2:] == [("later@far.example", "failed", "127.0.0.1: 451 4.2.0 later")]
+    assert bench.folder.ids() == set()
+
+
+def test_a_report_that_cannot_be_made_now_is_made_later_and_nothing_is_sent_twice(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.local = [Refused(Condition.ACCOUNT_CLOSED)]
+    bench.inject(Target("ann@example.com", "t:ann"))
+    bench.trouble = Deferred(Condition.QUEUE_FULL)
+    assert bench.work() is not None
+    assert bench.folder.ids() == {"m1"}
+    bench.state.close()
+    bench.restart()
+    bench.trouble = None
+    bench.now += 301
+    assert bench.work() is None
+    assert [told[:2] for told in bench.told] == [("ann@example.com", "failed")]
+    assert bench.delivered == []
+    assert bench.folder.ids() == set()
+
+
+def test_what_is_late_is_told_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("x@far.example", notify=("DELAY",)))
+    seen = []
+    for _ in range(8):
+        bench.work()
+        seen.append(len(bench.told))
+        bench.now += 3600
+    assert seen == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert bench.told[0][:2] == ("x@far.example", "delayed")
+
+
+def test_success_is_delivered_or_relayed_and_the_wishes_go_along(tmp_path: Path) -> None:
+    peer = Peer()
+    with serving(peer) as port:
+        bench = Bench(tmp_path, port)
+        bench.inject(Target("ann@example.com", "t:ann", notify=("SUCCESS",)), Target("x@far.example"))
+        bench.work()
+    assert [told[:2] for told in bench.told] == [("ann@example.com", "delivered"), ("x@far.example", "relayed")]
 
 
 def test_a_dead_next_hop_defers(tmp_path: Path) -> None:
@@ -238,7 +289,7 @@ def test_rows_are_rebuilt_from_the_files(tmp_path: Path) -> None:
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
 
 
-def test_account_that_is_gone_is_held_only_when_the_directory_is_sure(tmp_path: Path) -> None:
+def test_account_that_is_gone_is_told_only_when_the_directory_is_sure(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.inject(Target("old@example.com", "t:old"))
     bench.directory.state = type(bench.directory.state)(True, 0.0)
@@ -246,7 +297,7 @@ def test_account_that_is_gone_is_held_only_when_the_directory_is_sure(tmp_path: 
     bench.directory.state = type(bench.directory.state)(True, float("inf"))
     bench.now += 301
     assert bench.work() is None
-    assert bench.state.targets("m1")[0].state == "held"
+    assert [told[:2] for told in bench.told] == [("old@example.com", "failed")]
 
 
 def test_a_full_queue_defers_with_452(tmp_path: Path) -> None:

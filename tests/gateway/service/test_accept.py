@@ -10,13 +10,14 @@ import pytest
 
 from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
 from gateway.mail.envelope import Envelope, EnvelopeRecipient
-from gateway.queue.file import QueueFolder
+from gateway.queue.file import QueuedEnvelope, QueueFolder
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.replied import Replied
 from gateway.queue.settings import QueueSettings
 from gateway.route.plan import Later, Local, Plan, Remote, Step
 from gateway.service.accept import Acceptance, Arrival
 from gateway.service.final_delivery import FinalDelivery
+from gateway.service.reporting import Result
 from gateway.service.vacation import Vacation
 from gateway.store.repository import Limits, MessageRow
 from gateway.store.stores import Target
@@ -74,7 +75,12 @@ class Desk:
         self.grace = QuotaGrace(folder / "grace.db", 100)
         vacation = Vacation(Replied(folder / "replied.db"), self.queue, folder / "none", "here.example", "+")
         delivery = FinalDelivery(self.stores, self.grace, vacation)  # type: ignore[arg-type]
-        self.acceptance = Acceptance(self.stores, self.queue, self.grace, delivery, folder / "none")  # type: ignore[arg-type]
+        self.told: list[tuple[str, str, str]] = []
+        self.acceptance = Acceptance(self.stores, self.queue, self.grace, delivery, self, folder / "none")  # type: ignore[arg-type]
+
+    def report(self, envelope: QueuedEnvelope, results: Sequence[Result], content: object, now: float) -> None:
+        """As a reporter does."""
+        self.told += [(result.kind, result.target.address, result.target.original) for result in results]
 
     def take(self, *recipients: tuple[Step, ...], by_lmtp: bool = False, return_path: str = "a@b.example") -> list[str]:
         envelope = Envelope(return_path, {}, [EnvelopeRecipient("x", Plan(steps)) for steps in recipients])

@@ -134,7 +134,10 @@ def test_three_wrong_passwords_and_too_many_errors_end_the_session() -> None:
     [
         ("MAIL FROM:<ä@x.example>", "553 5.6.7"),
         ("MAIL FROM:<ä@x.example> SMTPUTF8", "250 2.1.0"),
-        ("MAIL FROM:<a@x.example> RET=HDRS", "555 5.5.4"),
+        ("MAIL FROM:<a@x.example> RET=hdrs ENVID=a+2Bb", "250 2.1.0"),
+        ("MAIL FROM:<a@x.example> RET=ALL", "501 5.5.4"),
+        ("MAIL FROM:<a@x.example> ENVID=a+2b", "501 5.5.4"),
+        ("MAIL FROM:<a@x.example> NOTIFY=NEVER", "555 5.5.4"),
         ("MAIL FROM:<a@x.example> SIZE=999999999999", "552 5.3.4"),
         ("VRFY x", "252 2.1.5"),
         ("EXPN x", "502 5.7.0"),

@@ -36,6 +36,10 @@ class Rewriting:
     own_from: bool = False
 
 
+#: the author stays in From
+AS_IT_IS = Rewriting()
+
+
 def list_id(mailing_list: MailingList) -> str:
     """The List-Id (RFC 2919 3) without brackets; "" for a list without address."""
     wanted = (mailing_list.list_id or "").strip().strip("<>")

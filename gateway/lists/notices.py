@@ -39,8 +39,9 @@ def parked(mailing_list: MailingList, member: str, why: str, *, message_id: str,
     text = (
         f"Copies for this member of {address} came back so often that he gets no more of them:\n\n"
         f"    {member}\n    {why or '-'}\n\n"
-        f"To let him in again:\n\n    gatepost list unpark {address} {member}\n\n"
-        f"发给邮件列表 {address} 的这位成员的邮件多次被退回，已暂停向其投递。恢复投递请使用上述命令。\n"
+        f"To let him in again send this, logged in as yourself:\n\n"
+        f"    {_link(mailing_list)}unpark%20{quote(member, safe='@')}\n\n"
+        f"发给邮件列表 {address} 的这位成员的邮件多次被退回，已暂停向其投递。恢复投递请登录后使用以上链接。\n"
     )
     owner = service_address(mailing_list, OWNER) or ""
     return notice(mailing_list, owner, f"{address}: a member is parked", text, message_id=message_id, now=now)
@@ -124,7 +125,11 @@ def help_text(mailing_list: MailingList) -> str:
     lines = [f"This is {list_address(mailing_list)}. Write to:\n"]
     if mailing_list.subscription != "closed":
         lines += [f"    {link}subscribe      become a member 订阅", f"    {link}unsubscribe    leave the list 退订"]
-    lines += [f"    {link}help           this text 帮助"]
+    lines += [
+        f"    {link}nocopy         members: no copies of one's own posts 不接收自己的邮件",
+        f"    {link}copy           members: copies of one's own posts too 接收自己的邮件",
+        f"    {link}help           this text 帮助",
+    ]
     if mailing_list.owners or mailing_list.owner_addresses:
         lines += [f"    mailto:{service_address(mailing_list, OWNER)}    the owners 管理员"]
     return "\n".join(lines) + "\n"

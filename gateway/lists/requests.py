@@ -20,7 +20,7 @@ TOKEN_OCTETS = 16
 TOKEN_LENGTH = 26
 _SUBJECT = re.compile(
     r"(?:(?:re|aw|sv|回复|答复)\s*[:：]\s*){0,5}"
-    r"(?:(?P<alone>subscribe|unsubscribe|help)|(?P<verb>approve|reject|confirm|admit)"
+    r"(?:(?P<alone>subscribe|unsubscribe|help|copy|nocopy)|unpark\s+(?P<member>[^\s@]{1,64}@[^\s@]{1,255})|(?P<verb>approve|reject|confirm|admit)"
     r"(?:\s+(?P<address>[^\s@]{1,64}@[^\s@]{1,255}))?\s+(?P<token>[a-z2-7]{26}))\s*\Z",
     re.IGNORECASE,
 )
@@ -43,6 +43,8 @@ def request_of(header: Header) -> Request | None:
         if match is not None:
             if match["alone"]:
                 return Request(match["alone"].lower())
+            if match["member"]:
+                return Request("unpark", address=match["member"])
             return Request(match["verb"].lower(), match["token"].lower(), match["address"] or "")
     return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from directory.model.units import Count, Seconds
@@ -10,6 +12,9 @@ from directory.model.units import Count, Seconds
 class ListSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `lists`."""
 
+    #: the list's address instead of the author's in From of copies for members outside, the author in Reply-To:
+    #: "dmarc" where the author's domain forbids others to send as him, "always", or "never"
+    own_from: Literal["dmarc", "always", "never"] = "dmarc"
     #: a member whose copies bounced so often gets nothing more until an owner lets him in again; a failure for
     #: good counts 1, one after days of trying a half
     bounce_limit: Count = 5

@@ -23,6 +23,7 @@ _SCHEMA = """
 CREATE TABLE bounce (list TEXT NOT NULL, member TEXT NOT NULL, score REAL NOT NULL, count INTEGER NOT NULL,
   last REAL NOT NULL, message TEXT NOT NULL, why TEXT NOT NULL, parked REAL, PRIMARY KEY (list, member)) WITHOUT ROWID;
 CREATE INDEX bounce_last ON bounce (last);
+CREATE TABLE no_copy (list TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (list, member)) WITHOUT ROWID;
 """
 
 
@@ -46,6 +47,7 @@ class ListState:
         self._lock = threading.Lock()
         self._version = -1
         self._parked: dict[str, frozenset[str]] = {}
+        self._no_copy: dict[str, frozenset[str]] = {}
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -82,17 +84,38 @@ class ListState:
     def parked(self, list_id: str) -> frozenset[str]:
         """Members of the list who get nothing at the moment."""
         with self._lock:
-            try:
-                version = self._db.execute("PRAGMA data_version").fetchone()[0]
-                if version != self._version:
-                    found: dict[str, set[str]] = {}
-                    for one, member in self._db.execute("SELECT list, member FROM bounce WHERE parked IS NOT NULL"):
-                        found.setdefault(one, set()).add(member)
-                    self._parked = {one: frozenset(some) for one, some in found.items()}
-                    self._version = version
-            except sqlite3.Error as error:
-                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+            self._look()
             return self._parked.get(list_id, frozenset())
+
+    def no_copy(self, list_id: str) -> frozenset[str]:
+        """Members who do not want their own posts back."""
+        with self._lock:
+            self._look()
+            return self._no_copy.get(list_id, frozenset())
+
+    def _look(self) -> None:
+        try:
+            version = self._db.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._version:
+                self._parked = self._by_list("SELECT list, member FROM bounce WHERE parked IS NOT NULL")
+                self._no_copy = self._by_list("SELECT list, member FROM no_copy")
+                self._version = version
+        except sqlite3.Error as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+
+    def _by_list(self, query: str) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for one, member in self._db.execute(query):
+            found.setdefault(one, set()).add(member)
+        return {one: frozenset(some) for one, some in found.items()}
+
+    def want_copies(self, list_id: str, member: str, *, wanted: bool) -> None:
+        """Remember whether a member wants his own posts back; everybody does until he says so."""
+        with self._changing() as db:
+            if wanted:
+                db.execute("DELETE FROM no_copy WHERE list=? AND member=?", (list_id, member))
+            else:
+                db.execute("INSERT OR IGNORE INTO no_copy VALUES (?,?)", (list_id, member))
 
     def bounced(
         self, list_id: str, member: str, weight: float, why: str, message: str, now: float, *, limit: int, forget: float

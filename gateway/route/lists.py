@@ -15,6 +15,10 @@ class ListFacts(Protocol):
         """Members of the list, by the addresses it knows them by, who get nothing at the moment."""
         ...
 
+    def no_copy(self, list_id: str) -> frozenset[str]:
+        """Members who do not want their own posts back."""
+        ...
+
     def path(self, mailing_list: MailingList, member: str) -> str | None:
         """The return path of the copy for a member outside."""
         ...
@@ -24,6 +28,9 @@ class NothingKnown:
     """Where nobody remembers anything: nobody is parked, bounces have no name."""
 
     def parked(self, list_id: str) -> frozenset[str]:
+        return frozenset()
+
+    def no_copy(self, list_id: str) -> frozenset[str]:
         return frozenset()
 
     def path(self, mailing_list: MailingList, member: str) -> str | None:

@@ -62,6 +62,7 @@ class Walk:
         self._inner: MailingList | None = None
         self._member: str | None = None
         self._parked: frozenset[str] = frozenset()
+        self._no_copy: frozenset[str] = frozenset()
         self.separators = router.settings.extension_separator
         #: return path of the message, None = not known
         self.sender = sender
@@ -185,6 +186,9 @@ class Walk:
             self._entry(entry, recipient, depth, return_path, extension)
             return
         member = known_as(entry)
+        if member in self._no_copy and self._is_sender(member, entry):
+            self.say(f"{entry.dn} wrote it and wants no copy")
+            return
         if member in self._parked:
             self.say(f"{entry.dn} is parked: bounces")
             return
@@ -347,9 +351,10 @@ class Walk:
         self.say(f"{entry.dn} is a list")
         path = bounce_address(entry)
         outer, outer_list = self._excluded, self._list_of_copy
-        saved = self._inner, self._member, self._parked
+        saved = self._inner, self._member, self._parked, self._no_copy
         self._list_of_copy = outer_list or entry
         self._inner, self._member, self._parked = entry, None, self._router.lists.parked(entry.id)
+        self._no_copy = self._router.lists.no_copy(entry.id)
         if entry.member_exclude or entry.exclude_addresses:
             self._excluded = outer | self._exclusions(entry)
         try:
@@ -365,7 +370,7 @@ class Walk:
                 self._archive(entry.archive, recipient, path)
         finally:
             self._excluded, self._list_of_copy = outer, outer_list
-            self._inner, self._member, self._parked = saved
+            self._inner, self._member, self._parked, self._no_copy = saved
 
     def _archive(self, dn: str, recipient: str, path: str | None) -> None:
         """A shared mailbox keeps every message to the list; a name that leads to none must not stop the list."""
@@ -382,9 +387,17 @@ class Walk:
         else:
             self.keep(holder, holder.primary or recipient, path)
 
+    def _is_sender(self, member: str, entry: Recipient | None) -> bool:
+        """True when the return path is an address of this member."""
+        own = known_as(self.sender or "")
+        return bool(own) and (own == member or (entry is not None and own in entry.addresses))
+
     def _member_address(self, text: str, depth: int, path: str | None) -> None:
         member = known_as(text)
         if member in self._excluded:
+            return
+        if member in self._no_copy and self._is_sender(member, None):
+            self.say(f"{text} wrote it and wants no copy")
             return
         if member in self._parked:
             self.say(f"{text} is parked: bounces")
@@ -429,7 +442,7 @@ class Walk:
             self.steps.setdefault(step.target, step)
             return True
         has_owner = bool(entry.owners or entry.owner_addresses)
-        if suffix == REQUEST and (has_owner or entry.moderation != "none" or entry.subscription != "closed"):
+        if suffix == REQUEST:
             step = ListMail(entry, recipient, "request")
             self.steps.setdefault(step.target, step)
             return True

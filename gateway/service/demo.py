@@ -156,6 +156,7 @@ class Demo:
             "tls": {"cert": str(self.folder / "tls" / "cert.pem"), "key": str(self.folder / "tls" / "key.pem")},
             "auth": {"plaintext": "loopback"},
             "relay": {"smarthost": f"{HOST}:{self._ports['sink']}"},
+            "lists": {"own_from": "never"},  # there is no outside whose DNS could be asked
         }
 
     def serve(self, on_ready: Callable[[], None]) -> int:

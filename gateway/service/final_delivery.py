@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from directory.model import Condition, Deferred, Refused
 from gateway.files.spool import Joined, lines_of, prefixed, size_of, split
-from gateway.lists.copy import Rewriting, copied
+from gateway.lists.copy import AS_IT_IS, copied
 from gateway.mail import trace
 from gateway.observe import maillog
 from gateway.queue.grace import QuotaGrace
@@ -33,7 +33,7 @@ class FinalDelivery:
         """
         if steps and steps[0].mailing_list is not None:
             front, behind = split(content)
-            own = list(copied(front, steps[0].mailing_list, Rewriting()))
+            own = list(copied(front, steps[0].mailing_list, AS_IT_IS))
             content = Joined(own, behind) if behind else own
         octets = prefixed(trace.return_path(path), content)
         size = size_of(octets)

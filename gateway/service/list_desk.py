@@ -7,17 +7,21 @@ after a crash, once more with the same result.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from directory.model import Deferred
+from directory.model import Deferred, MailingList
+from gateway.deliver.resolve import Resolve
+from gateway.lists.copy import Rewriting
 from gateway.lists.requests import request_of
-from gateway.mail.header import MAX_HEADER, HeaderProblem, scan
+from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
 from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder
 from gateway.route.plan import ListMail
 from gateway.service.host import Host
+from gateway.service.list_author import AuthorPolicy
 from gateway.service.list_bounces import Bounces
 from gateway.service.list_mailer import Content, ListMailer, beginning
 from gateway.service.list_moderation import Moderation
@@ -30,9 +34,19 @@ class ListDesk:
     """One in the runner; called in its loop, for the directory's view serves one thread."""
 
     def __init__(
-        self, mailer: ListMailer, bounces: Bounces, moderation: Moderation, subscription: Subscription
+        self,
+        mailer: ListMailer,
+        bounces: Bounces,
+        moderation: Moderation,
+        subscription: Subscription,
+        authors: AuthorPolicy,
     ) -> None:
         self._mailer, self._bounces, self.moderation, self._subscription = mailer, bounces, moderation, subscription
+        self._authors = authors
+
+    async def rewriting(self, mailing_list: MailingList, content: Iterator[bytes]) -> Rewriting:
+        """What is decided for copies that leave. Raises OSError."""
+        return await self._authors.rewriting(_header(content), mailing_list)
 
     async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Content) -> None:
         """Do what a message to a service address asks. Raises Deferred, Refused, OSError."""
@@ -44,10 +58,7 @@ class ListDesk:
             await self._request(step, envelope, content)
 
     async def _request(self, step: ListMail, envelope: QueuedEnvelope, content: Content) -> None:
-        try:
-            header = scan(beginning(content(), MAX_HEADER + 2))
-        except HeaderProblem:
-            header = scan(b"")
+        header = _header(content())
         request = request_of(header)
         mailing_list = step.service_of
         if request is None or (
@@ -68,7 +79,15 @@ class ListDesk:
             await asyncio.sleep(EXPIRE_SECONDS)
 
 
-def make_desk(host: Host) -> ListDesk:
+def _header(content: Iterator[bytes]) -> Header:
+    """The fields of a message, none where they are over a limit."""
+    try:
+        return scan(beginning(content, MAX_HEADER + 2))
+    except HeaderProblem:
+        return scan(b"")
+
+
+def make_desk(host: Host, resolve: Resolve) -> ListDesk:
     """The desk of this host."""
     settings = host.settings
     mailer = ListMailer(host.directory, host.queue, Path(settings.run_dir) / "queue.sock", settings.hostname)
@@ -81,4 +100,5 @@ def make_desk(host: Host) -> ListDesk:
         Bounces(mailer, host.lists, settings.lists),
         moderation,
         Subscription(mailer, moderation, host.lists, agent, settings.lists),
+        AuthorPolicy(resolve, settings.lists.own_from),
     )

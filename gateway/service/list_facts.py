@@ -37,6 +37,13 @@ class HostListFacts:
             _log.error("%s", fields(event="list-state-unusable", detail=str(error)))
             return frozenset()
 
+    def no_copy(self, list_id: str) -> frozenset[str]:
+        try:
+            return self.state.no_copy(list_id)
+        except Deferred as error:
+            _log.error("%s", fields(event="list-state-unusable", detail=str(error)))
+            return frozenset()
+
     def path(self, mailing_list: MailingList, member: str) -> str | None:
         try:
             return member_path(mailing_list, self.key, member)

@@ -14,6 +14,7 @@ from pathlib import Path
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, canonical_address
 from gateway.control.client import ControlError, call
 from gateway.lists import notices
+from gateway.lists.members import known_as, members
 from gateway.lists.requests import Request, author_of, is_automatic, is_member_wish, member_wish_token
 from gateway.lists.settings import ListSettings
 from gateway.mail.header import Header
@@ -54,6 +55,16 @@ class Subscription:
                 await self._tell(mailing_list, envelope.return_path, notices.help_text(mailing_list))
             return True
         author = author_of(header)
+        if request.verb in ("copy", "nocopy") and author and self._is_member(mailing_list, author):
+            if envelope.login:
+                await self._proven(mailing_list, request.verb, author)
+            elif self._may_ask(mailing_list, request.verb, author):
+                await self._confirm(mailing_list, request.verb, author)
+            return True
+        if request.verb == "confirm" and author:
+            return await self._confirmed(mailing_list, request.token, author)
+        if request.verb == "unpark":
+            return await self._unpark(mailing_list, request.address, envelope)
         if not is_open or not author:
             return False
         if request.verb in ("subscribe", "unsubscribe"):
@@ -62,8 +73,6 @@ class Subscription:
             elif self._may_ask(mailing_list, request.verb, author):
                 await self._confirm(mailing_list, request.verb, author)
             return True
-        if request.verb == "confirm":
-            return await self._confirmed(mailing_list, request.token, author)
         return request.verb == "admit" and await self._admit(mailing_list, request, envelope)
 
     def _may_ask(self, mailing_list: MailingList, verb: str, address: str) -> bool:
@@ -88,7 +97,7 @@ class Subscription:
         self._mailer.say("confirmation-asked", mailing_list, verb=verb, address=address)
 
     async def _confirmed(self, mailing_list: MailingList, token: str, author: str) -> bool:
-        for verb in ("subscribe", "unsubscribe"):
+        for verb in ("subscribe", "unsubscribe", "copy", "nocopy"):
             if self._is_good(mailing_list, token, verb, author):
                 await self._proven(mailing_list, verb, author)
                 return True
@@ -100,6 +109,9 @@ class Subscription:
 
     async def _proven(self, mailing_list: MailingList, verb: str, address: str) -> None:
         """The address is his who asks."""
+        if verb in ("copy", "nocopy"):
+            await self._want_copies(mailing_list, verb, address)
+            return
         if verb == "unsubscribe" or mailing_list.subscription.strip().lower() == "open":
             await self._write(mailing_list, verb, address)
             return
@@ -112,6 +124,40 @@ class Subscription:
         await self._tell(
             mailing_list, address, "The owners of the list were asked to admit you.\n已通知管理员审核您的订阅申请。\n"
         )
+
+    def _known(self, mailing_list: MailingList, address: str) -> set[str]:
+        """The addresses by which the list may know the owner of `address`."""
+        return {address, *(known_as(owner) for owner in self._mailer.directory.owners(address))}
+
+    def _is_member(self, mailing_list: MailingList, address: str) -> bool:
+        known = self._known(mailing_list, address)
+        return any(member in known for member, _ in members(self._mailer.directory, mailing_list))
+
+    async def _want_copies(self, mailing_list: MailingList, verb: str, address: str) -> None:
+        for known in self._known(mailing_list, address):
+            await asyncio.to_thread(self._facts.state.want_copies, mailing_list.id, known, wanted=verb == "copy")
+        self._mailer.say("copies-of-own-posts", mailing_list, address=address, wanted=verb == "copy")
+        text = (
+            "You get your own posts too.\n您将收到自己发送的邮件。\n"
+            if verb == "copy"
+            else ("You get no copies of your own posts.\n您将不再收到自己发送的邮件。\n")
+        )
+        await self._tell(mailing_list, address, text)
+
+    async def _unpark(self, mailing_list: MailingList, member: str, envelope: QueuedEnvelope) -> bool:
+        """Let a member have mail again, when an owner or moderator who logged in asks."""
+        if not self._moderation.may_decide(mailing_list, envelope):
+            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
+            return False
+        done = await asyncio.to_thread(self._facts.state.unpark, mailing_list.id, known_as(member))
+        self._mailer.say("member-unparked", mailing_list, member=member, by=envelope.login, found=done)
+        text = (
+            f"{member} gets mail of this list again.\n已恢复投递。\n"
+            if done
+            else f"{member} was not parked.\n该成员未被暂停。\n"
+        )
+        await self._tell(mailing_list, envelope.return_path, text)
+        return True
 
     async def _admit(self, mailing_list: MailingList, request: Request, envelope: QueuedEnvelope) -> bool:
         try:

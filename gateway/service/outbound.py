@@ -61,7 +61,8 @@ class Outbound:
         self._idle_time = relay.idle_time
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        dial, resolver = Dialer(ClientTls(relay.ca_file)), Resolver(settings.dns)
+        dial = Dialer(ClientTls(relay.ca_file))
+        self.resolver = resolver = Resolver(settings.dns)
         self._store = TlsStore(Path(settings.state_dir) / "tls.db", time.time)
         fetch = HttpsGet(dial, resolver, may_be_private=relay.allow_private)
         sts = MtaSts(resolver, fetch, self._store, time.time) if relay.mta_sts else None

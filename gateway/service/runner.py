@@ -15,7 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +26,7 @@ from directory.model import Condition, Deferred, InvalidAddress, MailingList, Re
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
-from gateway.lists.copy import Rewriting, copied
+from gateway.lists.copy import AS_IT_IS, Rewriting, copied
 from gateway.mail.dsn import Action
 from gateway.mail.srs import Srs
 from gateway.mail.wire import wire_address
@@ -70,6 +70,19 @@ class Desk(Protocol):
     async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]) -> None:
         """Raises Deferred, Refused, OSError."""
         ...
+
+    async def rewriting(self, mailing_list: MailingList, content: Iterator[bytes]) -> Rewriting:
+        """What is decided for copies that leave. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The octets that leave, for all recipients alike."""
+
+    content: Callable[[], Iterator[bytes]]
+    size: int
+    crlf: int
 
 
 class QueueRunner:
@@ -272,10 +285,10 @@ class QueueRunner:
             raise Deferred(Condition.DIRECTORY_STALE, f"is the list {entry_id} still there?")
         return entry if isinstance(entry, MailingList) else None
 
-    def _content(self, message: str, mailing_list: MailingList | None) -> Iterator[bytes]:
+    def _content(self, message: str, mailing_list: MailingList | None, how: Rewriting = AS_IT_IS) -> Iterator[bytes]:
         """The message, or the list's copy of it."""
         content = self._folder.content(message)
-        return content if mailing_list is None else copied(content, mailing_list, Rewriting())
+        return content if mailing_list is None else copied(content, mailing_list, how)
 
     async def _run(
         self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str, Target]]
@@ -309,10 +322,13 @@ class QueueRunner:
                     continue
                 list_id = step.mailing_list.id if step.mailing_list is not None else ""
                 away.setdefault((hop, path, list_id), []).append((key, step, target))
-        for (hop, path, _), recipients in away.items():
+        copies = {"": _Copy(lambda: self._folder.content(message), envelope.size, envelope.crlf)}
+        for (hop, path, list_id), recipients in away.items():
+            if list_id not in copies:
+                copies[list_id] = await self._copy(message, recipients[0][1].mailing_list)
             for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
                 some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                results = await self._send(message, envelope, hop, path, some)
+                results = await self._send(message, envelope, hop, path, some, copies[list_id])
                 outcomes.update(zip((key for key, _, _ in some), results, strict=True))
                 self._state.step_done(message, [key for key, _, _ in some if isinstance(outcomes[key], Taken)])
         return outcomes
@@ -352,6 +368,17 @@ class QueueRunner:
             return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
         return Taken()
 
+    async def _copy(self, message: str, mailing_list: MailingList | None) -> _Copy:
+        """The list's copy as it leaves. Raises OSError, Damaged, HeaderProblem."""
+        how = AS_IT_IS
+        if self._desk is not None and mailing_list is not None:
+            how = await self._desk.rewriting(mailing_list, self._folder.content(message))
+        size = crlf = 0
+        for piece in self._content(message, mailing_list, how):
+            size += len(piece)
+            crlf += len(piece) + piece.count(b"\n")
+        return _Copy(lambda: self._content(message, mailing_list, how), size, crlf)
+
     async def _send(
         self,
         message: str,
@@ -359,13 +386,8 @@ class QueueRunner:
         hop: NextHop,
         path: str,
         recipients: list[tuple[str, Step, Target]],
+        copy: _Copy,
     ) -> list[Outcome]:
-        mailing_list, size, crlf = recipients[0][1].mailing_list, envelope.size, envelope.crlf
-        if mailing_list is not None:
-            size = crlf = 0
-            for piece in self._content(message, mailing_list):
-                size += len(piece)
-                crlf += len(piece) + piece.count(b"\n")
         parcel = Parcel(
             message,
             wire_address(path) if path else "",
@@ -373,9 +395,9 @@ class QueueRunner:
                 Addressee(wire_address(step.recipient), frozenset(target.notify), target.orcpt)
                 for _, step, target in recipients
             ),
-            lambda: self._content(message, mailing_list),
-            size,
-            crlf,
+            copy.content,
+            copy.size,
+            copy.crlf,
             envelope.parameters,
         )
         return await self._couriers(hop).deliver(parcel)
@@ -416,7 +438,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         host.queue.clean()
         keep_trail(settings, "queue")
         outbound = Outbound(settings)
-        desk = make_desk(host)
+        desk = make_desk(host, outbound.resolver)
         runner = QueueRunner(
             host.queue,
             QueueState(state_dir / "queue.db"),

@@ -185,7 +185,11 @@ def test_bounces_of_a_member_park_him_and_an_owner_lets_him_in_again(company: Co
     assert b"gone@far.example" in told.read_bytes()
     assert "bounces: gone@far.example: parked" in gatepost(company, "list", "show", "bouncy@example.com")
     assert set(copies("meanwhile")) == {"there@far.example"}
-    gatepost(company, "list", "unpark", "bouncy@example.com", "gone@far.example")
+    submit(company, "harry", "bouncy-request@example.com", "Subject: unpark gone@far.example\nX-Mark: no owner\n\n")
+    company.stored("jane", b"X-Mark: no owner")
+    assert set(copies("still")) == {"there@far.example"}
+    submit(company, "jane", "bouncy-request@example.com", "Subject: unpark gone@far.example\n\n")
+    company.stored("jane", b"gets mail of this list again")
     assert set(copies("again")) == {"gone@far.example", "there@far.example"}
 
 
@@ -346,3 +350,18 @@ def test_subscribing_to_an_open_list_and_by_request(company: Company) -> None:
     submit(company, "harry", "shut-request@example.com", "Subject: subscribe\nX-Mark: shut\n\n")
     company.stored("jane", b"X-Mark: shut")
     assert attribute(company, "shut", "member") == [company.person("anna")]
+
+
+def test_a_member_may_do_without_his_own_posts(company: Company) -> None:
+    company.add_list("echo", member=[company.person("harry"), company.person("anna")])
+    submit(company, "harry", "echo@example.com", "Subject: with an echo\n\nhello\n")
+    company.stored("harry", b"with an echo")
+    company.send("echo-request@example.com", "From: harry@example.com\nSubject: nocopy\n\n", "harry@example.com")
+    company.stored("harry", b"Subject: echo@example.com: please confirm")  # from outside it is not believed
+    submit(company, "harry", "echo-request@example.com", "Subject: nocopy\n\n")
+    company.stored("harry", b"You get no copies of your own posts")
+    submit(company, "harry", "echo@example.com", "Subject: without an echo\n\nhello\n")
+    company.stored("anna", b"without an echo")
+    submit(company, "anna", "echo@example.com", "Subject: of somebody else\n\nhello\n")
+    company.stored("harry", b"of somebody else")
+    assert not found_now(company, "harry", b"without an echo")

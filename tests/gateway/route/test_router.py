@@ -269,6 +269,9 @@ def test_a_member_that_is_parked_gets_nothing_by_this_list_and_others_outside_ha
         def parked(self, list_id: str) -> frozenset[str]:
             return frozenset({"ann@example.com", "x@far.example"} if list_id == "t:cn=all" else ())
 
+        def no_copy(self, list_id: str) -> frozenset[str]:
+            return frozenset({"bob@example.com", "y@far.example"} if list_id == "t:cn=all" else ())
+
         def path(self, mailing_list: MailingList, member: str) -> str | None:
             return f"{mailing_list.dn.partition(',')[0]} {member}"
 
@@ -276,6 +279,9 @@ def test_a_member_that_is_parked_gets_nothing_by_this_list_and_others_outside_ha
     source.put(mailing_list("top", member=[dn("cn:all"), dn("dan"), dn("ann")], gatepostMemberAddress="x@far.example"))
     subject = Router(View(source, PROFILE), host_names=("mx.example.com",), lists=Facts())
     assert [shown(step) for step in subject.route("all@example.com", time.time()).steps] == [f"bob{ALL}"]
+    for sender, has_copy in (("Bob@Example.com", False), ("ann@example.com", True), ("", True)):
+        steps = subject.route("top@example.com", time.time(), sender=sender).steps
+        assert any(shown(step).startswith("bob") for step in steps) is has_copy
     assert [shown(step) for step in subject.route("top@example.com", time.time()).steps] == [
         f"bob{ALL}", "remote:out@far.example from cn=top dan@example.com", "ann from top-bounces@example.com",
         "remote:x@far.example from cn=top x@far.example",

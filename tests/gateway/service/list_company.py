@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from directory.memory import MemorySource
-from directory.model import MailingList
+from directory.model import Deferred, MailingList
 from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
+from gateway.deliver.resolve import Records
 from gateway.lists.settings import ListSettings
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.list_state import ListState
 from gateway.queue.settings import QueueSettings
 from gateway.route.plan import ListMail
 from gateway.route.router import Router
+from gateway.service.list_author import AuthorPolicy
 from gateway.service.list_bounces import Bounces
 from gateway.service.list_desk import ListDesk
 from gateway.service.list_facts import HostListFacts
@@ -43,6 +45,8 @@ class Desk:
 
     def __init__(self, folder: Path, *, settings: ListSettings | None = None, **team: str | list[str]) -> None:
         self.now = 1_000_000.0
+        self.dns: dict[str, bytes | Deferred] = {}
+        self.questions: list[str] = []
         settings = settings or ListSettings()
         self.source = MemorySource(
             PROFILE,
@@ -71,8 +75,17 @@ class Desk:
             Bounces(mailer, facts, settings),
             moderation,
             Subscription(mailer, moderation, facts, self.agent, settings),
+            AuthorPolicy(self, settings.own_from),  # type: ignore[arg-type]
         )
         self.router = router
+
+    async def ask(self, name: str, kind: str) -> Records:
+        """The DNS: what `dns` holds, trouble for a name that is an error there."""
+        self.questions.append(name)
+        found = self.dns.get(name, b"")
+        if isinstance(found, Deferred):
+            raise found
+        return Records((found,) if found else (), name)
 
     @property
     def team(self) -> MailingList:

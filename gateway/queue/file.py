@@ -80,6 +80,8 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     vouched: bool = False
     #: a report to the postmaster that a report failed: nothing is said about this one any more
     double_bounce: bool = False
+    #: not tried before this moment (RFC 4865)
+    not_before: float = 0.0
 
 
 class Damaged(ValueError):

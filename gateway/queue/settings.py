@@ -26,5 +26,17 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay_warning: Seconds = 4 * 3600.0
     #: what could not be delivered for so long is given up, and the sender told
     lifetime: Seconds = 5 * 86400.0
-    #: messages worked on at once
-    concurrency: Count = 20
+    #: deliveries into stores at once
+    concurrency_local: Count = 10
+    #: connections to other hosts at once
+    concurrency_remote: Count = 20
+    #: messages taken up at once; more than this wait in queue.db
+    active_max: Count = 500
+    #: connections to a destination that is new; one more with each success, up to destination_max
+    destination_begin: Count = 5
+    #: most connections to one destination
+    destination_max: Count = 20
+    #: pause for messages to a destination that has enough of them waiting
+    destination_pause: Seconds = 15.0
+    #: how long a destination that could not be reached is left alone; doubles each time, up to retry_max
+    dead_first: Seconds = 60.0

@@ -1,152 +1,324 @@
 """What happened to each target so far: queue.db, one SQLite file, synchronous=FULL, one writer (the runner).
 
-Rebuilt from the queue files when it is lost; then targets that were done are tried once more. An outcome
-is committed here before a finished file is removed.
+    state     owed                     meaning
+    waiting   -                        to be tried when it is due
+    trying    -                        claimed by an attempt; waiting again when the next runner starts
+    waiting   delayed                  tried, and its sender is to be told that it takes long
+    done      - | delivered | relayed  somebody took responsibility
+    failed    failed                   refused for good or given up; its sender is to be told
+    failed    -                        its sender was told, or is not to be told
+    held      -                        not tried until an administrator releases it
+
+An attempt is claimed by raising `attempts`; its outcome is written only where `attempts` still is what it
+claimed, so what an administrator did meanwhile stands. What is owed is committed with the outcome, the report
+is on disk before the debt is struck off, and the file goes when every target is done or failed and nothing is
+owed. A crash at any instant leaves a state from which the next runner goes on: a delivery without its record is
+repeated once, a report without its record is made again under the same name.
+
+Rebuilt from the queue files when it is lost; then targets that were done are tried once more.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from directory.model import Condition, Deferred
+import msgspec
 
-FORMAT = 1
-WAITING, HELD, DONE = "waiting", "held", "done"
-#: the outcome is final and stands in `reply`; the sender is not told yet
-TELLING = "telling"
-MAX_REPLY = 4000
+from directory.model import Condition, Deferred, Refused
+from gateway.deliver.port import Outcome, Taken
+
+FORMAT = 2
+WAITING, TRYING, HELD, DONE, FAILED = "waiting", "trying", "held", "done", "failed"
+MAX_REPLY = 1000
 
 _SCHEMA = """
 CREATE TABLE target (message TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
-  due REAL NOT NULL, reply TEXT NOT NULL, PRIMARY KEY (message, number)) WITHOUT ROWID;
+  due REAL NOT NULL, reply TEXT NOT NULL, owed TEXT NOT NULL DEFAULT '', outcome BLOB, warned INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (message, number)) WITHOUT ROWID;
 CREATE INDEX target_due ON target (state, due);
+CREATE INDEX target_owed ON target (message) WHERE owed<>'';
 CREATE TABLE done (message TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (message, key)) WITHOUT ROWID;
 """
+#: from format 1
+_UPGRADE = """
+ALTER TABLE target ADD COLUMN owed TEXT NOT NULL DEFAULT '';
+ALTER TABLE target ADD COLUMN outcome BLOB;
+ALTER TABLE target ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX target_owed ON target (message) WHERE owed<>'';
+"""
+_COLUMNS = "number, state, attempts, due, reply, owed, outcome, warned"
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An outcome as it is kept until its report is made. `condition` is empty for one that was taken."""
+
+    condition: str = ""
+    detail: str = ""
+    #: for the sender, where it is not the condition's
+    text: str = ""
+    status: str = ""
+    host: str = ""
+    reply: str = ""
+    dsn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """The state of one target; `number` is its place in the envelope block, `reply` the last answer."""
+    """The state of one target; `number` is its place in the envelope block, `reply` the last answer, `owed` the
+    kind of report that is to be made of `outcome`, `warned`: a report of delay was made."""
 
     number: int
     state: str
     attempts: int
     due: float
     reply: str
+    owed: str = ""
+    outcome: Outcome | None = None
+    warned: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing is done for this target any more."""
+        return self.state in (DONE, FAILED) and not self.owed
+
+
+def _kept(outcome: Outcome | None) -> bytes | None:
+    if outcome is None:
+        return None
+    if isinstance(outcome, Taken):
+        return msgspec.json.encode(Kept(host=outcome.host, reply=outcome.reply, dsn=outcome.dsn))
+    text = outcome.text[:MAX_REPLY] if outcome.text != outcome.condition.text else ""
+    detail, reply = outcome.detail[:MAX_REPLY], outcome.reply[:MAX_REPLY]
+    return msgspec.json.encode(Kept(outcome.condition.name, detail, text, outcome.status, outcome.host, reply))
+
+
+def _outcome(kept: bytes | None) -> Outcome | None:
+    if kept is None:
+        return None
+    found = msgspec.json.decode(kept, type=Kept)
+    if not found.condition:
+        return Taken(found.host, found.reply, found.dsn)
+    condition = Condition[found.condition]
+    kind = Deferred if condition.is_temporary else Refused
+    return kind(condition, found.detail, found.text, status=found.status, host=found.host, reply=found.reply)
+
+
+def _row(values: Sequence[object]) -> TargetRow:
+    number, state, attempts, due, reply, owed, outcome, warned = values
+    return TargetRow(number, state, attempts, due, reply, owed, _outcome(outcome), bool(warned))  # type: ignore[arg-type]
 
 
 class QueueState:
-    """queue.db. Raises Deferred(QUEUE_UNAVAILABLE)."""
+    """queue.db. May be called by several threads. Raises Deferred(QUEUE_UNAVAILABLE)."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
-            elif version > FORMAT:
+            if version > FORMAT:
+                self._db.close()
                 raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path} was written by a newer version ({version})")
+            if version < FORMAT:
+                steps = _SCHEMA if version == 0 else _UPGRADE
+                self._db.executescript(f"BEGIN;{steps}PRAGMA user_version={FORMAT};COMMIT;")
         except sqlite3.Error as error:
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
 
-    def messages(self) -> set[str]:
-        return {row[0] for row in self._db.execute("SELECT DISTINCT message FROM target")}
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, on disk when it ends."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
 
-    def add(self, message: str, targets: int, now: float) -> None:
-        """A message came in: every target is due now."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany(
-            "INSERT OR IGNORE INTO target VALUES (?,?,?,0,?,'')", [(message, n, WAITING, now) for n in range(targets)]
-        )
-        self._db.execute("COMMIT")
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+
+    # what came in and what went
+
+    def messages(self) -> set[str]:
+        return {str(row[0]) for row in self._read("SELECT DISTINCT message FROM target")}
+
+    def add(self, messages: Iterable[tuple[str, int, float]]) -> None:
+        """Messages that came in, each with the number of its targets and when they are due."""
+        rows = [(message, number, WAITING, due) for message, count, due in messages for number in range(count)]
+        with self._change() as db:
+            db.executemany("INSERT OR IGNORE INTO target (message, number, state, attempts, due, reply)"
+                           " VALUES (?,?,?,0,?,'')", rows)  # fmt: skip
+
+    def forget(self, messages: Iterable[str]) -> None:
+        """Drop the rows of messages whose files are gone."""
+        gone = [(message,) for message in messages]
+        with self._change() as db:
+            for table in ("target", "done"):
+                db.executemany(f"DELETE FROM {table} WHERE message=?", gone)
 
     def targets(self, message: str) -> list[TargetRow]:
-        rows = self._db.execute(
-            "SELECT number, state, attempts, due, reply FROM target WHERE message=? ORDER BY number", (message,)
-        )
-        return [TargetRow(*row) for row in rows]
+        rows = self._read(f"SELECT {_COLUMNS} FROM target WHERE message=? ORDER BY number", (message,))
+        return [_row(row) for row in rows]
+
+    # attempts
 
     def due(self, now: float, limit: int) -> list[str]:
-        """Messages with a target that is due, oldest first."""
-        rows = self._db.execute(
-            "SELECT message FROM target WHERE state IN (?, ?) AND due<=? GROUP BY message ORDER BY min(due) LIMIT ?",
-            (WAITING, TELLING, now, limit),
+        """Messages of the first `limit` targets that are due, the longest waiting first."""
+        rows = self._read(
+            "SELECT message FROM target WHERE state=? AND due<=? ORDER BY due LIMIT ?", (WAITING, now, limit)
         )
-        return [row[0] for row in rows]
+        return list(dict.fromkeys(str(row[0]) for row in rows))
+
+    def owing(self, limit: int) -> list[str]:
+        """Messages that owe a report or only the removal of their file: what a crash left between two steps."""
+        rows = self._read("SELECT DISTINCT message FROM target WHERE owed<>'' LIMIT ?", (limit,))
+        return [str(row[0]) for row in rows]
 
     def next_due(self, now: float) -> float | None:
         """When the next target after `now` is due; None when nothing waits."""
-        row = self._db.execute(
-            "SELECT min(due) FROM target WHERE state IN (?, ?) AND due>?", (WAITING, TELLING, now)
-        ).fetchone()
-        return row[0] if row else None
+        (row,) = self._read("SELECT min(due) FROM target WHERE state=? AND due>?", (WAITING, now))
+        return None if row[0] is None else float(row[0])  # type: ignore[arg-type]
+
+    def claim(self, message: str, now: float) -> list[TargetRow]:
+        """Begin an attempt at the targets that are due; the rows as the attempt has them."""
+        with self._change() as db:
+            rows = db.execute(
+                "UPDATE target SET state=?, attempts=attempts+1 WHERE message=? AND state=? AND due<=?"
+                f" RETURNING {_COLUMNS}",
+                (TRYING, message, WAITING, now),
+            ).fetchall()
+        return sorted(map(_row, rows), key=lambda row: row.number)
+
+    def recover(self, now: float) -> None:
+        """At the start of a runner: attempts that another one did not end are due again."""
+        with self._change() as db:
+            db.execute("UPDATE target SET state=?, due=? WHERE state=?", (WAITING, now, TRYING))
+
+    def finished(self) -> list[str]:
+        """Messages of which nothing is left to do: a crash kept their file from being removed."""
+        rows = self._read(
+            "SELECT message FROM target GROUP BY message HAVING min(state IN (?,?) AND owed='')=1", (DONE, FAILED)
+        )
+        return [str(row[0]) for row in rows]
 
     def done_keys(self, message: str) -> set[str]:
-        return {row[0] for row in self._db.execute("SELECT key FROM done WHERE message=?", (message,))}
+        return {str(row[0]) for row in self._read("SELECT key FROM done WHERE message=?", (message,))}
 
     def step_done(self, message: str, keys: Iterable[str]) -> None:
         """These steps of a message are delivered and never repeated."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT OR IGNORE INTO done VALUES (?,?)", [(message, key) for key in keys])
-        self._db.execute("COMMIT")
+        with self._change() as db:
+            db.executemany("INSERT OR IGNORE INTO done VALUES (?,?)", [(message, key) for key in keys])
 
-    def record(self, message: str, rows: Iterable[TargetRow]) -> None:
-        """The outcome of an attempt, on disk when it returns."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany(
-            "UPDATE target SET state=?, attempts=?, due=?, reply=? WHERE message=? AND number=?",
-            [(row.state, row.attempts, row.due, row.reply[:MAX_REPLY], message, row.number) for row in rows],
-        )
-        self._db.execute("COMMIT")
+    def record(self, message: str, rows: Iterable[TargetRow], *, back: int = 0) -> None:
+        """What an attempt did; `attempts` of a row is what it claimed, `back` how far it is set back (an attempt
+        that was none)."""
+        with self._change() as db:
+            db.executemany(
+                "UPDATE target SET state=?, attempts=attempts-?, due=?, reply=?, owed=?, outcome=?, warned=?"
+                " WHERE message=? AND number=? AND attempts=?",
+                [
+                    (row.state, back, row.due, row.reply[:MAX_REPLY], row.owed, _kept(row.outcome), row.warned, message,
+                     row.number, row.attempts)
+                    for row in rows
+                ],
+            )  # fmt: skip
 
-    def forget(self, message: str) -> None:
-        """Drop the rows of a message whose file is gone."""
-        self._db.execute("BEGIN IMMEDIATE")
-        for table in ("target", "done"):
-            self._db.execute(f"DELETE FROM {table} WHERE message=?", (message,))
-        self._db.execute("COMMIT")
+    def postpone(self, messages: Iterable[tuple[str, float, str]], now: float) -> None:
+        """(message, due, why) of what was due and cannot be tried now; no attempt was made."""
+        with self._change() as db:
+            db.executemany(
+                "UPDATE target SET due=?, reply=? WHERE message=? AND state=? AND due<=?",
+                [(due, why[:MAX_REPLY], message, WAITING, now) for message, due, why in messages],
+            )
+
+    def told(self, message: str) -> None:
+        """The reports that a message owed are on disk."""
+        with self._change() as db:
+            db.execute("UPDATE target SET owed='', outcome=NULL WHERE message=? AND owed<>''", (message,))
+
+    # what administrators do
+
+    def change(self, message: str | None, before: str, after: str, due: float) -> int:
+        """Bring the targets of a message (None: of every message) from one state into another; how many."""
+        which, values = ("message=? AND ", [message]) if message is not None else ("", [])
+        with self._change() as db:
+            # a new claim number: an attempt under way does not overwrite it
+            done = db.execute(
+                f"UPDATE target SET state=?, due=?, attempts=attempts+(state<>?) WHERE {which}state=?",
+                (after, due, after, *values, before),
+            )
+        return done.rowcount
 
     def close(self) -> None:
         self._db.close()
 
 
-def counts(path: Path) -> dict[str, int]:
-    """Targets waiting, deferred (tried before) and held, for `status`; read only, zeros without a file."""
-    found = {"waiting": 0, "deferred": 0, "held": 0}
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """queue.db for looking only; None when there is none. Raises Deferred."""
     if not path.exists():
-        return found
+        yield None
+        return
     try:
-        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2)
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
         try:
-            for state, tried, number in db.execute("SELECT state, attempts>0, count(*) FROM target GROUP BY 1, 2"):
-                if state == HELD:
-                    found["held"] += number
-                elif state == WAITING:
-                    found["deferred" if tried else "waiting"] += number
+            yield db
         finally:
             db.close()
     except sqlite3.Error as error:
         raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
+
+
+def counts(path: Path) -> dict[str, int]:
+    """Targets waiting, deferred (tried before), failed (being reported) and held, for `status`; zeros without a file."""
+    found = {"waiting": 0, "deferred": 0, "failed": 0, "held": 0}
+    with _reading(path) as db:
+        rows = [] if db is None else db.execute("SELECT state, attempts>0, count(*) FROM target GROUP BY 1, 2")
+        for state, tried, number in rows:
+            key = "deferred" if state == WAITING and tried else "waiting" if state == TRYING else state
+            if key in found:
+                found[key] += number
     return found
 
 
 def held(path: Path, limit: int) -> list[dict[str, str]]:
-    """What failed for good and waits for a decision, the newest first: message and last reply. Raises Deferred."""
-    if not path.exists():
-        return []
-    try:
-        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2)
-        try:
-            rows = db.execute(
-                "SELECT message, reply FROM target WHERE state=? ORDER BY message DESC, number LIMIT ?", (HELD, limit)
-            ).fetchall()
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
+    """What waits for a decision, the newest first: message and last reply. Raises Deferred."""
+    with _reading(path) as db:
+        if db is None:
+            return []
+        rows = db.execute(
+            "SELECT message, reply FROM target WHERE state=? ORDER BY message DESC, number LIMIT ?", (HELD, limit)
+        ).fetchall()
     return [{"message": message, "reply": reply} for message, reply in rows]
+
+
+def rows_of(path: Path, message: str | None = None) -> dict[str, list[TargetRow]]:
+    """The targets of a message, or of all, for looking. Raises Deferred."""
+    found: dict[str, list[TargetRow]] = {}
+    with _reading(path) as db:
+        if db is None:
+            return found
+        which, values = ("WHERE message=?", (message,)) if message is not None else ("", ())
+        for name, *values_of_row in db.execute(
+            f"SELECT message, {_COLUMNS} FROM target {which} ORDER BY message, number", values
+        ):
+            found.setdefault(name, []).append(_row(values_of_row))
+    return found

@@ -235,7 +235,7 @@ class Acceptance:
         queued = self._queued(arrival, targets, content)
         self._queue.inject(queued, content)
         maillog.queued(id=arrival.id, targets=len(steps))
-        ring(self._bell)
+        ring(self._bell, arrival.id)
 
     @staticmethod
     def _queued(arrival: Arrival, targets: tuple[Target, ...], content: Sequence[bytes]) -> QueuedEnvelope:

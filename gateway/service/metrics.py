@@ -77,7 +77,7 @@ class _Host(Collector):
         volumes = {name: float(down.get(name, 0)) for name in self._settings.store.volumes}
         yield _labelled("gatepost_volume_down", "Processes that get no answer from a volume", "volume", volumes)
         if queue["ok"]:
-            states = {state: queue[state] for state in ("waiting", "deferred", "held")}
+            states = {state: queue[state] for state in ("waiting", "deferred", "failed", "held")}
             yield _labelled("gatepost_queue_targets", "Targets of queued messages", "state", states)
 
     @staticmethod

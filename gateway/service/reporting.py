@@ -190,7 +190,7 @@ class Reporter:
             actions=sorted({result.kind for result in results}),
             double=is_double,
         )
-        ring(self._bell)
+        ring(self._bell, number)
 
     def _fate(self, result: Result, envelope: QueuedEnvelope) -> Fate:
         target, outcome = result.target, result.outcome

@@ -89,5 +89,5 @@ class Vacation:
         size = len(message)
         envelope = QueuedEnvelope(number, "", now, (Target(recipient),), size, size + message.count(b"\n"), parameters)
         self._queue.inject(envelope, (message,))
-        ring(self._bell)
+        ring(self._bell, number)
         return number

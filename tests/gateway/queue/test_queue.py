@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -25,23 +26,24 @@ from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.deliver.connections import Connections
-from gateway.deliver.port import Taken
+from gateway.deliver.port import Outcome as CourierOutcome
+from gateway.deliver.port import Parcel, Taken
 from gateway.deliver.settings import DnsSettings
 from gateway.deliver.smtp import Outside, SmtpCourier
 from gateway.deliver.tls_policy import Protections
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import QueueState, counts
+from gateway.queue.state import QueueState, counts, rows_of
 from gateway.route.next_hop import NextHop, host_and_port
 from gateway.route.plan import Local
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome
 from gateway.service.network import ClientTls, Dialer
-from gateway.service.reporting import Reporter, Result
+from gateway.service.queue_runner import QueueRunner
+from gateway.service.reporting import Result
 from gateway.service.resolver import Resolver
-from gateway.service.runner import QueueRunner
 
 PROFILE = Profile.load("native")
 BODY = b"Subject: x\n\n.dot\nbody\n..two\n"
@@ -109,27 +111,30 @@ class Bench:
         self.delivered: list[tuple[str, bytes]] = []
         self.local: list[Outcome] = []
         self.path = folder / "queue.db"
-        #: (address, kind, why) of everything reported; with `trouble` nothing can be
-        self.told: list[tuple[str, str, str]] = []
-        self.trouble: Deferred | None = None
         self.directory = people()
+        self.told: list[tuple[str, str, str]] = []
+        self.report_problem: Deferred | None = None
         self.restart()
 
     def restart(self) -> None:
         self.state = QueueState(self.path)
         router = Router(View(self.directory, PROFILE), host_names=("here",))
         self.runner = QueueRunner(
-            self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now,
-            reporter=cast(Reporter, self),
-        )  # fmt: skip
+            self.folder, self.state, router, self.deliver, self.courier, self.settings, self, lambda: self.now
+        )
 
-    def report(self, envelope: QueuedEnvelope, results: Sequence[Result], content: object, now: float) -> None:
-        """As a reporter does."""
-        if self.trouble is not None:
-            raise self.trouble
-        for result in results:
-            said = "" if isinstance(result.outcome, Taken) else f"{result.outcome.host}: {result.outcome.reply}"
-            self.told.append((result.target.address, result.kind, said))
+    def report(
+        self,
+        envelope: QueuedEnvelope,
+        results: Sequence[Result],
+        content: Callable[[], Iterable[bytes]],
+        now: float,
+    ) -> None:
+        """Keeps what is to be told."""
+        assert b"".join(content()) == BODY
+        if self.report_problem is not None:
+            raise self.report_problem
+        self.told += [(result.target.address.partition("@")[0], result.kind, str(result.outcome)) for result in results]
 
     def deliver(self, step: Local, path: str, content: Sequence[bytes], message: str) -> Outcome:
         outcome = self.local.pop(0) if self.local else None
@@ -209,7 +214,7 @@ def test_a_step_that_is_done_is_not_repeated(tmp_path: Path) -> None:
     assert len(bench.delivered) == len(peer.taken) == 1
 
 
-def test_refused_is_told_deferred_comes_again_at_growing_intervals(tmp_path: Path) -> None:
+def test_refused_is_told_at_once_deferred_comes_again_at_growing_intervals_and_is_given_up(tmp_path: Path) -> None:
     peer = Peer()
     peer.answer_rcpt = {"no@far.example": "550 5.1.1 unknown", "later@far.example": "451 4.2.0 later"}
     with serving(peer) as port:
@@ -218,53 +223,194 @@ def test_refused_is_told_deferred_comes_again_at_growing_intervals(tmp_path: Pat
         pauses = []
         for _ in range(3):
             pauses.append(bench.work() or 0)
+            assert bench.told == [("no", "failed", "127.0.0.1: 550 5.1.1 unknown")], "once"
             bench.now += pauses[-1] + 1
-        assert counts(bench.path) == {"waiting": 0, "deferred": 1, "held": 0}
-        assert bench.told[0] == ("no@far.example", "failed", "127.0.0.1: 550 5.1.1 unknown")
+        assert counts(bench.path) == {"waiting": 0, "deferred": 1, "failed": 1, "held": 0}
         assert pauses[0] < pauses[1] < pauses[2]
         assert [len(taken[1]) for taken in peer.taken] == [1]
         bench.now += bench.settings.lifetime
         assert bench.work() is None
-    assert bench.told[2:] == [("later@far.example", "failed", "127.0.0.1: 451 4.2.0 later")]
+    assert bench.told[1:] == [("later", "failed", "127.0.0.1: 451 4.2.0 later")]
+    assert bench.folder.ids() == set()
+    assert bench.state.messages() == set()
+
+
+def test_a_delay_is_told_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("x@far.example"))
+    while bench.now < time.time() + 7 * 3600:
+        bench.now += (bench.work() or 0) + 1
+    assert [(name, kind) for name, kind, _ in bench.told] == [("x", "delayed")]
+    assert bench.state.targets("m1")[0].warned
+
+
+def test_who_asked_is_told_of_success(tmp_path: Path) -> None:
+    with serving(Peer()) as port:
+        bench = Bench(tmp_path, port)
+        wish = ("SUCCESS", "FAILURE")
+        bench.inject(Target("ann@example.com", "t:ann", notify=wish), Target("x@far.example", notify=wish),
+                     Target("y@far.example", notify=("FAILURE",)))  # fmt: skip
+        assert bench.work() is None
+    assert sorted((name, kind) for name, kind, _ in bench.told) == [("ann", "delivered"), ("x", "relayed")]
     assert bench.folder.ids() == set()
 
 
-def test_a_report_that_cannot_be_made_now_is_made_later_and_nothing_is_sent_twice(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_made_is_owed_and_made_by_the_next_runner(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.local = [Refused(Condition.ACCOUNT_CLOSED)]
+    bench.local = [Refused(Condition.MAILBOX_FULL, "t:ann")]
     bench.inject(Target("ann@example.com", "t:ann"))
-    bench.trouble = Deferred(Condition.QUEUE_FULL)
-    assert bench.work() is not None
+    bench.report_problem = Deferred(Condition.QUEUE_FULL, "no room")
+
+    async def some_time() -> None:
+        stop = asyncio.Event()
+        serving_queue = asyncio.ensure_future(bench.runner.serve(stop))
+        await asyncio.sleep(0.3)
+        stop.set()
+        await serving_queue
+
+    asyncio.run(some_time())
+    assert bench.told == []
     assert bench.folder.ids() == {"m1"}
     bench.state.close()
     bench.restart()
-    bench.trouble = None
-    bench.now += 301
+    bench.report_problem = None
     assert bench.work() is None
-    assert [told[:2] for told in bench.told] == [("ann@example.com", "failed")]
-    assert bench.delivered == []
+    assert bench.told == [("ann", "failed", "t:ann")]
     assert bench.folder.ids() == set()
 
 
-def test_what_is_late_is_told_once(tmp_path: Path) -> None:
+def test_an_attempt_that_a_crash_ended_is_due_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.inject(Target("x@far.example", notify=("DELAY",)))
-    seen = []
-    for _ in range(8):
-        bench.work()
-        seen.append(len(bench.told))
-        bench.now += 3600
-    assert seen == [0, 0, 0, 0, 1, 1, 1, 1]
-    assert bench.told[0][:2] == ("x@far.example", "delayed")
+    bench.inject(Target("ann@example.com", "t:ann"))
+    bench.runner.look()
+    assert [row.attempts for row in bench.state.claim("m1", bench.now)] == [1]
+    assert bench.state.claim("m1", bench.now) == []
+    assert bench.state.due(bench.now, 10) == []
+    bench.state.close()
+    bench.restart()
+    assert bench.work() is None
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
 
 
-def test_success_is_delivered_or_relayed_and_the_wishes_go_along(tmp_path: Path) -> None:
-    peer = Peer()
-    with serving(peer) as port:
-        bench = Bench(tmp_path, port)
-        bench.inject(Target("ann@example.com", "t:ann", notify=("SUCCESS",)), Target("x@far.example"))
+def test_a_finished_message_whose_file_stayed_is_removed_at_the_start(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    bench.runner.look()
+    (row,) = bench.state.claim("m1", bench.now)
+    bench.state.record("m1", [replace(row, state="done")])
+    bench.state.close()
+    bench.restart()
+    assert bench.folder.ids() == set()
+    assert bench.work() is None
+    assert bench.delivered == []
+    assert bench.state.messages() == set()
+
+
+def test_what_an_administrator_did_during_an_attempt_stands(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    bench.runner.look()
+    (row,) = bench.state.claim("m1", bench.now)
+    assert bench.state.change("m1", "trying", "held", 0.0) == 1
+    bench.state.record("m1", [replace(row, state="waiting", due=bench.now)])
+    assert [each.state for each in bench.state.targets("m1")] == ["held"]
+    assert bench.work() is None
+    assert bench.state.change(None, "held", "waiting", bench.now) == 1
+    assert bench.work() is None
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
+def test_held_until_a_moment_in_the_future(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    envelope = QueuedEnvelope("m1", "me@far.example", bench.now, (Target("ann@example.com", "t:ann"),), len(BODY),
+                              len(BODY) + BODY.count(b"\n"), not_before=bench.now + 600)  # fmt: skip
+    bench.folder.inject(envelope, [BODY])
+    pause = bench.work()
+    assert pause is not None and 590 < pause <= 600
+    assert bench.delivered == []
+    bench.now += 601
+    assert bench.work() is None
+    assert len(bench.delivered) == 1
+
+
+class Slow:
+    """A courier that answers when it is told to; `open` is how many wait at this moment."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.open = self.most = 0
+
+    async def deliver(self, parcel: Parcel) -> list[CourierOutcome]:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        await self.go.wait()
+        self.open -= 1
+        return [Taken("slow", "250 ok")] * len(parcel.recipients)
+
+
+def test_a_slow_destination_keeps_nobody_else_waiting_and_has_its_limit(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    slow = Slow()
+    bench.courier = lambda hop: slow  # type: ignore[assignment,method-assign,return-value]
+    bench.restart()
+    for number in range(60):
+        bench.inject(Target(f"x{number}@slow.example"), message=f"a{number}")
+    bench.inject(Target("ann@example.com", "t:ann"), message="b")
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        serving_queue = asyncio.ensure_future(bench.runner.serve(stop))
+        deadline = time.monotonic() + 20
+        while not bench.delivered:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert slow.most == bench.settings.destination_begin
+        (told,) = bench.runner.destinations.told()
+        assert told["busy"] == bench.settings.destination_begin and told["waiting"] == bench.settings.destination_max
+        assert bench.runner.remote == bench.settings.destination_begin
+        slow.go.set()
+        while len(bench.folder.ids()) > 60 - bench.settings.destination_begin - bench.settings.destination_max:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        stop.set()
+        await serving_queue
+
+    asyncio.run(main())
+    waiting = [row for rows in rows_of(bench.path).values() for row in rows if row.state == "waiting"]
+    assert len(waiting) == 60 - bench.settings.destination_begin - bench.settings.destination_max
+    assert {row.attempts for row in waiting} == {0}, "waiting for a place is no attempt"
+    bench.now += bench.settings.destination_pause + 1
+    for _ in range(9):
         bench.work()
-    assert [told[:2] for told in bench.told] == [("ann@example.com", "delivered"), ("x@far.example", "relayed")]
+        bench.now += bench.settings.destination_pause + 1
+    assert bench.folder.ids() == set()
+    assert slow.most <= bench.settings.destination_max
+
+
+def test_an_index_of_the_first_format_is_brought_up(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "queue.db")
+    db.executescript(
+        """CREATE TABLE target (message TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL,
+          attempts INTEGER NOT NULL, due REAL NOT NULL, reply TEXT NOT NULL, PRIMARY KEY (message, number)) WITHOUT ROWID;
+        CREATE INDEX target_due ON target (state, due);
+        CREATE TABLE done (message TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (message, key)) WITHOUT ROWID;
+        INSERT INTO target VALUES ('m1', 0, 'waiting', 3, 1.0, 'later'), ('m1', 1, 'held', 1, 0.0, 'no');
+        PRAGMA user_version=1;"""
+    )
+    db.close()
+    bench = Bench(tmp_path)
+    assert [(row.state, row.attempts, row.owed) for row in bench.state.targets("m1")] == [
+        ("waiting", 3, ""), ("held", 1, ""),
+    ]  # fmt: skip
+    bench.inject(Target("ann@example.com", "t:ann"), Target("x@far.example"))
+    bench.work()
+    assert [row.state for row in bench.state.targets("m1")] == ["done", "held"]
+    bench.state.close()
+    db = sqlite3.connect(tmp_path / "queue.db")
+    db.execute("PRAGMA user_version=9")
+    db.close()
+    with pytest.raises(Deferred, match="newer version"):
+        QueueState(tmp_path / "queue.db")
 
 
 def test_a_dead_next_hop_defers(tmp_path: Path) -> None:
@@ -273,7 +419,16 @@ def test_a_dead_next_hop_defers(tmp_path: Path) -> None:
     bench = Bench(tmp_path, port)
     bench.inject(Target("x@far.example"))
     assert bench.work() is not None
-    assert bench.state.targets("m1")[0].state == "waiting"
+    (row,) = bench.state.targets("m1")
+    assert (row.state, row.attempts) == ("waiting", 1)
+    bench.inject(Target("y@far.example"), message="m2")
+    bench.work()
+    (row,) = bench.state.targets("m2")
+    assert (row.state, row.attempts) == ("waiting", 0), "the host is known not to answer: nothing was tried"
+    assert "127.0.0.1" in row.reply
+    bench.now += bench.settings.dead_first + 1
+    bench.work()
+    assert bench.state.targets("m2")[0].attempts == 1
 
 
 def test_rows_are_rebuilt_from_the_files(tmp_path: Path) -> None:
@@ -289,7 +444,7 @@ def test_rows_are_rebuilt_from_the_files(tmp_path: Path) -> None:
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
 
 
-def test_account_that_is_gone_is_told_only_when_the_directory_is_sure(tmp_path: Path) -> None:
+def test_account_that_is_gone_fails_only_when_the_directory_is_sure(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.inject(Target("old@example.com", "t:old"))
     bench.directory.state = type(bench.directory.state)(True, 0.0)
@@ -297,7 +452,7 @@ def test_account_that_is_gone_is_told_only_when_the_directory_is_sure(tmp_path: 
     bench.directory.state = type(bench.directory.state)(True, float("inf"))
     bench.now += 301
     assert bench.work() is None
-    assert [told[:2] for told in bench.told] == [("old@example.com", "failed")]
+    assert [(name, kind) for name, kind, _ in bench.told] == [("old", "failed")]
 
 
 def test_a_full_queue_defers_with_452(tmp_path: Path) -> None:

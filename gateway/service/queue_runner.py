@@ -12,47 +12,28 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
 
-from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
-from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
-from gateway.lists.copy import Rewriting, copied
-from gateway.mail.srs import Srs
-from gateway.mail.wire import wire_address
+from directory.model import Condition, Deferred, Refused
+from gateway.deliver.port import Outcome, Taken
 from gateway.observe import maillog
 from gateway.observe.log import fields
-from gateway.queue.destinations import Destinations, NotNow
+from gateway.queue.destinations import NotNow
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, FAILED, TRYING, WAITING, QueueState, TargetRow
-from gateway.route.next_hop import NextHop, next_hop
-from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Remote, Step
-from gateway.route.relay_settings import RelaySettings
+from gateway.route.plan import ListMail, Step
 from gateway.route.router import Router
-from gateway.service.final_delivery import Outcome as LocalOutcome
-from gateway.service.instructions import RuleDesk
-from gateway.service.outbound import Couriers
+from gateway.service.queue_steps import QueueSteps, Untried
 from gateway.service.reporting import Result
 
-RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 BATCH = 1000  # messages that are noted in one transaction
 _log = logging.getLogger("gatepost.queue")
-
-#: (step, return path, content, message id)
-LocalDelivery = Callable[[Local, str, Sequence[bytes], str], LocalOutcome]
-
-
-class Desk(Protocol):
-    """Does what is asked under the service addresses of lists."""
-
-    async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]) -> None:
-        """Raises Deferred, Refused, OSError."""
-        ...
 
 
 class Reports(Protocol):
@@ -69,17 +50,6 @@ class Reports(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Untried:
-    """Nothing was tried: the destination gets nothing before `until`."""
-
-    until: float
-    why: str
-
-
-_StepOutcome = Outcome | _Untried
-
-
 class QueueRunner:
     """Knows no process, socket or signal; lives in one event loop."""
 
@@ -88,23 +58,13 @@ class QueueRunner:
         folder: QueueFolder,
         state: QueueState,
         router: Router,
-        deliver: LocalDelivery,
-        couriers: Couriers,
+        steps: QueueSteps,
         settings: QueueSettings,
         reporter: Reports,
         clock: Callable[[], float] = time.time,
-        relay: RelaySettings | None = None,
-        desk: Desk | None = None,
-        rules: RuleDesk | None = None,
-        srs: Srs | None = None,
     ) -> None:
-        self._folder, self._state, self._router = folder, state, router
-        self._deliver, self._couriers, self._settings, self._clock = deliver, couriers, settings, clock
-        self._reporter, self._relay = reporter, relay or RelaySettings()
-        self._desk, self._rules, self._srs = desk, rules, srs
-        self.destinations = Destinations(settings)
-        self._local = asyncio.Semaphore(settings.concurrency_local)
-        self._remote = asyncio.Semaphore(settings.concurrency_remote)
+        self._folder, self._state, self._router, self.steps = folder, state, router, steps
+        self._settings, self._reporter, self._clock = settings, reporter, clock
         self._known: set[str] = set()
         self._damaged: set[str] = set()
         self._gone: list[str] = []
@@ -114,8 +74,6 @@ class QueueRunner:
         self._ready: deque[str] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rung = asyncio.Event()
-        #: deliveries into stores and connections to other hosts at this moment
-        self.local = self.remote = 0
         #: messages in an attempt
         self.busy: set[str] = set()
         state.recover(self._clock())
@@ -284,8 +242,8 @@ class QueueRunner:
             target = envelope.targets[row.number]
             path = envelope.return_path if target.return_path is None else target.return_path
             try:
-                steps = self._steps(target, path, now)
-                mailing_list = self._list(target.list, now)
+                steps = self.steps.of(target, path, now)
+                mailing_list = self.steps.list_of(target.list, now)
             except (Deferred, Refused) as error:
                 problems[row.number] = error
                 continue
@@ -299,19 +257,19 @@ class QueueRunner:
                         step = replace(step, mailing_list=mailing_list)
                     spread = len(steps) > 1 or isinstance(step, ListMail) or bool(step.mailing_list and not target.list)
                     wanted.setdefault(key, (step, own, _told_less(target) if spread else target))
-        outcomes = await self._run(message, envelope, wanted)
+        outcomes = await self.steps.run(message, envelope, wanted)
         after: list[TargetRow] = []
         untried: list[TargetRow] = []
         for row in rows:
             found = [problems[row.number]] if row.number in problems else [
                 outcomes[key] for key in of[row.number] if key in outcomes
             ]  # fmt: skip
-            waits = [each for each in found if isinstance(each, _Untried)]
+            waits = [each for each in found if isinstance(each, Untried)]
             if waits and not any(isinstance(each, Deferred) for each in found):
                 until = min(each.until for each in waits)
                 untried.append(replace(row, state=WAITING, due=until, reply=waits[0].why))
                 continue
-            told = [each for each in found if not isinstance(each, _Untried)]
+            told = [each for each in found if not isinstance(each, Untried)]
             after.append(self._after(row, envelope, told, is_one=len(of.get(row.number, ())) < 2))
             maillog.attempted(
                 id=message, recipient=envelope.targets[row.number].address, state=after[-1].state, reply=after[-1].reply
@@ -341,161 +299,13 @@ class QueueRunner:
                 return None
             path = envelope.return_path if target.return_path is None else target.return_path
             try:
-                for step in self._steps(target, path, now):
-                    if not isinstance(step, Remote):
-                        return None
-                    silence = self.destinations.silence(
-                        next_hop(step, path, self._router.directory, self._relay).key, now
-                    )
-                    if silence is None:
-                        return None
-                    first = silence if first is None or silence.until < first.until else first
+                silence = self.steps.silence(self.steps.of(target, path, now), path, now)
             except (Deferred, Refused):
                 return None
+            if silence is None:
+                return None
+            first = silence if first is None or silence.until < first.until else first
         return first
-
-    def _steps(self, target: Target, path: str, now: float) -> tuple[Step, ...]:
-        if target.is_held:
-            return (self._router.route_held(target.list, target.address, now),)
-        if target.account:
-            return (self._router.route_account(target.account, target.address, now, target.mailbox, target.extension),)
-        return self._router.route(target.address, now, outside=True, sender=path).steps
-
-    def _list(self, entry_id: str, now: float) -> MailingList | None:
-        """The list whose copy a target gets; None for none, or for one that is gone. Raises Deferred."""
-        entry = self._router.directory.by_id(entry_id) if entry_id else None
-        if entry_id and entry is None and not self._router.directory.freshness().absence_is_final(now):
-            raise Deferred(Condition.DIRECTORY_STALE, f"is the list {entry_id} still there?")
-        return entry if isinstance(entry, MailingList) else None
-
-    def _content(self, message: str, mailing_list: MailingList | None) -> Iterator[bytes]:
-        """The message, or the list's copy of it."""
-        content = self._folder.content(message)
-        return content if mailing_list is None else copied(content, mailing_list, Rewriting())
-
-    async def _run(
-        self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str, Target]]
-    ) -> dict[str, _StepOutcome]:
-        outcomes: dict[str, _StepOutcome] = {}
-        away: dict[tuple[NextHop, str, str], list[tuple[str, Step, Target]]] = {}
-        content: list[bytes] = []
-        for key, (step, path, target) in wanted.items():
-            if isinstance(step, Local):
-                content = content or list(self._folder.content(message))
-                outcomes[key] = await self._into_store(step, path, content, message)
-            elif isinstance(step, Discard):
-                maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
-                outcomes[key] = Taken()
-            elif isinstance(step, ListMail):
-                outcomes[key] = await self._at_desk(step, envelope, message)
-            elif isinstance(step, Instructions):
-                outcomes[key] = await self._by_rules(step, path, envelope, message)
-            elif isinstance(step, Later):
-                outcomes[key] = step.reason
-            else:
-                try:
-                    hop = next_hop(step, path, self._router.directory, self._relay)
-                    path = self._rewritten(step, path)
-                except Deferred as error:
-                    outcomes[key] = error
-                    continue
-                list_id = step.mailing_list.id if step.mailing_list is not None else ""
-                away.setdefault((hop, path, list_id), []).append((key, step, target))
-            if isinstance(outcomes.get(key), Taken):
-                self._state.step_done(message, [key])
-        for (hop, path, _), recipients in away.items():
-            for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
-                some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                parcel = self._parcel(message, envelope, path, [(step, target) for _, step, target in some])
-                results = await self._send(hop, parcel)
-                outcomes.update(zip((key for key, _, _ in some), results, strict=True))
-                taken = [key for key, _, _ in some if isinstance(outcomes[key], Taken)]
-                if taken:
-                    self._state.step_done(message, taken)
-        return outcomes
-
-    def _rewritten(self, step: Step, path: str) -> str:
-        """The return path with which a message is sent on: of one forwarded to outside it is ours. Raises Deferred."""
-        if self._srs is None or not path or not isinstance(step, Remote) or step.mailing_list is not None:
-            return path
-        try:
-            ends = [canonical_address(text).domain for text in (path, step.recipient)]
-        except InvalidAddress:
-            return path
-        # what comes from us is not forwarded, and a domain that we relay for takes its mail from us
-        if any(self._router.directory.domain(domain) is not None for domain in ends):
-            return path
-        return self._srs.forward(path, self._clock())
-
-    async def _into_store(self, step: Local, path: str, content: Sequence[bytes], message: str) -> Outcome:
-        async with self._local:
-            self.local += 1
-            try:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(None, self._deliver, step, path, content, message) or Taken()
-            finally:
-                self.local -= 1
-
-    async def _by_rules(self, step: Instructions, path: str, envelope: QueuedEnvelope, message: str) -> Outcome:
-        if self._rules is None:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for rules")
-        try:
-            await self._rules.handle(step, path, envelope, lambda: self._content(message, step.mailing_list))
-        except (Deferred, Refused) as error:
-            return error
-        except OSError as error:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
-        return Taken()
-
-    async def _at_desk(self, step: ListMail, envelope: QueuedEnvelope, message: str) -> Outcome:
-        if self._desk is None:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for lists")
-        try:
-            await self._desk.handle(step, envelope, lambda: self._folder.content(message))
-        except (Deferred, Refused) as error:
-            return error
-        except OSError as error:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
-        return Taken()
-
-    def _parcel(
-        self, message: str, envelope: QueuedEnvelope, path: str, steps: Sequence[tuple[Step, Target]]
-    ) -> Parcel:
-        mailing_list, size, crlf = steps[0][0].mailing_list, envelope.size, envelope.crlf
-        if mailing_list is not None:
-            size = crlf = 0
-            for piece in self._content(message, mailing_list):
-                size += len(piece)
-                crlf += len(piece) + piece.count(b"\n")
-        return Parcel(
-            message,
-            wire_address(path) if path else "",
-            tuple(
-                Addressee(wire_address(step.recipient), frozenset(target.notify), target.orcpt)
-                for step, target in steps
-            ),
-            lambda: self._content(message, mailing_list),
-            size,
-            crlf,
-            envelope.parameters,
-        )
-
-    async def _send(self, hop: NextHop, parcel: Parcel) -> Sequence[_StepOutcome]:
-        try:
-            async with self.destinations.place(hop.key, self._clock()), self._remote:
-                self.remote += 1
-                try:
-                    outcomes = await self._couriers(hop).deliver(parcel)
-                finally:
-                    self.remote -= 1
-        except NotNow as error:
-            return [_Untried(error.until, error.why)] * len(parcel.recipients)
-        silent = next((each for each in outcomes if isinstance(each, Deferred) and not each.reply), None)
-        if silent is not None and all(isinstance(each, Deferred) and not each.reply for each in outcomes):
-            self.destinations.silent(hop.key, self._clock(), str(silent))
-        else:
-            self.destinations.answered(hop.key)
-        return outcomes
 
     # what follows
 

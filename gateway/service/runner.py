@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 from gateway.config.settings import Settings
@@ -19,6 +20,7 @@ from gateway.service.outbound import Outbound
 from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
+from gateway.service.queue_steps import QueueSteps
 from gateway.service.single import only_one
 from gateway.service.srs_keys import make_srs
 from gateway.service.trail import keep_trail, purge_for_ever
@@ -42,24 +44,26 @@ def run(settings: Settings, pulse: Pulse) -> None:
         keep_trail(settings, "queue")
         outbound = Outbound(settings)
         desk = make_desk(host)
-        runner = QueueRunner(
+        state = QueueState(state_dir / "queue.db")
+        steps = QueueSteps(
             host.queue,
-            QueueState(state_dir / "queue.db"),
+            state,
             host.router,
             lambda step, path, content, message: host.delivery.deliver([step], path, content, message)[0],
             outbound.courier,
             settings.queue,
-            host.reporter,
-            relay=settings.relay,
-            desk=desk,
-            rules=RuleDesk(
+            time.time,
+            settings.relay,
+            desk,
+            RuleDesk(
                 host.queue,
                 Programs(Path(settings.run_dir), settings.programs),
                 settings.route.extension_separator,
                 Path(settings.run_dir) / "queue.sock",
             ),
-            srs=make_srs(settings, signs=True),
+            make_srs(settings, signs=True),
         )
+        runner = QueueRunner(host.queue, state, host.router, steps, settings.queue, host.reporter)
         verbs = MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs()
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
         loop.add_reader(sock, lambda: runner.wake(heard(sock)))

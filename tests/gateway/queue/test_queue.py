@@ -42,6 +42,7 @@ from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome
 from gateway.service.network import ClientTls, Dialer
 from gateway.service.queue_runner import QueueRunner
+from gateway.service.queue_steps import QueueSteps
 from gateway.service.reporting import Result
 from gateway.service.resolver import Resolver
 
@@ -119,9 +120,8 @@ class Bench:
     def restart(self) -> None:
         self.state = QueueState(self.path)
         router = Router(View(self.directory, PROFILE), host_names=("here",))
-        self.runner = QueueRunner(
-            self.folder, self.state, router, self.deliver, self.courier, self.settings, self, lambda: self.now
-        )
+        steps = QueueSteps(self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now)
+        self.runner = QueueRunner(self.folder, self.state, router, steps, self.settings, self, lambda: self.now)
 
     def report(
         self,
@@ -279,6 +279,30 @@ def test_a_report_that_cannot_be_made_is_owed_and_made_by_the_next_runner(tmp_pa
     assert bench.folder.ids() == set()
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Refused(Condition.REMOTE_REFUSED, "mx: no", "I have left", status="5.1.1", host="mx", reply="550 5.1.1 who?"),
+        Deferred(Condition.REMOTE_DEFERRED, "later", status="4.2.2", host="mx", reply="452 4.2.2 full"),
+        Taken("mx", "250 ok", dsn=True),
+        Taken(),
+    ],
+)
+def test_an_outcome_is_kept_until_it_is_told(tmp_path: Path, outcome: CourierOutcome) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("x@far.example"))
+    bench.runner.look()
+    (row,) = bench.state.claim("m1", bench.now)
+    bench.state.record("m1", [replace(row, state="failed", owed="failed", outcome=outcome)])
+    assert bench.state.owing(5) == ["m1"]
+    (kept,) = bench.state.targets("m1")
+    assert type(kept.outcome) is type(outcome)
+    for name in ("condition", "detail", "text", "status", "host", "reply", "dsn"):
+        assert getattr(kept.outcome, name, None) == getattr(outcome, name, None)
+    bench.state.told("m1")
+    assert bench.state.owing(5) == []
+
+
 def test_an_attempt_that_a_crash_ended_is_due_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.inject(Target("ann@example.com", "t:ann"))
@@ -365,9 +389,9 @@ def test_a_slow_destination_keeps_nobody_else_waiting_and_has_its_limit(tmp_path
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         assert slow.most == bench.settings.destination_begin
-        (told,) = bench.runner.destinations.told()
+        (told,) = bench.runner.steps.destinations.told()
         assert told["busy"] == bench.settings.destination_begin and told["waiting"] == bench.settings.destination_max
-        assert bench.runner.remote == bench.settings.destination_begin
+        assert bench.runner.steps.remote == bench.settings.destination_begin
         slow.go.set()
         while len(bench.folder.ids()) > 60 - bench.settings.destination_begin - bench.settings.destination_max:
             assert time.monotonic() < deadline

@@ -17,7 +17,6 @@ from gateway.mail.settings import BounceSettings
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
 from gateway.route.router import Router
-from gateway.service import settled
 from gateway.service.reporting import Reporter, Result
 
 PROFILE = Profile.load("native")
@@ -174,14 +173,3 @@ def test_expired_and_own_words(tmp_path: Path) -> None:
     assert status[1] == b"Diagnostic-Code: smtp; 452 4.2.2 full"
     assert status[3].endswith(b"I have left. Bcc: all@example.com")
     assert len(status) == 4
-
-
-@pytest.mark.parametrize("outcome", [NO, LATER, Taken("h", "250 ok", dsn=True), Taken()])
-def test_an_outcome_is_kept_until_it_is_told(outcome: Refused | Deferred | Taken) -> None:
-    target = Target("a@b.example")
-    result = settled.decode(settled.encode("failed", outcome), target, 3)
-    assert result is not None
-    assert (result.target, result.kind, result.attempts) == (target, "failed", 3)
-    assert type(result.outcome) is type(outcome)
-    assert (result.outcome.host, result.outcome.reply) == (outcome.host, outcome.reply)
-    assert settled.decode("550 no", target, 1) is None

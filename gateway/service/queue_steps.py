@@ -9,7 +9,7 @@ from typing import Protocol
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
 from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
-from gateway.lists.copy import Rewriting, copied
+from gateway.lists.copy import AS_IT_IS, Rewriting, copied
 from gateway.mail.srs import Srs
 from gateway.mail.wire import wire_address
 from gateway.observe import maillog
@@ -37,6 +37,19 @@ class Desk(Protocol):
     async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]) -> None:
         """Raises Deferred, Refused, OSError."""
         ...
+
+    async def rewriting(self, mailing_list: MailingList, content: Iterator[bytes]) -> Rewriting:
+        """What is decided for copies that leave. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The octets that leave, for all recipients alike."""
+
+    content: Callable[[], Iterator[bytes]]
+    size: int
+    crlf: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +118,21 @@ class QueueSteps:
             raise Deferred(Condition.DIRECTORY_STALE, f"is the list {entry_id} still there?")
         return entry if isinstance(entry, MailingList) else None
 
-    def _content(self, message: str, mailing_list: MailingList | None) -> Iterator[bytes]:
+    def _content(self, message: str, mailing_list: MailingList | None, how: Rewriting = AS_IT_IS) -> Iterator[bytes]:
         """The message, or the list's copy of it."""
         content = self._folder.content(message)
-        return content if mailing_list is None else copied(content, mailing_list, Rewriting())
+        return content if mailing_list is None else copied(content, mailing_list, how)
+
+    async def _copy(self, message: str, mailing_list: MailingList | None) -> _Copy:
+        """The list's copy as it leaves. Raises OSError, Damaged, HeaderProblem."""
+        how = AS_IT_IS
+        if self._desk is not None and mailing_list is not None:
+            how = await self._desk.rewriting(mailing_list, self._folder.content(message))
+        size = crlf = 0
+        for piece in self._content(message, mailing_list, how):
+            size += len(piece)
+            crlf += len(piece) + piece.count(b"\n")
+        return _Copy(lambda: self._content(message, mailing_list, how), size, crlf)
 
     async def run(
         self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str, Target]]
@@ -140,10 +164,15 @@ class QueueSteps:
                 away.setdefault((hop, path, list_id), []).append((key, step, target))
             if isinstance(outcomes.get(key), Taken):
                 self._state.step_done(message, [key])
-        for (hop, path, _), recipients in away.items():
+        copies = {"": _Copy(lambda: self._folder.content(message), envelope.size, envelope.crlf)}
+        for (hop, path, list_id), recipients in away.items():
+            if list_id not in copies:
+                copies[list_id] = await self._copy(message, recipients[0][1].mailing_list)
             for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
                 some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                parcel = self._parcel(message, envelope, path, [(step, target) for _, step, target in some])
+                parcel = self._parcel(
+                    message, envelope, path, [(step, target) for _, step, target in some], copies[list_id]
+                )
                 results = await self._send(hop, parcel)
                 outcomes.update(zip((key for key, _, _ in some), results, strict=True))
                 taken = [key for key, _, _ in some if isinstance(outcomes[key], Taken)]
@@ -196,24 +225,18 @@ class QueueSteps:
         return Taken()
 
     def _parcel(
-        self, message: str, envelope: QueuedEnvelope, path: str, steps: Sequence[tuple[Step, Target]]
+        self, message: str, envelope: QueuedEnvelope, path: str, steps: Sequence[tuple[Step, Target]], copy: _Copy
     ) -> Parcel:
-        mailing_list, size, crlf = steps[0][0].mailing_list, envelope.size, envelope.crlf
-        if mailing_list is not None:
-            size = crlf = 0
-            for piece in self._content(message, mailing_list):
-                size += len(piece)
-                crlf += len(piece) + piece.count(b"\n")
+        recipients = tuple(
+            Addressee(wire_address(step.recipient), frozenset(target.notify), target.orcpt) for step, target in steps
+        )
         return Parcel(
             message,
             wire_address(path) if path else "",
-            tuple(
-                Addressee(wire_address(step.recipient), frozenset(target.notify), target.orcpt)
-                for step, target in steps
-            ),
-            lambda: self._content(message, mailing_list),
-            size,
-            crlf,
+            recipients,
+            copy.content,
+            copy.size,
+            copy.crlf,
             envelope.parameters,
         )
 

@@ -43,7 +43,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         host.queue.clean()
         keep_trail(settings, "queue")
         outbound = Outbound(settings)
-        desk = make_desk(host)
+        desk = make_desk(host, outbound.resolver)
         state = QueueState(state_dir / "queue.db")
         steps = QueueSteps(
             host.queue,

@@ -149,10 +149,10 @@ def test_the_header_alone_where_it_is_wanted_or_the_message_is_large(bouncing: R
 def test_never_success_and_delay(bouncing: RunningDemo) -> None:
     send(bouncing, "no.never@far.example", rcpt="NOTIFY=NEVER")
     send(bouncing, "yes@far.example", rcpt="NOTIFY=SUCCESS")
-    send(bouncing, "oliver@example.com", rcpt="NOTIFY=SUCCESS")
+    send(bouncing, "emma@example.com", rcpt="NOTIFY=SUCCESS")
     send(bouncing, "later@far.example")
     assert blocks(reports(bouncing, "jane", "rfc822; yes@far.example")[0])[1]["Action"] == "relayed"
-    (message,) = reports(bouncing, "jane", "rfc822; oliver@example.com")
+    (message,) = reports(bouncing, "jane", "rfc822; emma@example.com")
     assert blocks(message)[1]["Action"] == "delivered"
     (message,) = reports(bouncing, "jane", "rfc822; later@far.example")
     assert blocks(message)[1]["Action"] == "delayed"

@@ -57,7 +57,10 @@ def _users(settings: Settings) -> Found:
         (("tls", "key"), settings.tls.key, who.mail, 4, "read"),
         (("directory", "bind", "password_file"), secret, who.directory, 4, "read"),
         (("directory", "tls", "ca_file"), settings.directory.tls.ca_file, who.directory, 4, "read"),
+        (("relay", "ca_file"), settings.relay.ca_file, who.mail, 4, "read"),
     ]
+    for key, credentials in settings.relay.credentials.items():
+        needs.append((("relay", "credentials", key, "password_file"), credentials.password_file, who.mail, 4, "read"))
     for name, volume in settings.store.volumes.items():
         needs.append((("store", "volumes", name, "path"), volume.path, who.mail, 3, "written to"))
     for steps, path, identity, wanted, word in needs:
@@ -170,10 +173,14 @@ def _volumes(settings: Settings) -> Found:
 
 
 def _password(settings: Settings) -> Found:
-    for steps, name in (
+    files: list[tuple[tuple[str, ...], str]] = [
         (("directory", "bind", "password_file"), settings.directory.bind.password_file),
         (("directory", "tls", "ca_file"), settings.directory.tls.ca_file),
-    ):
+        (("relay", "ca_file"), settings.relay.ca_file),
+    ]
+    for key, credentials in settings.relay.credentials.items():
+        files.append((("relay", "credentials", key, "password_file"), credentials.password_file))
+    for steps, name in files:
         if not name:
             continue
         path = Path(name)

@@ -19,7 +19,7 @@ from gateway.route.relay_settings import Timeouts
 
 #: RCPT commands written before their replies are read: no peer's buffer fills while ours does (RFC 2920 3.1)
 PIPELINED = 100
-_PLAIN_ADDRESS = re.compile(r"[^\x00-\x20<>\x7f]+\Z")
+_PLAIN_ADDRESS = re.compile(r"[^\x00-\x20<>\x7f]+\Z|\"[^\x00-\x1f\x7f]*\"@[^\x00-\x20<>\x7f]+\Z")
 _PARAMETER = re.compile(r"[\x21-\x3c\x3e-\x7e]+\Z")
 BLOCK = 128 * 1024
 LAST_WORDS_SECONDS = 2.0
@@ -37,8 +37,10 @@ class PeerRefuses(Exception):
 class Peer:
     """The client's side of a connection. `host` is what outcomes and reports call the peer."""
 
-    def __init__(self, stream: Stream, host: str, hostname: str, timeouts: Timeouts, *, lmtp: bool = False) -> None:
-        self.stream, self.host = stream, host
+    def __init__(
+        self, stream: Stream, host: str, hostname: str, timeouts: Timeouts, *, lmtp: bool = False, address: str = ""
+    ) -> None:
+        self.stream, self.host, self.address = stream, host, address
         self._hostname, self._times, self._lmtp = hostname, timeouts, lmtp
         #: EHLO keywords and their parameters
         self.keywords: dict[str, str] = {}
@@ -140,6 +142,8 @@ class Peer:
 
     def _mail(self, parcel: Parcel, found: Nature) -> tuple[str, bool, bytes | None]:
         """MAIL's line, whether SMTPUTF8 is in it, and the message encoded anew where that is needed."""
+        if parcel.return_path and not _PLAIN_ADDRESS.match(parcel.return_path):
+            raise self._refusal(Condition.BAD_MESSAGE, "no return path that SMTP can carry")
         source: bytes | None = None
         needs_utf8 = not parcel.return_path.isascii() or ("SMTPUTF8" in parcel.parameters and not found.header_is_ascii)
         if needs_utf8 and not self.has("SMTPUTF8"):
@@ -173,7 +177,7 @@ class Peer:
         return " ".join(words), needs_utf8, source
 
     def _problem(self, address: str, found: Nature, needs_utf8: bool) -> Refused | None:
-        if not _PLAIN_ADDRESS.match(address) and not address.startswith('"'):
+        if not _PLAIN_ADDRESS.match(address):
             return self._refusal(Condition.NO_SUCH_RECIPIENT, "no address that SMTP can carry")
         if not address.isascii() and not self.has("SMTPUTF8"):
             return self._refusal(Condition.INTERNATIONALISED, "the recipient's address needs SMTPUTF8")

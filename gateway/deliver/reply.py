@@ -78,7 +78,8 @@ async def read_reply(stream: Stream, seconds: float) -> Reply:
         if len(line) > MAX_REPLY_LINE or not _HEAD.match(line) or (code and line[:3] != code):
             raise ProtocolTrouble(f"no SMTP reply: {line[:80]!r}")
         code = line[:3]
-        lines.append("".join(c for c in line[4:].decode("utf-8", "replace").strip() if c.isprintable()))
+        text = line[4:].decode("utf-8", "replace").strip()
+        lines.append(text if text.isprintable() else "".join(c for c in text if c.isprintable()))
         if line[3:4] != b"-":
             return Reply(int(code), tuple(lines))
     raise ProtocolTrouble("endless reply")

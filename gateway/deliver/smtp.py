@@ -15,10 +15,10 @@ from directory.model import Condition, Deferred, Refused
 from gateway.deliver.connections import Connections
 from gateway.deliver.mx import Place, mx_hosts, places
 from gateway.deliver.peer import Peer, PeerRefuses
-from gateway.deliver.port import Dial, Outcome, Parcel, TlsWish
+from gateway.deliver.port import Dial, Outcome, Parcel, Taken, TlsWish
 from gateway.deliver.resolve import Mx, Resolve
 from gateway.deliver.tls_policy import Count, Protection, Protections, result_of
-from gateway.observe import maillog
+from gateway.observe import maillog, metrics
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
 
@@ -112,6 +112,11 @@ class SmtpCourier:
         try:
             await peer.send(parcel, outcomes, everyone)
             kept = True
+            taken = sum(isinstance(each, Taken) for each in outcomes.values())
+            if taken:
+                maillog.handed_on(
+                    id=parcel.id, host=peer.host, address=peer.address, tls=peer.stream.tls, recipients=taken
+                )
         except OSError as error:
             if may_repeat and not outcomes and not peer.unanswered:
                 return False
@@ -210,7 +215,7 @@ class SmtpCourier:
         family = ":" in place.address
         source = next((each for each in hop.source.split() if (":" in each) == family), "")
         stream = await outside.dial(place.address, self._port(place), times.connect, source)
-        peer = Peer(stream, place.name, outside.hostname, times, lmtp=hop.kind == "lmtp")
+        peer = Peer(stream, place.name, outside.hostname, times, lmtp=hop.kind == "lmtp", address=place.address)
         try:
             if hop.is_tls_from_start and wish is not None:
                 await self._handshake(stream.start_tls(wish, times.tls))
@@ -224,6 +229,8 @@ class SmtpCourier:
             raise
         if stream.tls:
             self._count(found, place, "success")
+        protection = "clear" if not stream.tls else "verified" if wish and (wish.verify or wish.tlsa) else "unverified"
+        metrics.count(metrics.OUTGOING, hop.kind, protection)
         return peer
 
     async def _upgrade(self, peer: Peer, wish: TlsWish, found: Protection, place: Place) -> None:

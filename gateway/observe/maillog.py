@@ -103,6 +103,15 @@ def attempted(*, id: str, recipient: str, state: str, reply: str) -> None:  # no
     _log.info("%s", fields(id=id, event="attempted", recipient=recipient, state=state, reply=reply or None))
 
 
+def handed_on(*, id: str, host: str, address: str, tls: str, recipients: int) -> None:  # noqa: A002
+    """Another host took a message for so many recipients; `tls` is version and cipher, "" in the clear."""
+    trail.note("handed-on", id=id, host=host, address=address, tls=tls, recipients=recipients)
+    _log.info(
+        "%s",
+        fields(id=id, event="handed-on", host=host, address=address, tls=tls or None, recipients=recipients),
+    )
+
+
 def unanswered(*, id: str, host: str, detail: str) -> None:  # noqa: A002
     """The connection ended behind the end of a message, before its reply: it is sent again and may come twice."""
     trail.note("unanswered", id=id, host=host, detail=detail)

@@ -44,6 +44,7 @@ ACCEPTED_OCTETS = counter("accepted_octets", "Octets of accepted messages", "ser
 DELIVERED = counter("deliveries", "Messages put into stores, one for each recipient")
 QUEUED = counter("messages_queued", "Messages put into the queue")
 ATTEMPTED = counter("attempts", "Attempts at targets of queued messages by what came of them", "state")
+OUTGOING = counter("outgoing_connections", "Connections to other hosts by kind of hop and protection", "kind", "tls")
 ANSWERED = counter("recipients_not_taken", "Recipients deferred or refused in the session", "answer", "condition")
 CONNECTIONS = counter("connections", "Connections that were admitted", "service")
 NOT_ADMITTED = counter("connections_not_admitted", "Connections that were turned away", "service", "condition")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import dns._asyncio_backend
 import dns.asyncquery
 import dns.exception
 import dns.flags
@@ -21,9 +22,15 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.DNAME
 import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.NS
+import dns.rdtypes.ANY.NSEC
+import dns.rdtypes.ANY.NSEC3
+import dns.rdtypes.ANY.OPT
 import dns.rdtypes.ANY.PTR
+import dns.rdtypes.ANY.RRSIG
 import dns.rdtypes.ANY.SOA
 import dns.rdtypes.ANY.TLSA
 import dns.rdtypes.ANY.TXT
@@ -36,6 +43,7 @@ from gateway.deliver.settings import DnsSettings
 from gateway.route.next_hop import host_and_port
 
 T = TypeVar("T")
+# the library imports what answers hold when they come: all of it must be there before the first fork
 DNS_PORT = 53
 PAYLOAD = 1232  # largest UDP answer that is not fragmented (DNS Flag Day 2020)
 ROUNDS = 2

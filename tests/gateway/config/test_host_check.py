@@ -120,3 +120,16 @@ def test_the_file_system_of_a_path_is_the_nearest_mount(tmp_path: Path) -> None:
     table.write_text("/dev/a / ext4 rw 0 0\nfiler:/x /srv/mail\\040store nfs4 rw 0 0\n")
     assert filesystem_of(Path("/srv/mail store/a"), str(table)) == "nfs4"
     assert filesystem_of(Path("/srv/mail"), str(table)) == "ext4"
+
+
+def test_passwords_for_other_hosts_can_be_read(tmp_path: Path) -> None:
+    settings = good(tmp_path)
+    (tmp_path / "open").write_text("secret")
+    (tmp_path / "open").chmod(0o644)
+    settings["relay"] = {"credentials": {
+        "a": {"hosts": ["a.example"], "login": "x", "password_file": str(tmp_path / "gone")},
+        "b": {"hosts": ["b.example"], "login": "x", "password_file": str(tmp_path / "open")},
+    }}  # fmt: skip
+    told = found(tmp_path, settings)
+    assert any("relay.credentials.a.password_file" in each and "cannot be read" in each for each in told), told
+    assert any("relay.credentials.b.password_file" in each and "by everybody" in each for each in told), told

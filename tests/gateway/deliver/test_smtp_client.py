@@ -16,7 +16,8 @@ def smtp(port: int, **more: str) -> NextHop:
     return NextHop("smtp", "127.0.0.1", port, **more)  # type: ignore[arg-type]
 
 
-def test_a_message_arrives_as_it_was_with_dots() -> None:
+def test_a_message_arrives_as_it_was_with_dots(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     with scripted_smtp() as host:
         outcomes = send_one(smtp(host.port), parcel("a@far.example", "b@far.example"))
     assert outcomes == [Taken("127.0.0.1", "250 2.0.0 kept as 1")] * 2
@@ -24,6 +25,7 @@ def test_a_message_arrives_as_it_was_with_dots() -> None:
         (f"MAIL FROM:<me@here.example> SIZE={len(WIRE)}", ["RCPT TO:<a@far.example>", "RCPT TO:<b@far.example>"], WIRE)
     ]
     assert host.verbs() == ["EHLO", "MAIL", "RCPT", "RCPT", "DATA", "QUIT"]
+    assert "id=m1 event=handed-on host=127.0.0.1 address=127.0.0.1 recipients=2" in caplog.text
 
 
 def test_chunks() -> None:
@@ -114,6 +116,17 @@ def test_rough_hosts(key: str, said: str, expected: str) -> None:
     with scripted_smtp(replies={key: said}) as host:
         assert told(send_one(smtp(host.port), parcel())) == [expected]
     assert host.sessions == 1
+
+
+@pytest.mark.parametrize(
+    "bad", ["a\r\nRCPT TO:<b@far.example>", "a>b@far.example", '"a\r\n"@far.example', "a b@far.example"]
+)
+def test_an_address_never_ends_a_command(bad: str) -> None:
+    with scripted_smtp() as host:
+        assert told(send_one(smtp(host.port), parcel(bad, "ok@far.example"))) == ["refused 5.1.1", "taken"]
+        assert told(send_one(smtp(host.port), parcel(path=bad))) == ["refused 5.6.0"]
+        assert told(send_one(smtp(host.port), parcel('"a b>"@far.example'))) == ["taken"]
+    assert host.verbs().count("RCPT") == 2
 
 
 def test_nobody_listens() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -187,6 +190,29 @@ def test_a_verdict_counts_from_listed_servers_only() -> None:
         assert [resolver._is_trusted(each) for each in ("192.0.2.53", "192.0.2.54", "::1")] == [True, False, True]
 
     asyncio.run(main())
+
+
+LATE = """
+import asyncio, sys
+import gateway.service.outbound
+from gateway.deliver.settings import DnsSettings
+from gateway.service.resolver import Resolver
+before = set(sys.modules)
+async def main():
+    resolver = Resolver(DnsSettings(servers=(sys.argv[1],)))
+    for name, kind in (("far.example", "MX"), ("other.example", "MX"), ("nowhere.org", "A"), ("text.example", "TXT")):
+        await resolver.ask(name, kind)
+asyncio.run(main())
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_nothing_is_imported_when_answers_come() -> None:
+    with scripted_dns(ZONE, faults={"cut"}) as script:
+        done = subprocess.run(
+            [sys.executable, "-c", LATE, script.server], capture_output=True, text=True, timeout=60, cwd=os.getcwd()
+        )
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
 
 
 def test_servers_of_resolv_conf_are_followed(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ class Finder:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._cur = os.path.join(folder, "cur", "")
         self._listed: dict[str, str] | None = None
 
     def expected(self, message: MessageRow) -> str:
         """The path by the index."""
-        return os.path.join(self._folder, "cur", f"{message.name}:2,{message.info}")
+        return f"{self._cur}{message.name}:2,{message.info}"
 
     def do(self, message: MessageRow, act: Callable[[str], None]) -> bool:
         """Call `act` with the path of a message's file; False when there is no file.

@@ -261,8 +261,8 @@ class Messages(Base):
     def files_gone(self, account: str, mailbox: int, uids: Collection[int]) -> None:
         for part in chunks(uids):
             with self._shard(account).transaction() as db:
-                db.executemany(
+                db.execute(
                     "UPDATE message SET name='', ukey='#' || uid "
-                    "WHERE account=? AND mailbox=? AND uid=? AND expunged_at IS NOT NULL",
-                    [(account, mailbox, uid) for uid in part],
+                    f"WHERE account=? AND mailbox=? AND uid IN ({marks(part)}) AND expunged_at IS NOT NULL",
+                    (account, mailbox, *part),
                 )

@@ -9,7 +9,19 @@ from collections.abc import Collection, Mapping, Sequence
 
 from directory.model import Condition, Deferred, Refused
 from gateway.store.repository import Limits, MessageRow, NewMessage, Placement
-from gateway.store.sqlite.base import ROWS, Base, Exhausted, chunks, gone, live_rows, next_modseq, recount, reserve, use
+from gateway.store.sqlite.base import (
+    ROWS,
+    Base,
+    Exhausted,
+    chunks,
+    gone,
+    live_rows,
+    marks,
+    next_modseq,
+    recount,
+    reserve,
+    use,
+)
 from gateway.store.sqlite.shard import Shard
 
 _INSERT = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)"
@@ -302,8 +314,10 @@ def remove(db: sqlite3.Connection, account: str, mailbox: int, rows: Sequence[Me
     if not rows:
         return
     modseq = next_modseq(db, account, mailbox)
-    db.executemany(
-        "UPDATE message SET modseq=?, expunged_at=?, keywords='', rcpt='' WHERE account=? AND mailbox=? AND uid=?",
-        [(modseq, now, account, mailbox, r.uid) for r in rows],
-    )
+    for part in chunks([r.uid for r in rows]):
+        db.execute(
+            "UPDATE message SET modseq=?, expunged_at=?, keywords='', rcpt='' "
+            f"WHERE account=? AND mailbox=? AND uid IN ({marks(part)})",
+            (modseq, now, account, mailbox, *part),
+        )
     add_to_counts(db, account, mailbox, rows, -1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from store_bench import BODY, Bench, person
 
+from directory.model import Deferred
 from gateway.store import markers
 from gateway.store.layout import unique_part
 from gateway.store.repository import NewMessage, Placement
@@ -202,3 +203,23 @@ def test_many_files_at_once(bench: Bench) -> None:
 )
 def test_the_unique_part_ends_at_the_first_comma_or_colon(file: str, unique: str) -> None:
     assert unique_part(file) == unique
+
+
+def test_a_file_is_read_whole_whatever_its_size_by_the_index(bench: Bench) -> None:
+    for _ in range(3):
+        bench.deliver(ANN)
+    row, messages = bench.inbox(ANN)
+    paths = [bench.maildir(ANN) / "cur" / f"{message.name}:2," for message in messages]
+    paths[0].write_bytes(BODY + b"more\n")
+    paths[1].write_bytes(BODY[:5])
+    paths[2].write_bytes(BODY.replace(b"\n", b"\r\n"))
+    assert [bench.stores.read(ANN.id, row, m) for m in messages] == [BODY + b"more\n", BODY[:5], BODY]
+    paths[0].rename(paths[0].with_name(f"{messages[0].name}:2,S"))
+    assert bench.stores.read(ANN.id, row, messages[0]) == BODY + b"more\n"
+    paths[1].unlink()
+    with pytest.raises(FileNotFoundError):
+        bench.stores.read(ANN.id, row, messages[1])
+    paths[2].unlink()
+    paths[2].mkdir()
+    with pytest.raises(Deferred):
+        bench.stores.read(ANN.id, row, messages[2])

@@ -151,3 +151,29 @@ def test_a_smarthost_of_the_sender(outside: Outside) -> None:
             return bool(came(own, f"own {number}"))
 
         eventually(arrived)
+
+
+def test_a_connection_cut_behind_the_end_makes_one_duplicate_and_says_so(outside: Outside) -> None:
+    with scripted_smtp(replies={"CONTENT": "DROP"}) as rough:
+
+        def add(connection: ldap3.Connection, base: str) -> None:
+            connection.add(
+                f"cn=rough.example,ou=mail,{base}",
+                ["gatepostEntry", "gatepostDomain"],
+                {
+                    "gatepostDomainName": "rough.example",
+                    "gatepostDomainKind": "relay",
+                    "gatepostNextHop": f"127.0.0.1:{rough.port}",
+                },
+            )
+
+        outside.change(add)
+        eventually(lambda: accepted(outside, "z@rough.example", "twice"))
+        eventually(lambda: came(rough, "twice"))
+        rough.replies.clear()
+        eventually(lambda: len(came(rough, "twice")) == 2)
+        time.sleep(1.5)
+        assert len(came(rough, "twice")) == 2
+    log = (outside.demo.folder / "demo.log").read_text()
+    said = [line for line in log.splitlines() if "event=unanswered host=127.0.0.1" in line]
+    assert len(said) == 1

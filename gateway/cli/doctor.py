@@ -16,10 +16,16 @@ from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
 from gateway.config.load import load
 from gateway.route.next_hop import next_hop
-from gateway.route.plan import Discard, Instructions, Later, Local, Plan, Remote, RemoteLmtp
+from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, Remote, RemoteLmtp
 from gateway.route.relay_settings import RelaySettings
 from gateway.service.rehearsal import Rehearsed, rehearse
 from gateway.smtp.settings import Role
+
+_LIST_MAIL = {
+    "bounce": "read as a bounce of the list",
+    "request": "read as a request to the list",
+    "post": "waits for the moderators of the list",
+}
 
 
 @click.group(name="doctor")
@@ -54,6 +60,8 @@ def _targets(plan: Plan | None, way: Callable[[Remote | RemoteLmtp], str]) -> li
             text = f"by rules of {step.holder.dn} that need the message"
         elif isinstance(step, Discard):
             text = f"taken and thrown away, as a rule of {step.holder.dn} says"
+        elif isinstance(step, ListMail):
+            text = f"{_LIST_MAIL[step.kind]} {step.service_of.primary} ({step.service_of.dn})"
         elif isinstance(step, Remote):
             text = f"sent on to {step.recipient}, {way(step)}"
         else:

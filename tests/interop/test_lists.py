@@ -365,3 +365,16 @@ def test_a_member_may_do_without_his_own_posts(company: Company) -> None:
     submit(company, "anna", "echo@example.com", "Subject: of somebody else\n\nhello\n")
     company.stored("harry", b"of somebody else")
     assert not found_now(company, "harry", b"without an echo")
+
+
+def test_doctor_tells_what_is_behind_the_addresses_of_a_list(company: Company) -> None:
+    company.add_list("asked4", member=company.person("harry"), gatepostModeration="all", owner=company.person("anna"))
+    company.send("asked4@example.com", "Subject: known by now\n\nhello\n")
+    for address, words in (
+        ("asked4", "waits for the moderators of the list asked4@example.com"),
+        ("asked4-bounces+abc", "read as a bounce of the list"),
+        ("asked4-request", "read as a request to the list"),
+        ("asked4-owner", "mailbox of anna@"),
+    ):
+        told = gatepost(company, "doctor", "address", f"{address}@example.com", "--sender", "x@far.example")
+        assert words in told, told

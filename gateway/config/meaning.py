@@ -36,6 +36,7 @@ def meaning(settings: Settings) -> Found:
     yield from _relay(settings)
     yield from _programs(settings)
     yield from _name_servers(settings)
+    yield from _filters(settings)
 
 
 def _programs(settings: Settings) -> Found:
@@ -84,6 +85,23 @@ def _relay(settings: Settings) -> Found:
                 ipaddress.ip_address(address)
             except ValueError:
                 yield ("relay", "source", name, str(number)), f"{address!r} is not an IPv4 or IPv6 address"
+
+
+def _filters(settings: Settings) -> Found:
+    yield from _networks(("filters", "relays"), settings.filters.relays)
+    own = settings.filters.authserv_id
+    if own and not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", own):
+        yield ("filters", "authserv_id"), f"{own!r} is not a name like a host's"
+    url = settings.filters.rspamd.url
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        ipaddress.ip_address(parts.hostname or "")
+        if parts.scheme != "http" or not parts.port or parts.path not in ("", "/"):
+            raise ValueError
+    except ValueError:
+        yield ("filters", "rspamd", "url"), f"{url!r} is not http://ADDRESS:PORT, as in http://127.0.0.1:11333"
 
 
 def _name_servers(settings: Settings) -> Found:

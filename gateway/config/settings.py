@@ -12,6 +12,7 @@ from directory.model.units import Port
 from directory.settings import DirectorySettings
 from gateway.deliver.program_settings import ProgramSettings
 from gateway.deliver.settings import DnsSettings
+from gateway.filters.settings import FilterSettings
 from gateway.imap.settings import ImapSettings
 from gateway.lists.settings import ListSettings
 from gateway.mail.settings import BounceSettings, SrsSettings
@@ -105,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bounce: BounceSettings = BounceSettings()
     srs: SrsSettings = SrsSettings()
     smtp: SmtpSettings = SmtpSettings()
+    filters: FilterSettings = FilterSettings()
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()
     limits: LimitSettings = LimitSettings()

@@ -85,6 +85,10 @@ class Stream(Protocol):
         """The next line with its end; what there is of it at the end of the stream."""
         ...
 
+    async def read(self, size: int, seconds: float) -> bytes:
+        """What there is, at least one octet and at most `size`; b"" at the end of the stream."""
+        ...
+
     async def write(self, data: bytes, seconds: float) -> None: ...
 
     async def start_tls(self, wish: TlsWish, seconds: float) -> None:

@@ -23,6 +23,12 @@ class Facts:
     client: str
     service: str
     hostname: str
+    id: str = ""
+    helo: str = ""
+    #: entry id of the account that is logged in
+    login: str = ""
+    #: the client is a relay of ours: who sent the message to it is not known here
+    by_relay: bool = False
 
 
 class Kind(enum.Enum):
@@ -34,10 +40,17 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Accepted, with complete header lines to put in front; defer and refuse are raised."""
+    """Accepted; defer and refuse are raised."""
 
     kind: Kind = Kind.ACCEPT
+    #: complete, to put in front
     header_lines: tuple[bytes, ...] = ()
+    #: parts of the Authentication-Results field (RFC 8601 2.2)
+    results: tuple[str, ...] = ()
+    #: fields of the message to take out: name in lower case and which, from 1 (0 = all)
+    removed: tuple[tuple[bytes, int], ...] = ()
+    #: the return path is proven to be the sender's: a report may go there
+    vouched: bool = False
 
 
 ACCEPT = Verdict()
@@ -55,10 +68,14 @@ class ContentCheck(Protocol):
 
 async def run(checks: Sequence[ContentCheck], facts: Facts, body: Sequence[bytes], deadline: float) -> Verdict:
     """All checks in order; the first that defers or refuses ends it. Raises Deferred, Refused."""
-    lines: list[bytes] = []
-    junk = False
-    for check in checks:
-        verdict = await check.check(facts, body, deadline)
-        lines.extend(verdict.header_lines)
-        junk = junk or verdict.kind is Kind.JUNK
-    return Verdict(Kind.JUNK if junk else Kind.ACCEPT, tuple(lines)) if lines or junk else ACCEPT
+    verdicts = [await check.check(facts, body, deadline) for check in checks]
+    told = [verdict for verdict in verdicts if verdict is not ACCEPT]
+    if not told:
+        return ACCEPT
+    return Verdict(
+        Kind.JUNK if any(verdict.kind is Kind.JUNK for verdict in told) else Kind.ACCEPT,
+        tuple(line for verdict in told for line in verdict.header_lines),
+        tuple(result for verdict in told for result in verdict.results),
+        tuple(field for verdict in told for field in verdict.removed),
+        any(verdict.vouched for verdict in told),
+    )

@@ -7,6 +7,7 @@ it, so that a field behind such a line is seen as well (some readers end the hea
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_HEADER = 256 * 1024  # octets of all fields together
@@ -52,8 +53,12 @@ class Header:
 
     def without(self, name: bytes) -> list[bytes]:
         """The content in pieces, with every field called `name` left out."""
+        return self.without_fields(self.all(name))
+
+    def without_fields(self, fields: Iterable[Field]) -> list[bytes]:
+        """The content in pieces, with some of its fields left out."""
         pieces, position = [], 0
-        for field in self.all(name):
+        for field in sorted(fields, key=lambda each: each.start):
             pieces.append(self.content[position : field.start])
             position = field.end
         pieces.append(self.content[position:])

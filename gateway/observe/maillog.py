@@ -168,6 +168,11 @@ def answered(
     )
 
 
+def check_failed(*, id: str, check: str, detail: str) -> None:  # noqa: A002
+    """A check of a message's content could not be done."""
+    _log.warning("%s", fields(id=id, event="check-failed", check=check, detail=detail))
+
+
 def login(*, login: str, client: str, service: str, outcome: str, detail: str = "") -> None:
     """A login was tried."""
     metrics.count(metrics.LOGINS, service, outcome)

@@ -24,6 +24,8 @@ class Local:
     mailing_list: MailingList | None = field(default=None, compare=False)
     #: the mailbox that gets it where it exists, "" = INBOX
     mailbox: str = ""
+    #: it goes to the mailbox for junk
+    is_junk: bool = field(default=False, compare=False)
 
     @property
     def target(self) -> str:

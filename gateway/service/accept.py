@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
@@ -49,6 +49,7 @@ class Arrival:
     client: str
     service: str
     by_lmtp: bool = False
+    is_junk: bool = False
     login: str = ""
     #: a login, SPF or DKIM vouches for the return path
     vouched: bool = False
@@ -176,6 +177,10 @@ class Acceptance:
             for lost in plan.lost:
                 maillog.answered(id=arrival.id, recipient=lost.recipient, client=arrival.client, error=lost.reason)
         failed: dict[str, Deferred | Refused] = {}
+        if arrival.is_junk:
+            for target, step in steps.items():
+                if isinstance(step, Local):
+                    steps[target] = replace(step, is_junk=True)
         local = [step for step in steps.values() if isinstance(step, Local)]
         if len(local) == len(steps) and len(local) <= DIRECT_MAX:
             alike: dict[tuple[str, str], list[Local]] = {}
@@ -249,6 +254,7 @@ class Acceptance:
             size + lines_of(content),
             dict(arrival.envelope.parameters),
             login=arrival.login,
+            is_junk=arrival.is_junk,
             vouched=arrival.vouched,
         )
 

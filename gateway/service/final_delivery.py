@@ -29,7 +29,8 @@ class FinalDelivery:
     def deliver(self, steps: Sequence[Local], path: str, content: Sequence[bytes], message_id: str) -> list[Outcome]:
         """The same octets, `content` behind a Return-Path field, into several stores, each for itself: one file
         a volume, the rest links. Everything delivered is durable; a full store gets the answer of its grace.
-        The steps are all of one list, which sends its copy, or of none.
+        The steps are all of one list, which sends its copy, or of none. Junk goes to the mailbox for it and is not
+        answered.
         """
         if steps and steps[0].mailing_list is not None:
             front, behind = split(content)
@@ -39,7 +40,10 @@ class FinalDelivery:
         size = size_of(octets)
         crlf = size + lines_of(octets)
         answers = self._stores.deliver_many(
-            [StoreTarget(step.holder, step.recipient, step.mailbox or INBOX) for step in steps], octets, size, crlf
+            [StoreTarget(step.holder, step.recipient, step.mailbox or INBOX, step.is_junk) for step in steps],
+            octets,
+            size,
+            crlf,
         )
         outcomes: list[Outcome] = []
         for step, answer in zip(steps, answers, strict=True):
@@ -47,7 +51,8 @@ class FinalDelivery:
             if isinstance(answer, MessageRow):
                 self._grace.has_room(account, has_soft=bool(step.holder.quota_soft))
                 maillog.delivered(id=message_id, recipient=step.recipient, account=account, uid=answer.uid)
-                self._vacation.after(step, path, content, message_id)
+                if not step.is_junk:
+                    self._vacation.after(step, path, content, message_id)
                 outcomes.append(None)
             elif isinstance(answer, Refused) and answer.condition is Condition.MAILBOX_FULL:
                 outcomes.append(self._grace.full(account, time.time()))

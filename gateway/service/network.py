@@ -154,17 +154,26 @@ class NetworkStream(asyncio.Protocol):
             end = self._buffer.find(b"\n", looked)
             if end >= 0 or self._ended:
                 size = end + 1 if end >= 0 else len(self._buffer)
-                line = bytes(self._buffer[:size])
-                del self._buffer[:size]
-                if self._blocked and len(self._buffer) < READ_AHEAD // 2:
-                    self._blocked = False
-                    self._transport.resume_reading()
-                return line
+                return self._take(size)
             looked = len(self._buffer)
             if looked > LINE_LIMIT:
                 raise OSError("overlong line")
             until = until or asyncio.get_running_loop().time() + seconds
             await self._wait(until)
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        if self._blocked and len(self._buffer) < READ_AHEAD // 2:
+            self._blocked = False
+            self._transport.resume_reading()
+        return data
+
+    async def read(self, size: int, seconds: float) -> bytes:
+        until = asyncio.get_running_loop().time() + seconds
+        while not self._buffer and not self._ended:
+            await self._wait(until)
+        return self._take(size)
 
     async def write(self, data: bytes, seconds: float) -> None:
         if self._transport.is_closing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
@@ -143,7 +143,7 @@ class QueueSteps:
         for key, (step, path, target) in wanted.items():
             if isinstance(step, Local):
                 content = content or list(self._folder.content(message))
-                outcomes[key] = await self._into_store(step, path, content, message)
+                outcomes[key] = await self._into_store(replace(step, is_junk=envelope.is_junk), path, content, message)
             elif isinstance(step, Discard):
                 maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
                 outcomes[key] = Taken()

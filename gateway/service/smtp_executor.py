@@ -14,7 +14,7 @@ from directory.port import Login
 from gateway.files.names import unique_name
 from gateway.files.spool import Joined
 from gateway.files.spool import Spool as SpoolFile
-from gateway.filters.port import Facts, run
+from gateway.filters.port import Facts, Kind, Verdict, run
 from gateway.lists.copy import has_seen
 from gateway.mail import trace
 from gateway.mail.envelope import EnvelopeRecipient
@@ -27,6 +27,8 @@ from gateway.policy.restriction import Sender, is_moderated, refusal, too_large
 from gateway.policy.send_limit import limits
 from gateway.route.plan import Plan
 from gateway.service.accept import Arrival
+from gateway.service.checks import added as added_by
+from gateway.service.checks import forged, is_relay, without
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.final_delivery import Outcome
 from gateway.service.host import Host
@@ -183,12 +185,31 @@ class SmtpExecutor:
         message_id = unique_name("x")[:-2]
         try:
             added = self._check(request, header, message_id)
-            facts = Facts(request.envelope, header, session.client.address, session.role.value, session.hostname)
-            pieces: Sequence[bytes] = header.without(b"return-path")
+            filters = host.settings.filters
+            own = filters.authserv_id or session.hostname
+            by_relay = session.role is Role.LMTP or is_relay(filters.relays, session.client.address)
+            facts = Facts(
+                request.envelope,
+                header,
+                session.client.address,
+                session.role.value,
+                session.hostname,
+                message_id,
+                session.helo,
+                session.login.account if session.login is not None else "",
+                by_relay,
+            )
+            out = header.all(b"return-path")
+            if not by_relay:
+                out += forged(header, own)
+            pieces: Sequence[bytes] = header.without_fields(out)
             spooled, self._spooled = self._spooled, None
             if request.spooled and spooled is not None:
                 pieces = Joined(pieces, spooled)
             verdict = await run(host.checks, facts, pieces, time.monotonic() + CHECK_SECONDS)
+            if verdict.removed:
+                front = without(header, out, verdict.removed)
+                pieces = Joined(front, pieces.rest) if isinstance(pieces, Joined) else front
             await self._count(len(request.envelope.recipients))
         except (Deferred, Refused) as error:
             self.close()
@@ -200,7 +221,7 @@ class SmtpExecutor:
                 error=error,
             )
             raise
-        lines = b"".join(verdict.header_lines) + added
+        lines = added_by(verdict, own) + added
         maillog.received(
             id=message_id,
             return_path=request.envelope.return_path,
@@ -213,7 +234,9 @@ class SmtpExecutor:
             subject=_shown(header, b"subject"),
         )
         volume = host.acceptance.volume_of(request.envelope)
-        outcomes = await host.in_pool(lambda: self._deliver(request, header, pieces, lines, message_id), volume)
+        outcomes = await host.in_pool(
+            lambda: self._deliver(request, header, pieces, lines, message_id, verdict), volume
+        )
         return Accepted(message_id, outcomes)
 
     def _check(self, request: Accept, header: Header, message_id: str) -> bytes:
@@ -258,7 +281,7 @@ class SmtpExecutor:
         await self._host.in_pool(lambda: counter.take(owner, recipients, allowed, time.time()))
 
     def _deliver(
-        self, request: Accept, header: Header, pieces: Sequence[bytes], lines: bytes, message_id: str
+        self, request: Accept, header: Header, pieces: Sequence[bytes], lines: bytes, message_id: str, verdict: Verdict
     ) -> list[Outcome]:
         session, envelope = self._session, request.envelope
         kept: list[EnvelopeRecipient] = []
@@ -295,7 +318,8 @@ class SmtpExecutor:
                     session.role.value,
                     by_lmtp=session.role is Role.LMTP,
                     login=session.login.account if session.login is not None else "",
-                    vouched=session.login is not None or session.role is Role.LOCAL,
+                    is_junk=verdict.kind is Kind.JUNK,
+                    vouched=verdict.vouched or session.login is not None or session.role is Role.LOCAL,
                 )
             )
         )

@@ -16,7 +16,6 @@ from directory.profile import Profile
 from directory.replica import ReplicaReader
 from directory.view import View
 from gateway.config.settings import Settings
-from gateway.filters.hops import HopCheck
 from gateway.observe.log import fields
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
@@ -25,6 +24,7 @@ from gateway.queue.replied import Replied
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
+from gateway.service.checks import checks
 from gateway.service.final_delivery import FinalDelivery
 from gateway.service.host import Host
 from gateway.service.list_facts import HostListFacts
@@ -108,7 +108,7 @@ def make_host(settings: Settings, number: int) -> Host:
         delivery,
         Acceptance(stores, queue, grace, delivery, reporter, bell),
         reporter,
-        (HopCheck(settings.smtp.max_hops),),
+        checks(settings),
         hints,
         lists,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from gateway.files.durable import rename_unique, write_synced
 from gateway.store.adopting import Adopting
-from gateway.store.errors import NoSuchMailbox
+from gateway.store.errors import MailboxExists, NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.flags import letters, words
 from gateway.store.layout import checked_name
@@ -23,6 +23,8 @@ from gateway.store.opening import trouble
 from gateway.store.repository import INBOX, INBOX_ID, Limits, MailboxRow, MessageRow, NewMessage, Placement
 
 READ_SIZE = 262_144
+JUNK_USE = "\\Junk"
+JUNK_NAME = "Junk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Target:
     holder: MailboxHolder
     recipient: str
     mailbox: str = INBOX
+    #: it goes to the mailbox for junk, whatever `mailbox` says
+    is_junk: bool = False
 
 
 @dataclass(slots=True)
@@ -127,11 +131,14 @@ class Delivering(Adopting):
             maildir = self.open(holder).path
             mailbox = INBOX_ID
             folder = maildir
-            if target.mailbox != INBOX:
+            if target.is_junk:
+                row = self._junk(holder, maildir)
+                mailbox, folder = row.id, self._folder(maildir, row)
+            elif target.mailbox != INBOX:
                 self.furnish(holder, maildir)
-                row = self.repository.mailbox(holder.id, target.mailbox)
-                if row is not None:
-                    mailbox, folder = row.id, self._folder(maildir, row)
+                named = self.repository.mailbox(holder.id, target.mailbox)
+                if named is not None:
+                    mailbox, folder = named.id, self._folder(maildir, named)
         except Deferred as error:
             if error.condition is not Condition.STORE_UNAVAILABLE:
                 raise
@@ -142,6 +149,23 @@ class Delivering(Adopting):
                     raise
             mailbox, folder = 0, maildir
         return _Way(number, target, folder, self._unique(), mailbox)
+
+    def _junk(self, holder: MailboxHolder, maildir: str) -> MailboxRow:
+        """The mailbox for junk (RFC 6154 2), or the one called Junk; made where there is none. Raises Deferred."""
+        self.furnish(holder, maildir)
+        for _ in range(2):
+            rows = self.repository.mailboxes(holder.id)
+            for row in rows:
+                if row.special_use == JUNK_USE:
+                    return row
+            for row in rows:
+                if row.name == JUNK_NAME:
+                    return row
+            try:
+                return self._make(holder.id, maildir, JUNK_NAME, JUNK_USE)
+            except MailboxExists:
+                continue  # another delivery was faster
+        raise Deferred(Condition.STORE_UNAVAILABLE, f"{holder.dn}: no mailbox for junk")
 
     def _deliver_group(
         self,

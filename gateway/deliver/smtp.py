@@ -7,7 +7,8 @@ final reply got lost is sent again later, never to the next address at once: at 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -90,14 +91,15 @@ class SmtpCourier:
         problem: Deferred | None = None
         tried = 0
         try:
-            async for place in self._places():
-                tried += 1
-                try:
-                    return await self._connect(place, must_prove=must_prove)
-                except _Unusable as error:
-                    problem = error.reason
-                if tried >= self._outside.relay.max_addresses:
-                    break
+            async with aclosing(self._places()) as found:
+                async for place in found:
+                    tried += 1
+                    try:
+                        return await self._connect(place, must_prove=must_prove)
+                    except _Unusable as error:
+                        problem = error.reason
+                    if tried >= self._outside.relay.max_addresses:
+                        break
         except (Deferred, Refused):
             # an earlier host was at fault only for now: that is what counts
             if problem is None:
@@ -135,7 +137,7 @@ class SmtpCourier:
 
     # the way
 
-    async def _places(self) -> AsyncIterator[Place]:
+    async def _places(self) -> AsyncGenerator[Place, None]:
         """Addresses to try, in order; found as they are needed. Raises Deferred, Refused."""
         hop, outside = self._hop, self._outside
         families = outside.relay.families

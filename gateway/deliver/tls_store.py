@@ -6,6 +6,8 @@ A cache: without it policies are fetched again and a day's counts are short. One
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +17,9 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.deliver.mta_sts import StsPolicy
+from gateway.observe.log import fields
 
+_log = logging.getLogger("gatepost.tls")
 VERSION = 1
 KEPT_DAYS = 30
 MAX_WAITING = 1000
@@ -44,26 +48,39 @@ class Sessions(NamedTuple):
 
 
 class TlsStore:
-    """One process writes; any may read. A damaged or foreign file is begun anew."""
+    """One process writes; any may read. Nothing here ever stops a message: a damaged file is begun anew, what
+    cannot be written is said in the log and left out, without a file everything is kept in memory."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        """Raises OSError or sqlite3.Error when the folder cannot be written."""
         self._clock = clock
         self._waiting: dict[tuple[str, str, str, str, str, str], int] = {}
         self._flushed = clock()
-        try:
-            self._db = self._open(path)
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            self._db = self._open(path)
+        self._db = self._opened(path)
 
-    def _open(self, path: Path) -> sqlite3.Connection:
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        problem: Exception | None = None
+        for again in (False, True):
+            try:
+                return self._open(str(path))
+            except _Newer as error:
+                problem = error
+                break
+            except sqlite3.Error as error:
+                problem = error
+                if again or isinstance(error, sqlite3.OperationalError):  # the disk's trouble, not the file's
+                    break
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        _log.error("%s", fields(event="tls-store-in-memory", file=path, detail=problem))
+        return self._open(":memory:")
+
+    def _open(self, path: str) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=10.0, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
-                raise sqlite3.DatabaseError("written by a newer version")
+                raise _Newer("written by a newer version")
             db.executescript(_SCHEMA)
             db.execute(f"PRAGMA user_version={VERSION}")
         except BaseException:
@@ -73,20 +90,20 @@ class TlsStore:
 
     def policy(self, domain: str) -> StsPolicy | None:
         """See `PolicyStore`."""
-        row = self._db.execute("SELECT content FROM policy WHERE domain = ?", (domain,)).fetchone()
-        if row is None:
-            return None
         try:
-            return msgspec.json.decode(row[0], type=StsPolicy)
-        except msgspec.MsgspecError:
+            row = self._db.execute("SELECT content FROM policy WHERE domain = ?", (domain,)).fetchone()
+            return None if row is None else msgspec.json.decode(row[0], type=StsPolicy)
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            _log.error("%s", fields(event="tls-store-failed", domain=domain, detail=error))
             return None
 
     def keep_policy(self, domain: str, policy: StsPolicy) -> None:
         """See `PolicyStore`."""
-        content = msgspec.json.encode(policy)
-        self._db.execute(
-            "INSERT OR REPLACE INTO policy VALUES (?, ?, ?)", (domain, content, policy.fetched + policy.max_age)
-        )
+        row = domain, msgspec.json.encode(policy), policy.fetched + policy.max_age
+        try:
+            self._db.execute("INSERT OR REPLACE INTO policy VALUES (?, ?, ?)", row)
+        except sqlite3.Error as error:
+            _log.error("%s", fields(event="tls-store-failed", domain=domain, detail=error))
 
     def count(self, domain: str, kind: str, policy: str, host: str, result: str) -> None:
         """Count one connection. It is on disk a minute later."""
@@ -103,18 +120,22 @@ class TlsStore:
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.executemany(
-                "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number",
-                [(*key, number) for key, number in waiting.items()],
-            )
-            self._db.execute("DELETE FROM session WHERE day < ?", (_day(now - KEPT_DAYS * SECONDS_A_DAY),))
-            self._db.execute("DELETE FROM policy WHERE until < ?", (now,))
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(
+                    "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET number = number + excluded.number",
+                    [(*key, number) for key, number in waiting.items()],
+                )
+                self._db.execute("DELETE FROM session WHERE day < ?", (_day(now - KEPT_DAYS * SECONDS_A_DAY),))
+                self._db.execute("DELETE FROM policy WHERE until < ?", (now,))
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            _log.error("%s", fields(event="tls-store-failed", counts=len(waiting), detail=error))
 
     def sessions(self, day: str) -> list[Sessions]:
         """The counts of a day (YYYY-MM-DD, UTC), without those that wait to be written."""
@@ -125,6 +146,10 @@ class TlsStore:
         """Write what waits, and close."""
         self.flush()
         self._db.close()
+
+
+class _Newer(Exception):
+    """The file is of a later version of Gatepost: it is left alone."""
 
 
 def _day(now: float) -> str:

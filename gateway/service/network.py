@@ -35,11 +35,14 @@ class ClientTls:
         self._sessions: OrderedDict[TlsWish, ssl.SSLSession] = OrderedDict()
 
     def wrap(self, wish: TlsWish, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
-        """The client's side of a new TLS connection, resuming the last one under the same wish."""
+        """The client's side of a new TLS connection, resuming the last one under the same wish. Raises OSError."""
         context = self._verified if wish.verify else self._any
         # a session is resumed only under the wish that it was made under: it was checked then
         session = self._sessions.get(wish)
-        return context.wrap_bio(incoming, outgoing, server_hostname=wish.name, session=session)
+        try:
+            return context.wrap_bio(incoming, outgoing, server_hostname=wish.name, session=session)
+        except ValueError as error:  # what a stranger's MX record calls a host
+            raise OSError(f"{wish.name!r} is no name for TLS: {error}") from None
 
     def remember(self, wish: TlsWish, tls: ssl.SSLObject) -> None:
         """Keep the session for the next connection."""

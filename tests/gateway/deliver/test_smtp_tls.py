@@ -23,9 +23,11 @@ from sending import Sending, parcel, send_one, sending, told
 from directory.model import Refused
 from gateway.deliver.dane import matches, usable
 from gateway.deliver.mta_sts import StsPolicy, read_policy, record_id
+from gateway.deliver.port import TlsWish
 from gateway.deliver.resolve import Tlsa
 from gateway.route import next_hop
 from gateway.route.next_hop import NextHop
+from gateway.service.network import ClientTls
 
 TLS_EHLO = (*EHLO, "STARTTLS", "AUTH LOGIN PLAIN")
 CA = trustme.CA()
@@ -347,3 +349,22 @@ def test_an_authority_between_and_one_that_is_none() -> None:
     other = certificate_of(root.issue_cert("one.far.example")).public_bytes(Encoding.DER)
     assert not matches([Tlsa(2, 0, 0, other)], chain, "one.far.example")
     assert not matches([Tlsa(2, 0, 1, hashlib.sha256(chain[0]).digest())], chain, "one.far.example")
+
+
+@pytest.mark.parametrize("name", ["", ".far.example", "a..b", "x" * 70 + ".example"])
+def test_a_name_that_tls_cannot_carry_is_trouble_with_the_connection(name: str) -> None:
+    tls = ClientTls()
+    try:
+        tls.wrap(TlsWish(name), ssl.MemoryBIO(), ssl.MemoryBIO())
+    except OSError as error:
+        assert "no name for TLS" in str(error)
+    else:
+        assert name  # some versions of OpenSSL take what others do not
+
+
+def test_a_strange_name_in_the_dns_is_an_outcome_not_a_bug() -> None:
+    label = "x" * 60 + chr(92) + "000"
+    zone = {"far.example MX": [f"10 {label}.far.example."], f"{label}.far.example A": ["127.0.0.1"]}
+    with scripted_smtp(ehlo=TLS_EHLO, context=context()) as host:
+        (outcome,) = told(send_one(NextHop("mx", "far.example", host.port), parcel(), zone))
+    assert outcome in ("taken", "deferred 4.4.1", "deferred 4.4.4")

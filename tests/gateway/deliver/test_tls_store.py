@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
+
+import pytest
 
 from gateway.deliver.mta_sts import StsPolicy
 from gateway.deliver.tls_store import Sessions, TlsStore
@@ -44,3 +48,26 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:
     store.flush()
     assert len(store.sessions(DAY)) == 1
     store.close()
+
+
+def test_a_full_disk_and_a_newer_file_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = TlsStore(tmp_path / "tls.db", lambda: NOON)
+    other = sqlite3.connect(tmp_path / "tls.db", isolation_level=None)
+    policy = StsPolicy("a1", "enforce", ("one.far.example",), 86400, NOON)
+    other.execute("DROP TABLE session")
+    other.execute("DROP TABLE policy")
+    store.count("far.example", "sts", "", "h", "success")
+    store.keep_policy("far.example", policy)
+    assert store.policy("far.example") is None
+    store.close()
+    assert caplog.text.count("event=tls-store-failed") == 3
+    other.execute("PRAGMA user_version=99")
+    other.close()
+    for path in (tmp_path / "tls.db", tmp_path / "gone" / "tls.db"):
+        kept = TlsStore(path, lambda: NOON)
+        kept.keep_policy("far.example", policy)
+        assert kept.policy("far.example") == policy and "event=tls-store-in-memory" in caplog.text
+        kept.close()
+        caplog.clear()
+    with contextlib.closing(sqlite3.connect(tmp_path / "tls.db")) as again:
+        assert again.execute("PRAGMA user_version").fetchone() == (99,)

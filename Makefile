@@ -74,6 +74,7 @@ apt-test:
 
 # Installs what is missing of $(WANTED). Debian starts its own slapd on the world's port 389 when the
 # package is new; the debconf answer keeps it from configuring one, so only Gatepost's private slapd runs.
+# Nor is any other daemon started because its package is new (policy-rc.d): tests start what they need.
 .PHONY: .apt
 .apt:
 	@missing=; for p in $(WANTED); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -82,8 +83,9 @@ apt-test:
 	else echo "Please install as root:  apt-get install$$missing" >&2; exit 1; fi; \
 	command -v apt-get >/dev/null || { echo "Please install these packages:$$missing" >&2; exit 1; }; \
 	echo "installing Debian packages:$$missing"; \
-	log=$$(mktemp); \
+	log=$$(mktemp); policy=; \
+	[ -e /usr/sbin/policy-rc.d ] || { policy=/usr/sbin/policy-rc.d; printf '#!/bin/sh\nexit 101\n' | $$root tee $$policy >/dev/null && $$root chmod 755 $$policy; }; \
 	case "$$missing" in *slapd*) echo 'slapd slapd/no_configuration boolean true' | $$root debconf-set-selections;; esac; \
 	case "$$missing" in *postfix*) echo 'postfix postfix/main_mailer_type select No configuration' | $$root debconf-set-selections;; esac; \
 	{ $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >$$log 2>&1 \
-	|| { cat $$log >&2; rm -f $$log; exit 1; }; rm -f $$log
+	|| { cat $$log >&2; failed=1; }; rm -f $$log; [ -z "$$policy" ] || $$root rm -f $$policy; [ -z "$$failed" ]

@@ -11,10 +11,16 @@ from gateway.store.repository import Counts, MessageRow, Mode, Outline
 from gateway.store.sqlite.base import MESSAGE, Base, Exhausted, chunks, live_rows, marks, next_modseq, recount, use
 from gateway.store.sqlite.placing import remove
 
+_EVERYTHING = 1 << 32  # more rows than a mailbox has UIDs
 #: what a row becomes: (flags, keywords, name, info), None when it must stay as it is
 _Wanted: TypeAlias = Callable[[MessageRow], tuple[str, str, str, str] | None]
 
 
+# from the newest back, as many as there are: what a client collects by POP3 leaves thousands of tombstones below
+_ALL_LIVE = (
+    "WHERE account=? AND mailbox=? AND expunged_at IS NULL ORDER BY uid DESC "
+    "LIMIT coalesce((SELECT messages FROM mailbox WHERE account=? AND id=?), 0)"
+)
 _RENAME = "UPDATE message SET name=?, info=? WHERE account=? AND mailbox=? AND uid=?"
 
 
@@ -33,6 +39,13 @@ class Messages(Base):
     def outline(
         self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
     ) -> list[Outline]:
+        if not after_modseq and not after_uid and limit >= _EVERYTHING:
+            rows = self._all(
+                account,
+                f"SELECT uid, modseq, flags, keywords, crlf, internaldate FROM message {_ALL_LIVE}",
+                (account, mailbox, account, mailbox),
+            )
+            return rows[::-1]
         where = "AND modseq>? " if after_modseq else ""
         bounds = (after_modseq, after_uid, limit) if after_modseq else (after_uid, limit)
         return self._all(
@@ -60,8 +73,8 @@ class Messages(Base):
     def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
         live = self._all(
             account,
-            "SELECT uid, ukey, name, info FROM message WHERE account=? AND mailbox=? AND expunged_at IS NULL",
-            (account, mailbox),
+            f"SELECT uid, ukey, name, info FROM message {_ALL_LIVE}",
+            (account, mailbox, account, mailbox),
         )
         dead = ((row.uid, row.ukey, row.name, row.info, True) for row in self.leftovers(account, mailbox))
         return sorted([*((*row, False) for row in live), *dead])

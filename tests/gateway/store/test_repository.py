@@ -354,3 +354,43 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
     repository.put_parsed("a", 1, {1: b"x"})
     assert repository.parsed("a", 1, [1]) == {1: b"x"}
     repository.close()
+
+
+def test_listings_are_whole_between_tombstones_and_empty_without_a_mailbox(repository: Repository) -> None:
+    box = repository.create_mailbox("a", "Box")
+    repository.add("a", box.id, [new(n) for n in range(1, 8)], NONE)
+    repository.expunge("a", box.id, [1, 2, 4, 7])
+    repository.files_gone("a", box.id, [1, 4])
+    assert [row[0] for row in repository.outline("a", box.id)] == [3, 5, 6]
+    assert [(row[0], row[4]) for row in repository.files("a", box.id)] == [
+        (2, True), (3, False), (5, False), (6, False), (7, True),
+    ]  # fmt: skip
+    repository.expunge("a", box.id, [3, 5, 6])
+    assert repository.outline("a", box.id) == []
+    repository.add("a", box.id, [new(9)], NONE)
+    assert [row[0] for row in repository.outline("a", box.id)] == [8]
+    repository.delete_mailbox("a", box.id)
+    assert repository.outline("a", box.id) == []
+    assert repository.files("a", box.id) == []
+    assert repository.outline("nobody", 1) == []
+
+
+def test_a_listing_does_not_walk_the_tombstones_of_what_was_collected(tmp_path: Path) -> None:
+    repository = SqliteRepository(tmp_path)
+    repository.create_account("a", "/a", 1000.0)
+    repository.add("a", 1, [new(n) for n in range(1_500)], NONE)
+    repository.expunge("a", 1, range(1, 1_501))
+    repository.files_gone("a", 1, range(1, 1_501))
+    repository.add("a", 1, [new(9_999)], NONE)
+    reader = repository._shard("a")._reader
+    steps = 0
+
+    def stepped() -> None:
+        nonlocal steps
+        steps += 1
+
+    reader.set_progress_handler(stepped, 100)
+    assert [row[0] for row in repository.files("a", 1)] == [row[0] for row in repository.outline("a", 1)] == [1_501]
+    reader.set_progress_handler(None, 0)
+    assert steps < 10
+    repository.close()

@@ -52,8 +52,9 @@ def _failure(block: Message) -> Failure | None:
         if "@" in address and address not in addresses:
             addresses.append(address)
     status = _STATUS.search(str(block.get("Status", "")))
-    # 4.x.x behind "failed": tried until it expired; a full mailbox or a host that is away
-    weight = SOFT if status is not None and status[1] == "4" else HARD
+    # 4.x.x or x.4.7 behind "failed": tried until it expired (RFC 3463 3.5); x.2.2: a mailbox that is full
+    is_soft = status is not None and (status[1] == "4" or status[0][2:] in ("4.7", "2.2"))
+    weight = SOFT if is_soft else HARD
     why = " ".join(str(block.get("Diagnostic-Code", "") or block.get("Status", "")).split())
     return Failure(tuple(addresses), weight, "".join(c for c in why if c.isprintable())[:300])
 

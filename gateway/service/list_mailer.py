@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from directory.model import MailingList
 from directory.port import Directory
 from gateway.files.names import unique_name
@@ -69,14 +71,12 @@ class ListMailer:
     async def to_owners(self, mailing_list: MailingList, envelope: QueuedEnvelope, content: Content) -> None:
         """Pass a message on as it is."""
         self.say("to-the-owners", mailing_list, id=envelope.id)
-        own = QueuedEnvelope(
-            self.new_id(),
-            envelope.return_path,
-            self.clock(),
-            (Target(self.owners(mailing_list)),),
-            envelope.size,
-            envelope.crlf,
-            dict(envelope.parameters),
+        own = replace(
+            envelope,
+            id=self.new_id(),
+            arrival=self.clock(),
+            targets=(Target(self.owners(mailing_list)),),
+            not_before=0.0,
         )
         await self.inject(own, lambda: list(content()))
 

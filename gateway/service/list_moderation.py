@@ -14,6 +14,8 @@ import hashlib
 import time
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from directory.model import Account, Condition, Deferred, MailingList, ServiceAccount
 from gateway.lists import notices
 from gateway.lists.addresses import list_address
@@ -63,11 +65,14 @@ class Moderation:
         """Keep a post and tell the moderators."""
         mailing_list = step.service_of
         mark = hashlib.sha256(mailing_list.id.encode()).hexdigest()[:8]
-        post = QueuedEnvelope(
-            f"{envelope.id}-{mark}", envelope.return_path, self._mailer.clock(),
-            (Target(list_address(mailing_list) or step.recipient, mailing_list.id),),
-            envelope.size, envelope.crlf, dict(envelope.parameters), login=envelope.login,
-        )  # fmt: skip
+        address = list_address(mailing_list) or step.recipient
+        post = replace(
+            envelope,
+            id=f"{envelope.id}-{mark}",
+            arrival=self._mailer.clock(),
+            targets=(Target(address, mailing_list.id),),
+            not_before=0.0,
+        )
         await asyncio.to_thread(lambda: self._held.inject(post, list(content())))
         self._mailer.say("post-held", mailing_list, id=envelope.id, post=post.id)
         number = self._mailer.new_id()
@@ -124,11 +129,8 @@ class Moderation:
         if verb == "approve":
             address = list_address(mailing_list) or ""
             plan = self._router.route(address, self._mailer.clock(), sender=envelope.return_path)
-            sent = QueuedEnvelope(
-                envelope.id, envelope.return_path, self._mailer.clock(),
-                tuple(target_of(step, envelope.return_path) for step in plan.steps),
-                envelope.size, envelope.crlf, envelope.parameters, login=envelope.login,
-            )  # fmt: skip
+            targets = tuple(target_of(step, envelope.return_path) for step in plan.steps)
+            sent = replace(envelope, arrival=self._mailer.clock(), targets=targets)
             await self._mailer.inject(sent, lambda: list(self._held.content(post)))
         self._held.remove(post)
         self._mailer.say("post-approved" if verb == "approve" else "post-rejected", mailing_list, post=post, by=who)

@@ -45,6 +45,8 @@ Final-Recipient: rfc822; victim@example.com
          [(("out@far.example",), HARD, "smtp; 550 no")]),
         ("Original-Recipient: rfc822;a@x\nFinal-Recipient: rfc822;<b@x>\nAction: FAILED\nStatus: 4.4.7",
          [(("a@x", "b@x"), SOFT, "4.4.7")]),
+        ("Final-Recipient: rfc822; a@x\nAction: failed\nStatus: 5.4.7", [(("a@x",), SOFT, "5.4.7")]),
+        ("Final-Recipient: rfc822; a@x\nAction: failed\nStatus: 5.2.2 (full)", [(("a@x",), SOFT, "5.2.2 (full)")]),
         ("Final-Recipient: rfc822; a@x\nAction: failed", [(("a@x",), HARD, "")]),
         ("Final-Recipient: rfc822; a@x\nAction: delayed\nStatus: 4.4.1", []),
         ("Final-Recipient: rfc822; a@x\nAction: delivered", []),

@@ -49,6 +49,10 @@ def _told(event: dict[str, Any]) -> str:
     if name in ("refused", "deferred"):
         why = f" ({event['detail']})" if event.get("detail") else ""
         return f"{to}: {event['reply']}{why}"
+    if name in ("reported", "double-bounce"):
+        return f"{', '.join(event.get('actions') or [])}: told {to}"
+    if name == "not-reported":
+        return f"{to}: nobody is told, {event['reason']}"
     if name == "vacation":
         return f"{to}: {event['outcome']}"
     rest = (f"{key}={value}" for key, value in event.items() if key not in ("at", "event", "id", "parent"))

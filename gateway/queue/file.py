@@ -113,7 +113,7 @@ class QueueFolder:
         for each in (self._tmp, self.messages):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _check_room(self) -> None:
+    def _check_room(self, *, is_report: bool) -> None:
         now = time.monotonic()
         if now - self._counted_at < COUNT_SECONDS:
             return
@@ -121,18 +121,24 @@ class QueueFolder:
             raise Deferred(
                 Condition.QUEUE_FULL, f"{self.folder}: less than {self._settings.min_free_bytes} octets free"
             )
+        # a report takes the place of what it is about: else a queue full of failures could never tell of them
+        if is_report:
+            return
         if sum(1 for _ in os.scandir(self.messages)) >= self._settings.max_messages:
             raise Deferred(Condition.QUEUE_FULL, f"{self.folder}: {self._settings.max_messages} messages wait")
         self._counted_at = now
 
-    def inject(self, envelope: QueuedEnvelope, pieces: Sequence[bytes]) -> None:
-        """Take a message into the queue, on disk when it returns. Raises Deferred."""
+    def inject(self, envelope: QueuedEnvelope, pieces: Sequence[bytes], *, is_report: bool = False) -> None:
+        """Take a message into the queue, on disk when it returns; a report also where no more are taken.
+
+        Raises Deferred.
+        """
         block = msgspec.json.encode(envelope)
         if len(block) > MAX_ENVELOPE:
             raise Deferred(Condition.QUEUE_FULL, "the envelope is too large for a queue file")
         temporary = str(self._tmp / envelope.id)
         try:
-            self._check_room()
+            self._check_room(is_report=is_report)
             head = b"%s %d %d\n%s\n" % (MAGIC, VERSION, len(block), block)
             try:
                 write_synced(temporary, chain((head,), pieces))

@@ -63,6 +63,11 @@ class Untried:
 StepOutcome = Outcome | Untried
 
 
+def _of_list(parameters: dict[str, str]) -> dict[str, str]:
+    """What the author wanted of reports does not go with the list's copies: it is the list's that are sent."""
+    return {name: value for name, value in parameters.items() if name not in ("RET", "ENVID")}
+
+
 class QueueSteps:
     """In the runner's event loop. What is delivered is noted step by step, so that it is not repeated."""
 
@@ -237,7 +242,7 @@ class QueueSteps:
             copy.content,
             copy.size,
             copy.crlf,
-            envelope.parameters,
+            _of_list(envelope.parameters) if steps[0][0].mailing_list is not None else envelope.parameters,
         )
 
     async def _send(self, hop: NextHop, parcel: Parcel) -> Sequence[StepOutcome]:

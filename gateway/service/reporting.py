@@ -182,6 +182,7 @@ class Reporter:
                 number, "", now, (target,), size, size + octets.count(b"\n"), parameters, double_bounce=is_double
             ),
             (octets,),
+            is_report=True,
         )
         maillog.reported(
             id=number,

@@ -10,17 +10,17 @@ import pytest
 
 from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
 from gateway.mail.envelope import Envelope, EnvelopeRecipient
-from gateway.queue.file import QueuedEnvelope, QueueFolder
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.replied import Replied
 from gateway.queue.settings import QueueSettings
-from gateway.route.plan import Later, Local, Plan, Remote, Step
+from gateway.route.plan import Later, Local, Lost, Plan, Remote, Step
 from gateway.service.accept import Acceptance, Arrival
 from gateway.service.final_delivery import FinalDelivery
 from gateway.service.reporting import Result
 from gateway.service.vacation import Vacation
 from gateway.store.repository import Limits, MessageRow
-from gateway.store.stores import Target
+from gateway.store.stores import Target as StoreTarget
 
 TROUBLE = Deferred(Condition.STORE_UNAVAILABLE)
 FULL = Refused(Condition.MAILBOX_FULL)
@@ -39,7 +39,7 @@ class Stores:
         self.hanging: set[str] = set()
 
     def deliver_many(
-        self, targets: Sequence[Target], pieces: Iterable[bytes], size: int, crlf: int
+        self, targets: Sequence[StoreTarget], pieces: Iterable[bytes], size: int, crlf: int
     ) -> list[MessageRow | Deferred | Refused]:
         content = b"".join(pieces)
         assert (size, crlf) == (len(content), len(content.replace(b"\n", b"\r\n")))
@@ -185,3 +185,45 @@ def test_a_roomy_mailbox_is_not_asked_for_each_message(desk: Desk) -> None:
     desk.acceptance.check_room(plan)
     with pytest.raises(Deferred):
         desk.acceptance.check_room(Plan((local("ann", quota=999),)))
+
+
+def notified(desk: Desk, *steps: Step, notify: str, lost: tuple[Lost, ...] = (), vouched: bool = True) -> Target:
+    recipient = EnvelopeRecipient("x@example.com", Plan(steps, lost=lost), {"NOTIFY": notify, "ORCPT": "rfc822;x"})
+    envelope = Envelope("a@b.example", {}, [recipient])
+    arrival = Arrival("id2", envelope, b"", [b"Subject: y\n\n"], "::1", "mx", vouched=vouched)
+    assert desk.acceptance.take(arrival) == [None]
+    for message in desk.queue.ids():
+        return desk.queue.read(message).targets[0]
+    return Target("")
+
+
+def test_success_of_a_direct_delivery_is_told(desk: Desk) -> None:
+    notified(desk, local("ann"), notify="SUCCESS")
+    assert desk.told == [("delivered", "ann@example.com", "x@example.com")]
+    notified(desk, local("ann"), notify="FAILURE")
+    assert len(desk.told) == 1
+
+
+def test_success_of_what_is_queued_is_told_later_and_of_what_is_spread_now(desk: Desk) -> None:
+    assert notified(desk, Remote("o@far.example"), notify="success,failure") == Target(
+        "o@far.example", notify=("SUCCESS", "FAILURE"), orcpt="rfc822;x", original="x@example.com"
+    )
+    assert desk.told == []
+    assert notified(desk, Remote("o@far.example"), local("ann"), notify="SUCCESS").notify == ("NEVER",)
+    assert desk.told == [("expanded", "x@example.com", "")]
+
+
+def test_a_lost_target_is_told_of(desk: Desk) -> None:
+    notified(desk, local("ann"), notify="FAILURE", lost=(Lost("gone@example.com", FULL),))
+    assert desk.told == [("failed", "gone@example.com", "x@example.com")]
+
+
+def test_a_report_that_cannot_be_queued_does_not_touch_the_delivery(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TROUBLE
+
+    monkeypatch.setattr(desk, "report", fail)
+    notified(desk, local("ann"), notify="SUCCESS")
+    assert [holder for holder, _ in desk.stores.delivered] == ["ann"]

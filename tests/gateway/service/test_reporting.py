@@ -160,9 +160,13 @@ def test_other_mail_from_the_null_path_ends_in_silence(tmp_path: Path) -> None:
     assert Desk(tmp_path / "b").report(late, path="", content=report) == []
 
 
+def test_a_queue_full_of_failures_can_tell_of_them(tmp_path: Path) -> None:
+    assert len(Desk(tmp_path, queue=QueueSettings(max_messages=0)).report(failed())) == 1
+
+
 def test_trouble_with_the_queue_is_temporary(tmp_path: Path) -> None:
     with pytest.raises(Deferred):
-        Desk(tmp_path, queue=QueueSettings(max_messages=0)).report(failed())
+        Desk(tmp_path, queue=QueueSettings(min_free_bytes=2**62)).report(failed())
 
 
 def test_expired_and_own_words(tmp_path: Path) -> None:

@@ -161,3 +161,30 @@ def test_requiretls_is_offered_under_tls_and_kept_with_the_message() -> None:
     assert talk.say(b"MAIL FROM:<a@x.example> REQUIRETLS=1\r\n")[0].startswith("501 5.5.4")
     assert talk.say(b"MAIL FROM:<a@x.example> REQUIRETLS\r\n")[0].startswith("250")
     assert talk.session.envelope is not None and "REQUIRETLS" in talk.session.envelope.parameters
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ("NOTIFY=NEVER", "250 2.1.5"),
+        ("NOTIFY=success,Delay ORCPT=rfc822;a+2Bb@y.example", "250 2.1.5"),
+        ("ORCPT=utf-8;\\x{7528}@y.example", "250 2.1.5"),
+        ("NOTIFY=NEVER,SUCCESS", "501 5.5.4"),
+        ("NOTIFY", "501 5.5.4"),
+        ("NOTIFY=SUCCESS,", "501 5.5.4"),
+        ("ORCPT=a@y.example", "501 5.5.4"),
+        ("ORCPT=rfc822;a+0D", "501 5.5.4"),
+        ("ORCPT=rfc822;" + "a" * 500, "501 5.5.4"),
+        ("RET=FULL", "555 5.5.4"),
+    ],
+)
+def test_what_is_to_be_told_of_a_recipient(parameters: str, code: str) -> None:
+    talk = Talk(Role.MX)
+    assert "DSN" in [line[4:] for line in talk.say(b"EHLO c.example\r\nMAIL FROM:<a@x.example>\r\n")]
+    assert talk.say(f"RCPT TO:<b@y.example> {parameters}\r\n".encode())[0].startswith(code)
+
+
+def test_without_ehlo_there_are_no_parameters() -> None:
+    talk = Talk(Role.MX)
+    talk.say(b"HELO c.example\r\nMAIL FROM:<a@x.example>\r\n")
+    assert talk.say(b"RCPT TO:<b@y.example> NOTIFY=NEVER\r\n")[0].startswith("555 5.5.4")

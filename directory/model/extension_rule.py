@@ -6,7 +6,7 @@
                 `*` every extension, `@` the address without an extension
     CONDITION   sender ADDRESS, sender @domain, sender <>       the return path
                 header NAME TEXT        a field that has TEXT somewhere, in any case
-                program NAME            the program ends with 0 or 99; 1 and 100 are "no"
+                program NAME            the program ends with 0; 111 and killed are "later", others "no"
     ACTION      deliver, folder NAME, forward ADDRESS..., program NAME, reject [TEXT], discard
 
 A word with blanks is put between double quotes. Which rules count, and in which order, is for the router.

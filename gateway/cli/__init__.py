@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from typing import Any
@@ -21,6 +22,7 @@ VERBS = (
     "directory",
     "doctor",
     "domain",
+    "import",
     "init",
     "inject",
     "list",
@@ -47,7 +49,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module: Any = importlib.import_module(f"gateway.cli.{cmd_name.replace('-', '_')}")
+        name = cmd_name.replace("-", "_")
+        module: Any = importlib.import_module(f"gateway.cli.{name}{'_' if keyword.iskeyword(name) else ''}")
         command: click.Command = module.command
         return command
 

@@ -10,7 +10,7 @@ from directory.model import Condition, Deferred, Refused
 
 #: as qmail-local has it: usage, data, software, remote error in protocol, no permission, configuration, 100, 112
 NEVER = frozenset({64, 65, 70, 76, 77, 78, 100, 112})
-TAKEN, STOP = 0, 99
+TAKEN, STOP, LATER = 0, 99, 111
 MAX_TEXT = 200
 MAX_VARIABLE = 2000
 

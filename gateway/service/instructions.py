@@ -15,7 +15,7 @@ from pathlib import Path
 
 from directory.model import Account, Condition, MailboxHolder, Refused
 from directory.model.extension_rule import If, Rule
-from gateway.deliver.program import STOP, TAKEN, Delivery, Ran, environment, meaning
+from gateway.deliver.program import LATER, STOP, TAKEN, Delivery, Ran, environment, meaning
 from gateway.files.spool import lines_of, size_of
 from gateway.mail.header import Header, scan
 from gateway.observe import maillog
@@ -104,9 +104,9 @@ class _Work:
                 for field in header.all(name.lower().encode())
             )
         ran = await self._run(condition.arguments[0])
-        if ran.code not in (TAKEN, STOP, 1, 100):
+        if ran.code is None or ran.code == LATER:
             meaning(condition.arguments[0], ran)
-        return ran.code in (TAKEN, STOP)
+        return ran.code == TAKEN
 
     async def _run(self, name: str) -> Ran:
         holder = self._step.holder

@@ -1,0 +1,1 @@
+"""From the files of other mail systems to entries of the directory. Reads files, writes none."""

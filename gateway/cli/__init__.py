@@ -17,6 +17,7 @@ VERBS = (
     "account",
     "alias",
     "check",
+    "checkpassword",
     "demo",
     "describe",
     "directory",

@@ -30,6 +30,7 @@ from gateway.cli.hand_in import (
     sender_field,
 )
 from gateway.cli.options import CONFIGURATION_FILE
+from gateway.config.load import ConfigurationError
 from gateway.mail.header import HeaderProblem, scan
 from gateway.mail.outgoing import normalized, recipients, with_header, without_hidden
 
@@ -146,7 +147,7 @@ def main(words: list[str], called: str = "sendmail") -> int:
         return _submit(where, wish)
     except _Usage as error:
         return _fail(str(error), USAGE)
-    except ValueError as error:
+    except ConfigurationError as error:
         return _fail(str(error), CONFIGURATION)
 
 
@@ -170,6 +171,8 @@ def _queue(wish: _Wish) -> int:
             return OK
         for line in listing(Path(settings.state_dir) / "queue" / MESSAGES):
             print(line)
+    except ConfigurationError as error:
+        return _fail(str(error), CONFIGURATION)
     except PermissionError as error:
         return _fail(explain(error)[0], NOT_PERMITTED)
     except OSError as error:

@@ -104,6 +104,7 @@ def test_mail_for_outside_and_without_domain(handed: RunningDemo) -> None:
         (("-k", "jane@example.com"), 64, "unknown option -k"),
         (("not an address",), 65, "not an address"),
         (("-bi",), 0, ""),
+        (("-C", "/dev/null", "jane@example.com"), 78, "/dev/null:1"),
         (("-C", "/nonexistent", "-bv", "jane@example.com"), 75, "local.sock"),
     ],
 )

@@ -71,6 +71,10 @@ def survey(settings: Settings) -> list[Finding]:
         ]
     finally:
         reader.close()
+    if settings.smtp.open_relay != "no":
+        found.append(
+            Finding("error", "open-relay", "", "smtp.open_relay: port 25 takes mail of everybody for everywhere")
+        )
     return sorted(found, key=lambda finding: finding.level)
 
 

@@ -57,6 +57,7 @@ def facts(settings: Settings) -> dict[str, State]:
         "queue": queue_state(settings),
         "logins": _logins(settings),
         "programs": _programs(settings),
+        "relay": {"ok": settings.smtp.open_relay == "no", "open": settings.smtp.open_relay != "no"},
     }
 
 
@@ -102,6 +103,8 @@ def _lines(found: dict[str, State]) -> list[str]:
             lines.append(
                 "           they run as the user of the service; start as root with run_as.programs to separate them"
             )
+    if found["relay"]["open"]:
+        lines.append("relay      NOT OK  OPEN RELAY: port 25 takes mail of everybody for everywhere (smtp.open_relay)")
     if found["logins"]["trouble"]:
         lines.append(f"logins     NOT OK  app passwords, sessions and journal: {found['logins']['trouble']}")
     return lines

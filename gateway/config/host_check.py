@@ -29,6 +29,7 @@ Found = Iterator[tuple[tuple[str, ...], str, bool]]
 def host_problems(settings: Settings, reader: Reader) -> list[Problem]:
     """Everything on this host that stands in the way, with the place in the file; warnings too."""
     checks: tuple[Callable[[Settings], Found], ...] = (
+        _open_relay,
         _users,
         _certificate,
         _ports,
@@ -40,6 +41,11 @@ def host_problems(settings: Settings, reader: Reader) -> list[Problem]:
     found = [each for check in checks for each in check(settings)]
     problems = [reader.problem(steps, message, is_warning=warning) for steps, message, warning in found]
     return sorted(problems, key=lambda problem: problem.line)
+
+
+def _open_relay(settings: Settings) -> Found:
+    if settings.smtp.open_relay != "no":
+        yield ("smtp", "open_relay"), "OPEN RELAY: port 25 takes mail of everybody for everywhere", True
 
 
 def _users(settings: Settings) -> Found:

@@ -119,8 +119,8 @@ def follow(
         return True
     for rule in rules:
         if rule.action == "forward":
-            for address in rule.arguments:
-                walk.address(address, depth + 1, return_path, outside=True)
+            if not walk.forward(holder, rule.arguments, depth, return_path):
+                walk.keep(holder, recipient, return_path)
         elif rule.action == "folder":
             walk.keep(holder, recipient, return_path, rule.arguments[0])
         elif rule.action == "deliver":

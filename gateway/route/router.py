@@ -111,6 +111,15 @@ class Router:
             raise Refused(Condition.NO_SUCH_RECIPIENT, f"{list_id} is gone")
         raise Deferred(Condition.DIRECTORY_STALE, f"is the list {list_id} still there?")
 
+    def may_forward_to(self, text: str) -> bool:
+        """May a person have his mail sent to this address (`route.external_forward`)?"""
+        if self.settings.external_forward == "allow":
+            return True
+        try:
+            return self.directory.domain(canonical_address(text).domain) is not None
+        except InvalidAddress:
+            return True  # nothing is sent there; the walk says why
+
     def _answer(self, walk: Walk) -> Plan:
         """RCPT for one target answers for that target; for several, 250 if one can take it now or later.
 

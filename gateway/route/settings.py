@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from directory.model.units import Count
@@ -17,6 +19,9 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: str = ""
     #: who gets mail to postmaster, abuse, mailer-daemon and root where the directory has no such entry
     postmaster: str = ""
+    #: whether forwards and rules of people may lead outside; refuse: such a target is passed over, and a mailbox whose
+    #: forwards all are keeps the message
+    external_forward: Literal["allow", "refuse"] = "allow"
     #: most targets of one address after expansion
     max_members: Count = 10_000
     #: how deep aliases, forwards, lists and groups may lead into each other

@@ -8,7 +8,7 @@ What a walk visits is bounded in number and depth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from directory.model import (
@@ -280,12 +280,21 @@ class Walk:
             self.say(f"{holder.dn}: programs {', '.join(holder.delivery)}")
             self.instruct(holder, recipient, return_path, extension)
             return
-        for text in holder.forwards:
+        if not (self.forward(holder, holder.forwards, depth, return_path) and not holder.keep_copy):
+            self.keep(holder, recipient, return_path)
+
+    def forward(self, holder: MailboxHolder, addresses: Iterable[str], depth: int, return_path: str | None) -> bool:
+        """Walk where somebody has his mail sent; False when it may go to none of them."""
+        any_allowed = False
+        for text in addresses:
+            if not self._router.may_forward_to(text):
+                self.say(f"{holder.dn} forwards to {text}, which route.external_forward does not allow")
+                continue
             if self._trace is not None:
                 self.say(f"{holder.dn} forwards to {text}")
+            any_allowed = True
             self.address(text, depth + 1, return_path, outside=True)
-        if holder.keep_copy or not holder.forwards:
-            self.keep(holder, recipient, return_path)
+        return any_allowed
 
     def keep(self, holder: MailboxHolder, recipient: str, return_path: str | None, mailbox: str = "") -> None:
         """The store of `holder` gets it, in `mailbox` ("" = INBOX) if he has one of that name."""

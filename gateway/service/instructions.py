@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from directory.model import Account, Condition, MailboxHolder, Refused
+import msgspec
+
+from directory.model import Account, Condition, Refused
 from directory.model.extension_rule import If, Rule
 from gateway.deliver.program import LATER, STOP, TAKEN, Delivery, Ran, environment, meaning
 from gateway.files.spool import lines_of, size_of
@@ -23,14 +25,15 @@ from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.wake import ring
 from gateway.route.extension import Undecided, chosen
 from gateway.route.plan import Instructions
+from gateway.route.router import Router
 from gateway.service.program_client import Programs
 
 
 class RuleDesk:
     """One a runner."""
 
-    def __init__(self, queue: QueueFolder, programs: Programs, separators: str, bell: Path) -> None:
-        self._queue, self._programs, self._separators, self._bell = queue, programs, separators, bell
+    def __init__(self, queue: QueueFolder, programs: Programs, router: Router, bell: Path) -> None:
+        self._queue, self._programs, self._router, self._bell = queue, programs, router, bell
 
     async def handle(
         self, step: Instructions, path: str, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]
@@ -41,7 +44,7 @@ class RuleDesk:
         mark = f"Delivered-To: {step.recipient}\n".encode()
         if any(header.unfolded(field) == step.recipient.encode() for field in header.all(b"delivered-to")):
             raise Refused(Condition.LIST_LOOP, f"{step.recipient}: the message has been here before")
-        work = _Work(step, path, pieces, self._programs, self._separators)
+        work = _Work(step, path, pieces, self._programs, self._router)
         rules = await work.rules(header)
         targets = await work.follow(rules)
         if not targets:
@@ -77,9 +80,9 @@ def _id_of(envelope: QueuedEnvelope, step: Instructions) -> str:
 class _Work:
     """One message at one set of rules."""
 
-    def __init__(self, step: Instructions, path: str, pieces: list[bytes], programs: Programs, separators: str) -> None:
+    def __init__(self, step: Instructions, path: str, pieces: list[bytes], programs: Programs, router: Router) -> None:
         self._step, self._path, self._pieces, self._programs = step, path, pieces, programs
-        self._separators = separators
+        self._separators, self._may_forward_to = router.settings.extension_separator, router.may_forward_to
         self._answers: dict[If, bool] = {}
 
     async def rules(self, header: Header) -> tuple[Rule, ...]:
@@ -131,21 +134,23 @@ class _Work:
             maillog.ran(recipient=recipient, account=holder.id, program=name, code=ran.code)
             if ran.code == STOP:
                 return ()
-        targets = list(_of_rules(rules, holder, recipient)) if rules else list(_of_account(holder, recipient))
+        targets = list(self._of_rules(rules) if rules else self._of_account())
         return tuple(dict.fromkeys(targets))
 
+    def _of_rules(self, rules: tuple[Rule, ...]) -> Iterator[Target]:
+        store = Target(self._step.recipient, self._step.holder.id)
+        for rule in rules:
+            if rule.action == "forward":
+                allowed = [Target(address) for address in rule.arguments if self._may_forward_to(address)]
+                yield from allowed or [store]
+            elif rule.action == "folder":
+                yield msgspec.structs.replace(store, mailbox=rule.arguments[0])
+            elif rule.action == "deliver":
+                yield store
 
-def _of_rules(rules: tuple[Rule, ...], holder: MailboxHolder, recipient: str) -> Iterator[Target]:
-    for rule in rules:
-        if rule.action == "forward":
-            yield from (Target(address) for address in rule.arguments)
-        elif rule.action == "folder":
-            yield Target(recipient, holder.id, mailbox=rule.arguments[0])
-        elif rule.action == "deliver":
-            yield Target(recipient, holder.id)
-
-
-def _of_account(holder: MailboxHolder, recipient: str) -> Iterator[Target]:
-    yield from (Target(address) for address in holder.forwards)
-    if holder.keep_copy or not holder.forwards:
-        yield Target(recipient, holder.id)
+    def _of_account(self) -> Iterator[Target]:
+        holder = self._step.holder
+        allowed = [Target(address) for address in holder.forwards if self._may_forward_to(address)]
+        yield from allowed
+        if holder.keep_copy or not allowed:
+            yield Target(self._step.recipient, holder.id)

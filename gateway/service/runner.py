@@ -58,7 +58,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             RuleDesk(
                 host.queue,
                 Programs(Path(settings.run_dir), settings.programs),
-                settings.route.extension_separator,
+                host.router,
                 Path(settings.run_dir) / "queue.sock",
             ),
             make_srs(settings, signs=True),

@@ -46,7 +46,7 @@ from gateway.smtp.requests import (
     VerifyRecipient,
 )
 from gateway.smtp.session import Session
-from gateway.smtp.settings import Role
+from gateway.smtp.settings import OPEN_RELAY, Role
 
 CHECK_SECONDS = 60.0  # for all content checks together
 MAX_NAMED = 1000  # recipients of a message in its trail
@@ -125,6 +125,13 @@ class SmtpExecutor:
                 raise self._not_own(error)
         return is_moderated(self._host.directory, entry, sender)
 
+    def _may_leave(self, account: Account | ServiceAccount | None) -> bool:
+        """May this session's mail go outside?"""
+        role = self._session.role
+        if role is Role.MX:
+            return self._host.settings.smtp.open_relay == OPEN_RELAY
+        return role is Role.LOCAL or (role is Role.SUBMISSION and account is not None)
+
     def _verify_recipient(self, request: VerifyRecipient) -> Plan:
         envelope = request.envelope
         try:
@@ -135,8 +142,7 @@ class SmtpExecutor:
             plan = self._host.router.route(
                 request.address,
                 time.time(),
-                outside=self._session.role is Role.LOCAL
-                or (self._session.role is Role.SUBMISSION and account is not None),
+                outside=self._may_leave(account),
                 local_only=self._session.role is Role.LMTP,
                 gate=partial(self._check_sender, Sender(envelope.return_path, account)),
                 sender=envelope.return_path,

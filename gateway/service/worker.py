@@ -132,6 +132,8 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         servers = await Listeners(host).start(sockets)
         pulse.start(stop.set, drain.set, lambda: len(host.sessions), publisher.publish)
         pulse.ready()
+        if settings.smtp.open_relay != "no":
+            _log.error("%s", fields(event="open-relay", detail="port 25 takes mail of everybody for everywhere"))
         _log.info("%s", fields(event="serving", listeners=len(servers)))
         await first_of(stop, drain)
         for server in servers:

@@ -20,6 +20,10 @@ class Role(enum.Enum):
     LOCAL = "local"
 
 
+#: what has to be written out, so that nobody does it by mistake
+OPEN_RELAY = "I know that everybody will send spam through this host"
+
+
 class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `smtp`."""
 
@@ -51,5 +55,7 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_rate: Count = 500
     #: the longest time that one message may take to come
     message_timeout: Seconds = 1800.0
+    #: whether port 25 takes mail of everybody for everywhere; `gatepost status` is red while it does
+    open_relay: Literal["no", "I know that everybody will send spam through this host"] = "no"
     #: a bare LF in a message: taken as a line end, or the message refused
     bare_newline: Literal["normalize", "refuse"] = "normalize"

@@ -56,16 +56,18 @@ COMPANY = (
            "only unless sender @example.com reject outsiders no", "Mixed deliver"),
     person("dev", "prog program tool", "prog deliver", "list if header List-Id dev folder Dev", "list deliver",
            "say if program judge reject no", "both if sender <> discard", "both if header X y deliver"),
+    person("out", gatepostForward="x@far.example", gatepostKeepCopy="FALSE"),
+    person("both", gatepostForward=["x@far.example", "q1@example.com"], gatepostKeepCopy="FALSE"),  # type: ignore[arg-type]
     person("run", gatepostDelivery="tool"),
     person("bea", "@ if sender <> discard", "@ if sender @spam.example reject", gatepostForward="q1@example.com"),
     person("sam", "* reject no such thing"),
 )  # fmt: skip
 
 
-def router(separator: str = "+", *, fresh: bool = True) -> Router:
+def router(separator: str = "+", *, fresh: bool = True, **settings: str) -> Router:
     source = MemorySource(PROFILE, COMPANY)
     source.state = Freshness(True, float("inf") if fresh else 0.0, "")
-    return Router(View(source, PROFILE), RouteSettings(extension_separator=separator))
+    return Router(View(source, PROFILE), RouteSettings(extension_separator=separator, **settings))  # type: ignore[arg-type]
 
 
 def shown(step: object) -> str:
@@ -192,3 +194,19 @@ def test_what_is_no_rule(text: str) -> None:
 def test_words_with_blanks() -> None:
     assert parse_rule('x folder "Old mail"').arguments == ("Old mail",)
     assert parse_rule('x reject I don\'t live here, "ask" Bob').arguments == ('I don\'t live here, "ask" Bob',)
+
+
+@pytest.mark.parametrize(
+    ("address", "where"),
+    [
+        ("out@example.com", "out"),
+        ("both@example.com", "q1"),
+        ("user1+21@example.com", "user1"),
+        ("user1+s1@example.com", "q1"),
+        ("help@ttt.example", "out@far.example"),
+    ],
+)
+def test_forwards_to_outside_may_be_forbidden(address: str, where: str) -> None:
+    """An alias of the administrator is no forward of a person."""
+    plan = router(external_forward="refuse").route(address, time.time())
+    assert " ".join(sorted(shown(step) for step in plan.steps)) == where

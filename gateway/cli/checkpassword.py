@@ -91,12 +91,15 @@ def _become(settings: Settings, login: str, account: str) -> None:
 def command(path: Path, service: str, program: tuple[str, ...]) -> NoReturn:
     """Check login and password from descriptor 3, then run PROGRAM; exit codes 1 wrong, 2 misused, 111 try again later."""
     try:
+        settings = load(path)
         data = read_input()
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(LATER) from None
     except OSError:
         click.echo("checkpassword: nothing on descriptor 3; a server starts this program", err=True)
         raise SystemExit(MISUSED) from None
     try:
-        settings = load(path)
         login, password = given(data)
         address = os.environ.get("TCPREMOTEIP", "127.0.0.1")
         account = prove(settings, login, password, service, address).account
@@ -107,6 +110,6 @@ def command(path: Path, service: str, program: tuple[str, ...]) -> NoReturn:
     except ValueError as error:
         click.echo(f"checkpassword: {error}", err=True)
         raise SystemExit(MISUSED) from None
-    except (Deferred, OSError, ConfigurationError) as error:
+    except (Deferred, OSError) as error:
         click.echo(f"checkpassword: {error}", err=True)
         raise SystemExit(LATER) from None

@@ -32,7 +32,7 @@ from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
 from gateway.service.agent_verbs import verbs
-from gateway.service.identity import identities
+from gateway.service.identity import resolve
 from gateway.service.pulse import Pulse
 from gateway.service.single import only_one
 
@@ -108,6 +108,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
+        mail = resolve(settings.run_as.mail) if settings.run_as.mail else None  # `identities` is for root
         control = ControlServer(
             verbs(
                 agent.writer,
@@ -118,7 +119,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.doctor,
                 Subscriptions(agent.accounts),
             ),
-            services=() if os.getuid() == (mail := identities(settings.run_as).mail.uid) else (mail,),
+            services=() if mail is None or mail.uid == os.getuid() else (mail.uid,),
         )
         control_server = await control.start(Path(settings.run_dir) / "control.sock")
         tracking.start()

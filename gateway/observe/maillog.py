@@ -70,12 +70,14 @@ def delivered(*, id: str, recipient: str, account: str, uid: int) -> None:  # no
 
 def discarded(*, id: str, recipient: str, account: str) -> None:  # noqa: A002
     """A message was thrown away, as a rule of the account says."""
+    trail.note("discarded", id=id, recipient=recipient, account=account)
     _log.info("%s", fields(id=id, event="discarded", recipient=recipient, account=account))
 
 
-def ran(*, recipient: str, account: str, program: str, code: int | None) -> None:
+def ran(*, id: str, recipient: str, account: str, program: str, code: int | None) -> None:  # noqa: A002
     """A delivery program took a message."""
-    _log.info("%s", fields(event="program", recipient=recipient, account=account, program=program, code=code))
+    trail.note("program", id=id, recipient=recipient, account=account, program=program, code=code)
+    _log.info("%s", fields(id=id, event="program", recipient=recipient, account=account, program=program, code=code))
 
 
 def over_soft_quota(*, account: str) -> None:
@@ -89,10 +91,10 @@ def vacation(*, id: str, reply: str, account: str, recipient: str, outcome: str)
     _log.info("%s", fields(event="vacation", account=account, recipient=recipient, outcome=outcome))
 
 
-def queued(*, id: str, targets: int) -> None:  # noqa: A002
-    """A message, or the rest of one, is in the queue."""
+def queued(*, id: str, targets: int, about: str = "") -> None:  # noqa: A002
+    """A message, or the rest of one, is in the queue; `about` is the one whose targets by rules these are."""
     metrics.count(metrics.QUEUED)
-    trail.note("queued", id=id, targets=targets)
+    trail.note("queued", id=id, parent=about, targets=targets)
     _log.info("%s", fields(id=id, event="queued", targets=targets))
 
 

@@ -16,7 +16,7 @@ from gateway.config.settings import Settings
 from gateway.files import drop
 from gateway.files.spool import lines_of, size_of
 from gateway.mail import trace
-from gateway.mail.header import HeaderProblem, scan
+from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.policy.content import looping, missing_fields
@@ -25,6 +25,7 @@ from gateway.queue.wake import ring
 
 SWEEP_SECONDS = 60.0
 MOST_AT_ONCE = 1000
+MAX_NAMED, MAX_SHOWN = 100, 500  # of recipients, and of characters of a field, in the trail
 _log = logging.getLogger("gatepost.drop")
 
 
@@ -32,6 +33,11 @@ def _parameters(envelope: drop.DropEnvelope) -> dict[str, str]:
     """Those of MAIL that the queue keeps (RFC 3461)."""
     known = {name: value for name, value in envelope.parameters.items() if name in ("RET", "ENVID")}
     return {name: value for name, value in known.items() if value.isascii() and value.isprintable() and value}
+
+
+def _field(header: Header, name: bytes) -> str:
+    """The first field of that name as text, "" without one."""
+    return next((header.unfolded(field).decode("utf-8", "replace")[:MAX_SHOWN] for field in header.all(name)), "")
 
 
 class DropSweep:
@@ -93,6 +99,17 @@ class DropSweep:
                 left.id, path, now, targets, size, size + lines_of(content), _parameters(left.envelope), vouched=True
             ),
             content,
+        )
+        maillog.received(
+            id=left.id,
+            return_path=path,
+            recipients=recipients[:MAX_NAMED],
+            size=size,
+            client=f"uid-{left.uid}",
+            service="drop",
+            login="",
+            message_id=_field(header, b"message-id"),
+            subject=_field(header, b"subject"),
         )
         maillog.queued(id=left.id, targets=len(targets))
         maillog.accepted(

@@ -44,7 +44,7 @@ class RuleDesk:
         mark = f"Delivered-To: {step.recipient}\n".encode()
         if any(header.unfolded(field) == step.recipient.encode() for field in header.all(b"delivered-to")):
             raise Refused(Condition.LIST_LOOP, f"{step.recipient}: the message has been here before")
-        work = _Work(step, path, pieces, self._programs, self._router)
+        work = _Work(envelope.id, step, path, pieces, self._programs, self._router)
         rules = await work.rules(header)
         targets = await work.follow(rules)
         if not targets:
@@ -66,7 +66,7 @@ class RuleDesk:
             ),
             pieces,
         )
-        maillog.queued(id=fresh, targets=len(targets))
+        maillog.queued(id=fresh, targets=len(targets), about=envelope.id)
         ring(self._bell)
 
 
@@ -80,8 +80,10 @@ def _id_of(envelope: QueuedEnvelope, step: Instructions) -> str:
 class _Work:
     """One message at one set of rules."""
 
-    def __init__(self, step: Instructions, path: str, pieces: list[bytes], programs: Programs, router: Router) -> None:
-        self._step, self._path, self._pieces, self._programs = step, path, pieces, programs
+    def __init__(
+        self, message: str, step: Instructions, path: str, pieces: list[bytes], programs: Programs, router: Router
+    ) -> None:
+        self._id, self._step, self._path, self._pieces, self._programs = message, step, path, pieces, programs
         self._separators, self._may_forward_to = router.settings.extension_separator, router.may_forward_to
         self._answers: dict[If, bool] = {}
 
@@ -131,7 +133,7 @@ class _Work:
         for name in named:
             ran = await self._run(name)
             meaning(name, ran)
-            maillog.ran(recipient=recipient, account=holder.id, program=name, code=ran.code)
+            maillog.ran(id=self._id, recipient=recipient, account=holder.id, program=name, code=ran.code)
             if ran.code == STOP:
                 return ()
         targets = list(self._of_rules(rules) if rules else self._of_account())

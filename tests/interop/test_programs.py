@@ -87,8 +87,8 @@ def test_program_and_copy(spawning: RunningDemo) -> None:
     subject = send(spawning, "kept")
     until(lambda: count(spawning, subject) == 1)
     out = spawning.folder / "out"
-    (kept,) = [path for path in out.glob("kept.*") if path.suffix != ".sender"]
-    assert f"Subject: {subject}\n" in kept.read_text()
+    kept = [path.read_text() for path in out.glob("kept.*") if path.suffix != ".sender"]
+    assert len([text for text in kept if f"Subject: {subject}\n" in text]) == 1
     assert (out / "kept.sender").read_text() == "me@far.example\n"
 
 
@@ -155,3 +155,12 @@ def test_what_status_check_and_doctor_say(spawning: RunningDemo) -> None:
     assert code == 0
     assert "depends on a program" in text
     assert "by rules of" in text
+
+
+def test_trace_tells_programs_and_what_they_led_to(spawning: RunningDemo) -> None:
+    subject = send(spawning, "kept", "Message-ID: <traced@far.example>\n")
+    until(lambda: count(spawning, subject) == 1)
+    code, text = run(spawning, "trace", "<traced@far.example>")
+    assert code == 0
+    for wanted in ("program=keep", "queued", "delivered", "in the store of"):
+        assert wanted in text

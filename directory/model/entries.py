@@ -309,7 +309,6 @@ class Domain(Entry):
         54,
         TOKEN,
         "DKIM selector; the key itself is a file on the gateway",
-        since=None,
         default=(),
     )
     journal: tuple[str, ...] = attribute(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.cli.domain_dkim import dkim
 from gateway.cli.entries import acting_as, ask, changes, domain_named, done, facts, local_copy, show, sure, table
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
@@ -76,3 +77,6 @@ def delete(path: Path, as_json: bool, as_login: str, name: str, yes: bool) -> No
     settings = load(path)
     sure(f"Delete the domain {name}?", yes)
     done(ask(settings, "delete", as_login, kind="domain", name=name), name, as_json)
+
+
+command.add_command(dkim)

@@ -82,6 +82,8 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     double_bounce: bool = False
     #: not tried before this moment (RFC 4865)
     not_before: float = 0.0
+    #: written by this host, by one of its programs or by somebody who was logged in: DKIM signs it on its way out
+    is_ours: bool = False
     #: what is delivered here goes to the mailbox for junk
     is_junk: bool = False
 

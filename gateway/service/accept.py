@@ -255,6 +255,7 @@ class Acceptance:
             dict(arrival.envelope.parameters),
             login=arrival.login,
             is_junk=arrival.is_junk,
+            is_ours=bool(arrival.login) or arrival.service == "local",
             vouched=arrival.vouched,
         )
 

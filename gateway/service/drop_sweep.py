@@ -96,7 +96,15 @@ class DropSweep:
         targets = tuple(Target(address) for address in dict.fromkeys(recipients))
         self._queue.inject(
             QueuedEnvelope(
-                left.id, path, now, targets, size, size + lines_of(content), _parameters(left.envelope), vouched=True
+                left.id,
+                path,
+                now,
+                targets,
+                size,
+                size + lines_of(content),
+                _parameters(left.envelope),
+                vouched=True,
+                is_ours=True,
             ),
             content,
         )

@@ -65,7 +65,7 @@ class ListMailer:
         """A message of the list's own, from `<>`."""
         targets = tuple(Target(recipient) for recipient in recipients)
         size = len(octets)
-        envelope = QueuedEnvelope(number, "", self.clock(), targets, size, size + octets.count(b"\n"))
+        envelope = QueuedEnvelope(number, "", self.clock(), targets, size, size + octets.count(b"\n"), is_ours=True)
         await self.inject(envelope, lambda: (octets,))
 
     async def to_owners(self, mailing_list: MailingList, envelope: QueuedEnvelope, content: Content) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
@@ -24,6 +25,7 @@ from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome as LocalOutcome
 from gateway.service.instructions import RuleDesk
 from gateway.service.outbound import Couriers
+from gateway.service.signing import Signing
 
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
 
@@ -84,11 +86,12 @@ class QueueSteps:
         desk: Desk | None = None,
         rules: RuleDesk | None = None,
         srs: Srs | None = None,
+        signing: Signing | None = None,
     ) -> None:
         self._folder, self._state, self._router = folder, state, router
         self._deliver, self._couriers, self._clock = deliver, couriers, clock
         self._relay = relay or RelaySettings()
-        self._desk, self._rules, self._srs = desk, rules, srs
+        self._desk, self._rules, self._srs, self._signing = desk, rules, srs, signing
         self.destinations = Destinations(settings)
         self._local_gate = asyncio.Semaphore(settings.concurrency_local)
         self._remote_gate = asyncio.Semaphore(settings.concurrency_remote)
@@ -137,7 +140,22 @@ class QueueSteps:
         for piece in self._content(message, mailing_list, how):
             size += len(piece)
             crlf += len(piece) + piece.count(b"\n")
-        return _Copy(lambda: self._content(message, mailing_list, how), size, crlf)
+        copy = _Copy(lambda: self._content(message, mailing_list, how), size, crlf)
+        address = mailing_list.primary if mailing_list is not None else None
+        return await self._signed(copy, address.rpartition("@")[2]) if address else copy
+
+    async def _signed(self, copy: _Copy, domain: str) -> _Copy:
+        """The copy with the signatures of a domain of ours, "" = the author's (RFC 6376). Raises OSError."""
+        if self._signing is None:
+            return copy
+        if domain:
+            made = await self._signing.by_domain(domain, copy.content, copy.size)
+        else:
+            made = await self._signing.of_author(copy.content, copy.size)
+        if not made:
+            return copy
+        crlf = copy.crlf + len(made) + made.count(b"\n")
+        return _Copy(lambda: chain((made,), copy.content()), copy.size + len(made), crlf)
 
     async def run(
         self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str, Target]]
@@ -170,6 +188,8 @@ class QueueSteps:
             if isinstance(outcomes.get(key), Taken):
                 self._state.step_done(message, [key])
         copies = {"": _Copy(lambda: self._folder.content(message), envelope.size, envelope.crlf)}
+        if envelope.is_ours and any(not list_id for _, _, list_id in away):
+            copies[""] = await self._signed(copies[""], "")
         for (hop, path, list_id), recipients in away.items():
             if list_id not in copies:
                 copies[list_id] = await self._copy(message, recipients[0][1].mailing_list)

@@ -179,7 +179,15 @@ class Reporter:
         size = len(octets)
         self._queue.inject(
             QueuedEnvelope(
-                number, "", now, (target,), size, size + octets.count(b"\n"), parameters, double_bounce=is_double
+                number,
+                "",
+                now,
+                (target,),
+                size,
+                size + octets.count(b"\n"),
+                parameters,
+                double_bounce=is_double,
+                is_ours=True,
             ),
             (octets,),
             is_report=True,

@@ -21,6 +21,8 @@ from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
+from gateway.service.signing import FOLDER as DKIM_FOLDER
+from gateway.service.signing import Signing
 from gateway.service.single import only_one
 from gateway.service.srs_keys import make_srs
 from gateway.service.trail import keep_trail, purge_for_ever
@@ -62,6 +64,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 Path(settings.run_dir) / "queue.sock",
             ),
             make_srs(settings, signs=True),
+            Signing(host.directory, state_dir / DKIM_FOLDER),
         )
         runner = QueueRunner(host.queue, state, host.router, steps, settings.queue, host.reporter)
         verbs = MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs()

@@ -87,7 +87,9 @@ class Vacation:
         )
         parameters = {} if author.isascii() and recipient.isascii() else {"SMTPUTF8": ""}
         size = len(message)
-        envelope = QueuedEnvelope(number, "", now, (Target(recipient),), size, size + message.count(b"\n"), parameters)
+        envelope = QueuedEnvelope(
+            number, "", now, (Target(recipient),), size, size + message.count(b"\n"), parameters, is_ours=True
+        )
         self._queue.inject(envelope, (message,))
         ring(self._bell, number)
         return number

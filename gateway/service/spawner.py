@@ -269,9 +269,11 @@ class _Run:
 
 
 def _kill(pid: int) -> None:
-    """The program's group; its process is not reaped yet, so the number is still its own."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+    """The program with its group; it is not reaped yet, so the number is still its own. Itself too: a group that it
+    has not made yet has nobody in it."""
+    for kill in (os.kill, os.killpg):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
 def _kill_orphans() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,6 +51,7 @@ PROGRAMS = {
     "greedy": ProgramSettings(argv=(sys.executable, "-c", "x = 'x' * (1 << 31)"), memory=256 << 20),
     "writes": shell("head -c 3000000 /dev/zero > $HOME/tmp/gatepost-too-much-$$", file_size=1000),
     "missing": ProgramSettings(argv=("/nonexistent/program",)),
+    "lingers": shell("cat >/dev/null; sleep 36.5"),
     "waits": shell("sleep 35.5", timeout=30.0),
     **{f"exit{code}": shell(f"cat >/dev/null; echo because; exit {code}") for code in (0, 1, 64, 99, 100, 111)},
 }
@@ -186,3 +188,16 @@ def test_variables_end_no_line() -> None:
     assert found["SENDER"] == "ab@x.example"
     assert found["RECIPIENT"] == "cd@y.example"
     assert found["DTLINE"] == "Delivered-To: cd@y.example\n"
+
+
+def test_who_asks_and_leaves_at_once_leaves_nothing(programs: Programs, tmp_path: Path) -> None:
+    """The program may not have made its process group yet when it is killed."""
+    path = str(programs._socket)
+    for _ in range(50):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(b'{"program":"lingers","environment":{},"size":10}\n')
+    deadline = time.monotonic() + 20
+    while alive("cat >/dev/null; sleep 36.5\x00"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -29,6 +29,7 @@ VERBS = (
     "list",
     "passwd",
     "ps",
+    "queue",
     "reload",
     "schema",
     "sendmail",

@@ -21,7 +21,7 @@ class ControlError(Exception):
         self.code = code
 
 
-def call(path: Path, verb: str, actor: Claim | None = None, **args: Any) -> Any:
+def call(path: Path, verb: str, actor: Claim | None = None, *, seconds: float = ANSWER_SECONDS, **args: Any) -> Any:
     """Ask the running service, as the operator or for `actor`. Raises ControlError (4 when it does not run)."""
     line = b""
     try:
@@ -29,7 +29,7 @@ def call(path: Path, verb: str, actor: Claim | None = None, **args: Any) -> Any:
         if len(request) > MAX_LINE:
             raise ControlError("that is too much for one request", 2)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(ANSWER_SECONDS)
+            sock.settimeout(seconds)
             sock.connect(str(path))
             sock.sendall(request)
             while not line.endswith(b"\n"):

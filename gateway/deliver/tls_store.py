@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.deliver.mta_sts import StsPolicy
+from gateway.files.database import connect
 from gateway.observe.log import fields
 
 _log = logging.getLogger("gatepost.tls")
@@ -75,10 +76,8 @@ class TlsStore:
         return self._open(":memory:")
 
     def _open(self, path: str) -> sqlite3.Connection:
-        db = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+        db = connect(path, "NORMAL")
         try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
             if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
                 raise _Newer("written by a newer version")
             db.executescript(_SCHEMA)

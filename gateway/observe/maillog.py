@@ -98,6 +98,12 @@ def queued(*, id: str, targets: int, about: str = "") -> None:  # noqa: A002
     _log.info("%s", fields(id=id, event="queued", targets=targets))
 
 
+def queue_changed(*, id: str, what: str, targets: int, by: str) -> None:  # noqa: A002
+    """An operator did something with a queued message; with all of them where there is no id."""
+    trail.note(what, id=id, targets=targets, by=by)
+    _log.info("%s", fields(id=id or "all", event=f"queue-{what}", targets=targets, by=by))
+
+
 def attempted(*, id: str, recipient: str, state: str, reply: str) -> None:  # noqa: A002
     """A target of a queued message was tried."""
     metrics.count(metrics.ATTEMPTED, state)

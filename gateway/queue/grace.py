@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from directory.model import Condition, Deferred, Refused
+from gateway.files.database import connect
 from gateway.observe import maillog
 
 FORMAT = 1
@@ -36,9 +37,7 @@ class QuotaGrace:
         self._over: frozenset[str] = frozenset()
         self._soft: dict[str, float] = {}
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db = connect(path)
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS over_quota (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
             )

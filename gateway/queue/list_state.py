@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.model import Condition, Deferred
+from gateway.files.database import connect
 
 FORMAT = 1
 MAX_SHOWN = 10_000  # rows of one list in one answer
@@ -49,9 +50,7 @@ class ListState:
         self._parked: dict[str, frozenset[str]] = {}
         self._no_copy: dict[str, frozenset[str]] = {}
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db = connect(path)
             self._db.execute("BEGIN IMMEDIATE")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:

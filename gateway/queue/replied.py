@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from directory.model import Condition, Deferred
+from gateway.files.database import connect
 
 FORMAT = 1
 KEPT = 366 * 86400.0  # seconds; no period is longer
@@ -23,9 +24,7 @@ class Replied:
         self._path = path
         self._lock = threading.Lock()
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db = connect(path)
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version > FORMAT:
                 raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path} was written by a newer version ({version})")

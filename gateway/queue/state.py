@@ -31,6 +31,7 @@ import msgspec
 
 from directory.model import Condition, Deferred, Refused
 from gateway.deliver.port import Outcome, Taken
+from gateway.files.database import connect
 
 FORMAT = 2
 WAITING, TRYING, HELD, DONE, FAILED = "waiting", "trying", "held", "done", "failed"
@@ -120,9 +121,7 @@ class QueueState:
         self._path = path
         self._lock = threading.RLock()
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db = connect(path)
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version > FORMAT:
                 self._db.close()

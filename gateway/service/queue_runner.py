@@ -73,6 +73,8 @@ class QueueRunner:
         #: found due and not begun
         self._ready: deque[str] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._said: tuple[int, int] | None = None  # nothing yet
+        self._said_at = 0.0
         self._rung = asyncio.Event()
         #: messages in an attempt
         self.busy: set[str] = set()
@@ -147,6 +149,7 @@ class QueueRunner:
         looked = 0.0
         while not stop.is_set():
             self._rung.clear()
+            self._say_status()
             if self._wants_look or time.monotonic() - looked >= LOOK_SECONDS:
                 self._wants_look, looked = False, time.monotonic()
                 self.look()
@@ -165,6 +168,13 @@ class QueueRunner:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._forget()
+
+    def _say_status(self) -> None:
+        """How much is under way, when that changed, as qmail-send says it; once a second at most."""
+        now, status = time.monotonic(), (self.steps.local, self.steps.remote)
+        if status != self._said and (now - self._said_at >= 1.0 or not any(status)):
+            self._said, self._said_at = status, now
+            _log.info("%s", self.steps.status())
 
     def cancel(self) -> None:
         """End attempts that did not end by themselves; the next runner repeats them."""

@@ -95,8 +95,14 @@ class QueueSteps:
         self.destinations = Destinations(settings)
         self._local_gate = asyncio.Semaphore(settings.concurrency_local)
         self._remote_gate = asyncio.Semaphore(settings.concurrency_remote)
+        self._limits = settings.concurrency_local, settings.concurrency_remote
         #: deliveries into stores and connections to other hosts at this moment
         self.local = self.remote = 0
+
+    def status(self) -> str:
+        """qmail's line: how much is under way of how much may be."""
+        local, remote = self._limits
+        return f"status: local {self.local}/{local} remote {self.remote}/{remote}"
 
     def silence(self, steps: Sequence[Step], path: str, now: float) -> NotNow | None:
         """When all steps lead to hosts that do not answer: until when the first of them is left alone. Raises
@@ -111,6 +117,27 @@ class QueueSteps:
                 return None
             first = silence if first is None or silence.until < first.until else first
         return first
+
+    def told(self, steps: Sequence[Step], path: str, now: float) -> list[str]:
+        """What these steps would do at this moment, for people. Raises Deferred, Refused."""
+        lines = []
+        for step in steps:
+            if isinstance(step, Local):
+                lines.append(f"into the store of {step.holder.dn}")
+            elif isinstance(step, Later):
+                lines.append(f"{step.recipient or step.account}: later, {step.reason.text} ({step.reason})")
+            elif isinstance(step, Discard):
+                lines.append(f"{step.recipient}: thrown away by a rule")
+            elif isinstance(step, ListMail):
+                lines.append(f"{step.recipient}: read by the list itself")
+            elif isinstance(step, Instructions):
+                lines.append(f"{step.recipient}: rules of the entry")
+            else:
+                hop = next_hop(step, path, self._router.directory, self._relay)
+                silence = self.destinations.silence(hop.key, now)
+                why = f", which does not answer: {silence.why}" if silence is not None else ""
+                lines.append(f"{step.recipient}: to {hop.key}{why}")
+        return lines
 
     def of(self, target: Target, path: str, now: float) -> tuple[Step, ...]:
         if target.is_held:

@@ -21,6 +21,7 @@ from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
+from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.signing import FOLDER as DKIM_FOLDER
 from gateway.service.signing import Signing
 from gateway.service.single import only_one
@@ -67,7 +68,10 @@ def run(settings: Settings, pulse: Pulse) -> None:
             Signing(host.directory, state_dir / DKIM_FOLDER),
         )
         runner = QueueRunner(host.queue, state, host.router, steps, settings.queue, host.reporter)
-        verbs = MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs()
+        verbs = {
+            **MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs(),
+            **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
+        }
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
         loop.add_reader(sock, lambda: runner.wake(heard(sock)))
         publisher = Publisher(Path(settings.run_dir))

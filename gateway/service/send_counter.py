@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from directory.model import Condition, Deferred
+from gateway.files.database import connect
 from gateway.policy.send_limit import SendLimit
 
 
@@ -23,9 +24,7 @@ class SendCounter:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            connection = connect(self._path, "NORMAL")
             connection.execute("PRAGMA user_version=1")
             connection.execute("CREATE TABLE IF NOT EXISTS sent (account TEXT, at REAL, recipients INTEGER)")
             connection.execute("CREATE INDEX IF NOT EXISTS sent_account ON sent (account, at)")

@@ -1,0 +1,239 @@
+"""gatepost queue: accepted mail that is not delivered yet."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from gateway.cli.entries import sure, table
+from gateway.cli.options import configuration_file, for_machines, tell
+from gateway.cli.problems import NO, NOT_ALLOWED
+from gateway.config.load import load
+from gateway.config.settings import Settings
+from gateway.control.client import call
+from gateway.queue.file import MESSAGES, Damaged, QueuedEnvelope, read_envelope
+from gateway.queue.state import TargetRow, rows_of
+from gateway.service.mail_control import MAIL_SOCKET
+
+
+@click.group(name="queue")
+def command() -> None:
+    """Accepted mail that is not delivered yet."""
+
+
+def _ask(path: Path, verb: str, **arguments: Any) -> Any:
+    return call(Path(load(path).run_dir) / MAIL_SOCKET, verb, **arguments)
+
+
+def _settings(path: Path) -> Settings:
+    """The configuration, for one who may read the queue's files."""
+    from gateway.service.identity import identities
+
+    settings = load(path)
+    mail = identities(settings.run_as).mail
+    if os.getuid() not in (0, mail.uid):
+        click.echo(f"gatepost: only root and uid {mail.uid} may read the queue", err=True)
+        raise SystemExit(NOT_ALLOWED)
+    return settings
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"
+
+
+def _target(envelope: QueuedEnvelope, row: TargetRow | None, number: int) -> dict[str, Any]:
+    target = envelope.targets[number]
+    facts = {"address": target.address, "account": target.account, "list": target.list}
+    if row is None:
+        return facts | {"state": "new", "attempts": 0, "due": 0.0, "reply": "", "owed": ""}
+    return facts | {
+        "state": row.state,
+        "attempts": row.attempts,
+        "due": row.due,
+        "reply": row.reply,
+        "owed": row.owed,
+    }
+
+
+def _facts(file: Path, rows: list[TargetRow]) -> dict[str, Any]:
+    """A message for machines. Raises Damaged, OSError."""
+    envelope = read_envelope(file)
+    known = {row.number: row for row in rows}
+    return {
+        "id": file.name,
+        "return_path": envelope.return_path,
+        "arrival": envelope.arrival,
+        "not_before": envelope.not_before,
+        "size": envelope.size,
+        "targets": [_target(envelope, known.get(number), number) for number in range(len(envelope.targets))],
+    }
+
+
+@command.command(name="list")
+@configuration_file
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="oldest messages shown")
+@for_machines
+def list_messages(path: Path, limit: int, as_json: bool) -> None:
+    """What waits, the oldest first, with the last answer of each message."""
+    settings = _settings(path)
+    state = Path(settings.state_dir)
+    folder = state / "queue" / MESSAGES
+    names = sorted(os.listdir(folder)) if folder.exists() else []
+    rows, found, damaged = rows_of(state / "queue.db"), [], []
+    for name in names[:limit]:
+        try:
+            found.append(_facts(folder / name, rows.get(name, [])))
+        except FileNotFoundError:
+            continue  # delivered a moment ago
+        except Damaged as error:
+            damaged.append(str(error))
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        _show_list(found)
+        if len(names) > limit:
+            click.echo(f"... and {len(names) - limit} more (--limit)")
+        elif not names:
+            click.echo("the queue is empty")
+    for problem in damaged:
+        click.echo(f"warning: {problem}", err=True)
+
+
+def _show_list(found: list[dict[str, Any]]) -> None:
+    now, lines = time.time(), []
+    for facts in found:
+        open_targets = [each for each in facts["targets"] if each["state"] != "done"]
+        states = sorted({each["state"] for each in open_targets})
+        due = min((each["due"] for each in open_targets if each["state"] == "waiting"), default=0.0)
+        reply = next((each["reply"] for each in open_targets if each["reply"]), "")
+        to = open_targets[0]["address"] if open_targets else ""
+        more = f" +{len(open_targets) - 1}" if len(open_targets) > 1 else ""
+        lines.append(
+            (facts["id"], _age(now - facts["arrival"]), facts["size"], facts["return_path"] or "<>", f"{to}{more}",
+             " ".join(states), f"in {_age(due - now)}" if due else "-", reply[:60])
+        )  # fmt: skip
+    if lines:
+        table(("id", "age", "size", "from", "to", "state", "next", "last answer"), lines)
+
+
+@command.command(name="show")
+@configuration_file
+@click.argument("message", metavar="ID")
+@for_machines
+def show(path: Path, message: str, as_json: bool) -> None:
+    """The envelope of the message ID and the state of each of its targets."""
+    state = Path(_settings(path).state_dir)
+    try:
+        facts = _facts(state / "queue" / MESSAGES / Path(message).name, rows_of(state / "queue.db", message)[message])
+    except (FileNotFoundError, KeyError):
+        click.echo(f"gatepost: no message {message} in the queue", err=True)
+        raise SystemExit(NO) from None
+    except Damaged as error:
+        click.echo(f"gatepost: {error}", err=True)
+        raise SystemExit(NO) from None
+    if as_json:
+        click.echo(msgspec.json.encode(facts).decode())
+        return
+    click.echo(f"{message}  from {facts['return_path'] or '<>'}  {facts['size']} octets  {_moment(facts['arrival'])}")
+    if facts["not_before"]:
+        click.echo(f"  not before {_moment(facts['not_before'])}")
+    for each in facts["targets"]:
+        due = f", next {_moment(each['due'])}" if each["state"] == "waiting" else ""
+        click.echo(f"  {each['address']}: {each['state']}, {each['attempts']} attempts{due}")
+        if each["reply"]:
+            click.echo(f"    {each['reply']}")
+
+
+def _change(path: Path, what: str, messages: tuple[str, ...], as_json: bool) -> None:
+    done = [_ask(path, "queue-change", what=what, message=message) for message in messages]
+    word = {"hold": "held", "release": "released", "retry": "tried now"}[what]
+    lines = (f"{each['message'] or 'all messages'}: {each['targets']} targets {word}" for each in done)
+    tell(done, "\n".join(lines), as_json)
+
+
+@command.command(name="hold")
+@configuration_file
+@click.argument("messages", metavar="ID...", nargs=-1, required=True)
+@for_machines
+def hold(path: Path, messages: tuple[str, ...], as_json: bool) -> None:
+    """Do not try these messages until they are released; they are not given up meanwhile."""
+    _change(path, "hold", messages, as_json)
+
+
+@command.command(name="release")
+@configuration_file
+@click.argument("messages", metavar="[ID...]", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="everything that is held")
+@for_machines
+def release(path: Path, messages: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Try messages again that were held."""
+    if bool(messages) == everything:
+        raise click.UsageError("one of ID... and --all is needed")
+    _change(path, "release", messages or ("",), as_json)
+
+
+@command.command(name="retry")
+@configuration_file
+@click.argument("messages", metavar="ID...", nargs=-1, required=True)
+@for_machines
+def retry(path: Path, messages: tuple[str, ...], as_json: bool) -> None:
+    """Try these messages now."""
+    _change(path, "retry", messages, as_json)
+
+
+@command.command(name="flush")
+@configuration_file
+@for_machines
+def flush(path: Path, as_json: bool) -> None:
+    """Try everything now, hosts that did not answer lately too."""
+    _change(path, "retry", ("",), as_json)
+
+
+@command.command(name="drop")
+@configuration_file
+@click.argument("messages", metavar="ID...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="do not ask")
+@for_machines
+def drop(path: Path, messages: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Throw these messages away; nobody is told."""
+    sure(f"Throw {len(messages)} message{'s' if len(messages) != 1 else ''} away for good?", yes)
+    done = [_ask(path, "queue-drop", message=message) for message in messages]
+    tell(done, "\n".join(f"{each['message']}: dropped, {each['targets']} targets" for each in done), as_json)
+
+
+@command.command(name="explain")
+@configuration_file
+@click.argument("message", metavar="ID")
+@for_machines
+def explain(path: Path, message: str, as_json: bool) -> None:
+    """Why the message ID is still here: last answers, when it is tried next, and where it would go now."""
+    found = _ask(path, "queue-explain", message=message)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    click.echo(f"{message} from {found['return_path'] or '<>'}")
+    if found["is_tried_now"]:
+        click.echo("  is being tried at this moment")
+    for each in found["targets"]:
+        click.echo(f"  {each['address']}: {each['state']}, tried {each['attempts']} times")
+        if each["reply"]:
+            click.echo(f"    last answer: {each['reply']}")
+        if each["state"] == "waiting":
+            click.echo(f"    tried next {_moment(each['due'])}, given up {_moment(found['given_up'])}")
+        if each["owed"]:
+            click.echo(f"    a report is owed to the sender: {each['owed']}")
+        if each["state"] not in ("done", "failed"):
+            for line in each["steps"]:
+                click.echo(f"    now: {line}")

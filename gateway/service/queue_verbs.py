@@ -1,0 +1,160 @@
+"""What an operator does with queued messages: the control verbs behind `gatepost queue`, in the runner's process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from directory.model import Deferred, Refused
+from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.observe import maillog
+from gateway.queue.file import Damaged, QueueFolder
+from gateway.queue.settings import QueueSettings
+from gateway.queue.state import HELD, WAITING, QueueState
+from gateway.service.queue_runner import QueueRunner
+
+ANSWER_SECONDS = 30.0
+T = TypeVar("T")
+
+
+class OneMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """The message of that id."""
+
+    message: str
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to be done with one message; with all of them where there is no id (retry and release only)."""
+
+    what: Literal["hold", "release", "retry"]
+    message: str = ""
+
+
+class QueueVerbs:
+    """The verbs' functions; they run in threads and do their work in the runner's loop."""
+
+    def __init__(
+        self,
+        runner: QueueRunner,
+        folder: QueueFolder,
+        state: QueueState,
+        settings: QueueSettings,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._runner, self._folder, self._state, self._settings, self._loop = runner, folder, state, settings, loop
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """The rows of the table."""
+        return {
+            "queue-now": Verb(Right.OPERATE, lambda caller, wanted: self._in_loop(self._now)),
+            "queue-change": Verb(Right.OPERATE, self._change, Change),
+            "queue-drop": Verb(Right.OPERATE, self._drop, OneMessage),
+            "queue-explain": Verb(Right.OPERATE, self._explain, OneMessage),
+        }
+
+    def _in_loop(self, work: Callable[[], T]) -> T:
+        async def run() -> T:
+            return work()
+
+        waiting: Awaitable[T] = run()
+        try:
+            return asyncio.run_coroutine_threadsafe(waiting, self._loop).result(ANSWER_SECONDS)  # type: ignore[arg-type]
+        except TimeoutError:
+            raise VerbError("the queue runner is busy, try again", 4) from None
+
+    def _now(self) -> dict[str, Any]:
+        steps = self._runner.steps
+        return {
+            "local": steps.local,
+            "concurrency_local": self._settings.concurrency_local,
+            "remote": steps.remote,
+            "concurrency_remote": self._settings.concurrency_remote,
+            "destinations": steps.destinations.told(),
+        }
+
+    def _check(self, message: str) -> None:
+        """Raise VerbError for a message that is not there or is being tried."""
+        if message in self._runner.busy:
+            raise VerbError(f"{message} is being tried at this moment, try again", 4)
+        if not self._state.targets(message):
+            raise VerbError(f"no message {message} in the queue", 1)
+
+    def _change(self, caller: Caller, wanted: Change) -> dict[str, Any]:
+        def change() -> int:
+            now = time.time()
+            if wanted.message:
+                self._check(wanted.message)
+            elif wanted.what == "hold":
+                raise VerbError("hold needs the id of a message", 2)
+            if wanted.what == "retry":
+                self._runner.steps.destinations.forget()
+            before, after = {
+                "hold": (WAITING, HELD),
+                "release": (HELD, WAITING),
+                "retry": (WAITING, WAITING),
+            }[wanted.what]
+            number = self._state.change(wanted.message or None, before, after, now)
+            self._runner.wake([])
+            return number
+
+        number = self._in_loop(change)
+        maillog.queue_changed(id=wanted.message, what=wanted.what, targets=number, by=f"uid {caller.uid}")
+        return {"what": wanted.what, "message": wanted.message, "targets": number}
+
+    def _drop(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
+        def drop() -> int:
+            self._check(wanted.message)
+            number = len(self._state.targets(wanted.message))
+            try:
+                self._folder.remove(wanted.message)
+            except OSError as error:
+                raise VerbError(f"{wanted.message}: {error}", 4) from None
+            self._state.forget([wanted.message])
+            return number
+
+        number = self._in_loop(drop)
+        maillog.queue_changed(id=wanted.message, what="drop", targets=number, by=f"uid {caller.uid}")
+        return {"what": "drop", "message": wanted.message, "targets": number}
+
+    def _explain(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
+        def explain() -> dict[str, Any]:
+            rows = self._state.targets(wanted.message)
+            try:
+                envelope = self._folder.read(wanted.message)
+            except FileNotFoundError:
+                raise VerbError(f"no message {wanted.message} in the queue", 1) from None
+            except (Damaged, OSError) as error:
+                raise VerbError(f"{wanted.message}: {error}", 1) from None
+            now = time.time()
+            return {
+                "message": wanted.message,
+                "return_path": envelope.return_path,
+                "is_tried_now": wanted.message in self._runner.busy,
+                "given_up": max(envelope.arrival, envelope.not_before) + self._settings.lifetime,
+                "targets": [
+                    {
+                        "address": envelope.targets[row.number].address,
+                        "state": row.state,
+                        "attempts": row.attempts,
+                        "due": row.due,
+                        "reply": row.reply,
+                        "owed": row.owed,
+                        "steps": self._told(envelope.return_path, envelope.targets[row.number], now),
+                    }
+                    for row in rows
+                ],
+            }
+
+        return self._in_loop(explain)
+
+    def _told(self, return_path: str, target: Any, now: float) -> list[str]:
+        """Where a target would go at this moment."""
+        path = return_path if target.return_path is None else target.return_path
+        try:
+            return self._runner.steps.told(self._runner.steps.of(target, path, now), path, now)
+        except (Deferred, Refused) as error:
+            return [f"{error.condition.code} {error.status} {error.text} ({error})"]

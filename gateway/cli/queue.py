@@ -179,6 +179,7 @@ def hold(path: Path, messages: tuple[str, ...], as_json: bool) -> None:
 @for_machines
 def release(path: Path, messages: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Try messages again that were held."""
+    load(path)  # what is wrong with the configuration is told first
     if bool(messages) == everything:
         raise click.UsageError("one of ID... and --all is needed")
     _change(path, "release", messages or ("",), as_json)

@@ -209,6 +209,7 @@ def flush(path: Path, as_json: bool) -> None:
 @for_machines
 def drop(path: Path, messages: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Throw these messages away; nobody is told."""
+    load(path)  # what is wrong with the configuration is told first
     sure(f"Throw {len(messages)} message{'s' if len(messages) != 1 else ''} away for good?", yes)
     done = [_ask(path, "queue-drop", message=message) for message in messages]
     tell(done, "\n".join(f"{each['message']}: dropped, {each['targets']} targets" for each in done), as_json)

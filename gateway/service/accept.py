@@ -53,6 +53,8 @@ class Arrival:
     login: str = ""
     #: a login, SPF or DKIM vouches for the return path
     vouched: bool = False
+    #: the sender wants it to go then, unix time (RFC 4865); 0 = at once
+    not_before: float = 0.0
 
 
 def _path(step: Step, return_path: str) -> str:
@@ -182,7 +184,7 @@ class Acceptance:
                 if isinstance(step, Local):
                     steps[target] = replace(step, is_junk=True)
         local = [step for step in steps.values() if isinstance(step, Local)]
-        if len(local) == len(steps) and len(local) <= DIRECT_MAX:
+        if not arrival.not_before and len(local) == len(steps) and len(local) <= DIRECT_MAX:
             alike: dict[tuple[str, str], list[Local]] = {}
             for step in local:
                 of_list = step.mailing_list.id if step.mailing_list is not None else ""
@@ -257,6 +259,7 @@ class Acceptance:
             is_junk=arrival.is_junk,
             is_ours=bool(arrival.login) or arrival.service == "local",
             vouched=arrival.vouched,
+            not_before=arrival.not_before,
         )
 
     def _report(self, arrival: Arrival, delivered: dict[str, Step]) -> None:

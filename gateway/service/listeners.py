@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -130,6 +131,7 @@ class Listeners:
                 Client(connection.address, connection.port, tls),
                 plaintext_auth=self._plaintext(connection.address),
                 starttls_possible=upgradable,
+                began=time.time(),
             )
             if role is Role.LOCAL:
                 session.origin, session.client.uid = origin, connection.peer_uid()

@@ -35,6 +35,7 @@ from gateway.service.host import Host
 from gateway.service.login import Peer, log_in
 from gateway.service.send_counter import SendCounter
 from gateway.smtp import protocol
+from gateway.smtp.extensions.futurerelease import not_before
 from gateway.smtp.requests import (
     Accept,
     Accepted,
@@ -326,6 +327,7 @@ class SmtpExecutor:
                     login=session.login.account if session.login is not None else "",
                     is_junk=verdict.kind is Kind.JUNK,
                     vouched=verdict.vouched or session.login is not None or session.role is Role.LOCAL,
+                    not_before=not_before(envelope.parameters, time.time()),
                 )
             )
         )

@@ -50,6 +50,8 @@ class Session:
     plaintext_auth: bool = False
     #: put behind addresses without a domain; "" = they are refused
     origin: str = ""
+    #: when the connection came, unix time
+    began: float = 0.0
     errors: int = 0
     junk: int = 0
     login_failures: int = 0

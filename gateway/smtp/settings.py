@@ -33,6 +33,8 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_recipients: Count = 1000
     #: recipients of one message of one's own people
     max_recipients_submission: Count = 500
+    #: how long a submitted message may be held before it goes (RFC 4865); 0 = FUTURERELEASE is not offered
+    max_hold: Seconds = 90 * 86400.0
     #: one line of a command, except AUTH
     max_command_line: Size = 2048
     #: a command line of AUTH, or a response in its course (RFC 4954 4)

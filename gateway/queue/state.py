@@ -211,6 +211,11 @@ class QueueState:
         with self._change() as db:
             db.execute("UPDATE target SET state=?, due=? WHERE state=?", (WAITING, now, TRYING))
 
+    def claimed(self) -> list[str]:
+        """Messages of which targets are claimed by an attempt."""
+        rows = self._read("SELECT DISTINCT message FROM target WHERE state=?", (TRYING,))
+        return [str(row[0]) for row in rows]
+
     def finished(self) -> list[str]:
         """Messages of which nothing is left to do: a crash kept their file from being removed."""
         rows = self._read(

@@ -8,6 +8,7 @@ outcome. The instants of commitment stand in queue/state.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
@@ -88,6 +89,9 @@ class QueueRunner:
     def look(self) -> None:
         """Make rows for files that came in; drop rows whose file is gone."""
         present = self._folder.ids()
+        for message in self._state.claimed():
+            if message not in self.busy:  # its outcome could not be written
+                self._state.change(message, TRYING, WAITING, self._clock())
         self._came(present - self._known - self._damaged)
         self._gone.extend(self._known - present - self.busy)
         self._forget()
@@ -222,6 +226,8 @@ class QueueRunner:
         except Deferred as error:  # queue.db or the queue's folder
             _log.error("%s", fields(id=message, event="queue-trouble", detail=str(error)))
             await asyncio.sleep(1.0)
+            with contextlib.suppress(Deferred):  # what stays claimed is found by the next look
+                self._postpone(message, error)
         except Exception:
             # one message that trips us must not stop the others, nor be tried in a circle
             maillog.bug(where=f"queue {message}")
@@ -358,7 +364,11 @@ class QueueRunner:
     def _postpone(self, message: str, error: Deferred) -> None:
         """An attempt that came to nothing at all."""
         now = self._clock()
-        rows = [row for row in self._state.targets(message) if row.state == TRYING]
+        rows = [
+            row
+            for row in self._state.targets(message)
+            if row.state == TRYING or (row.state == WAITING and row.due <= now)
+        ]
         self._state.record(
             message,
             [replace(row, state=WAITING, due=now + self._wait(row.attempts), reply=str(error)) for row in rows],

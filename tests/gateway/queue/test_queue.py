@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -36,7 +37,7 @@ from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import QueueState, counts, rows_of
 from gateway.route.next_hop import NextHop, host_and_port
-from gateway.route.plan import Local
+from gateway.route.plan import Local, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome
@@ -314,6 +315,42 @@ def test_an_attempt_that_a_crash_ended_is_due_again(tmp_path: Path) -> None:
     bench.restart()
     assert bench.work() is None
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
+def test_a_message_that_trips_us_is_tried_later_and_stops_nobody(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("bad@far.example"), message="m1")
+    bench.inject(Target("ann@example.com", "t:ann"), message="m2")
+    good = bench.runner.steps.of
+
+    def trip(target: Target, path: str, now: float) -> tuple[Step, ...]:
+        if target.address == "bad@far.example":
+            raise RuntimeError("a bug")
+        return good(target, path, now)
+
+    bench.runner.steps.of = trip  # type: ignore[method-assign]
+    pause = bench.work()
+    assert pause is not None and pause > 200
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
+def test_an_attempt_whose_outcome_could_not_be_written_is_due_again_in_the_same_runner(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    good, failures = bench.state.record, [1, 1]
+
+    def fails(*arguments: Any, **more: Any) -> None:
+        if failures:
+            failures.pop()
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, "disk full")
+        good(*arguments, **more)
+
+    bench.state.record = fails  # type: ignore[method-assign]
+    bench.work()
+    assert [row.state for row in bench.state.targets("m1")] == ["trying"]
+    assert bench.work() is None
+    assert bench.folder.ids() == set()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"], "what is delivered is not repeated"
 
 
 def test_a_finished_message_whose_file_stayed_is_removed_at_the_start(tmp_path: Path) -> None:

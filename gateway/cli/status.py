@@ -52,7 +52,7 @@ def _programs(settings: Settings) -> State:
 def _at_work(settings: Settings) -> State:
     """What the queue does at this moment; empty when its process does not answer."""
     try:
-        found = call(Path(settings.run_dir) / MAIL_SOCKET, "queue-now", seconds=2.0)
+        found = call(Path(settings.run_dir) / MAIL_SOCKET, "queue-now", answer_within=2.0)
     except ControlError:
         return {}
     return {name: found[name] for name in ("local", "concurrency_local", "remote", "concurrency_remote")}

@@ -21,7 +21,9 @@ class ControlError(Exception):
         self.code = code
 
 
-def call(path: Path, verb: str, actor: Claim | None = None, *, seconds: float = ANSWER_SECONDS, **args: Any) -> Any:
+def call(
+    path: Path, verb: str, actor: Claim | None = None, *, answer_within: float = ANSWER_SECONDS, **args: Any
+) -> Any:
     """Ask the running service, as the operator or for `actor`. Raises ControlError (4 when it does not run)."""
     line = b""
     try:
@@ -29,7 +31,7 @@ def call(path: Path, verb: str, actor: Claim | None = None, *, seconds: float = 
         if len(request) > MAX_LINE:
             raise ControlError("that is too much for one request", 2)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(seconds)
+            sock.settimeout(answer_within)
             sock.connect(str(path))
             sock.sendall(request)
             while not line.endswith(b"\n"):

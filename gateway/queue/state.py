@@ -7,7 +7,8 @@
     done      - | delivered | relayed  somebody took responsibility
     failed    failed                   refused for good or given up; its sender is to be told
     failed    -                        its sender was told, or is not to be told
-    held      -                        not tried until an administrator releases it
+    held      -                        not tried until an administrator releases it; so are messages whose file is
+                                       damaged and those of which nobody can be told
 
 An attempt is claimed by raising `attempts`; its outcome is written only where `attempts` still is what it
 claimed, so what an administrator did meanwhile stands. What is owed is committed with the outcome, the report
@@ -186,14 +187,20 @@ class QueueState:
         )
         return list(dict.fromkeys(str(row[0]) for row in rows))
 
-    def owing(self, limit: int) -> list[str]:
-        """Messages that owe a report or only the removal of their file: what a crash left between two steps."""
-        rows = self._read("SELECT DISTINCT message FROM target WHERE owed<>'' LIMIT ?", (limit,))
-        return [str(row[0]) for row in rows]
+    def owing(self, now: float, limit: int) -> list[str]:
+        """Messages that owe a report of a final outcome, the longest waiting first."""
+        rows = self._read(
+            "SELECT message FROM target WHERE owed<>'' AND state IN (?,?) AND due<=? ORDER BY due LIMIT ?",
+            (DONE, FAILED, now, limit),
+        )
+        return list(dict.fromkeys(str(row[0]) for row in rows))
 
     def next_due(self, now: float) -> float | None:
-        """When the next target after `now` is due; None when nothing waits."""
-        (row,) = self._read("SELECT min(due) FROM target WHERE state=? AND due>?", (WAITING, now))
+        """When the next target or report after `now` is due; None when nothing waits."""
+        (row,) = self._read(
+            "SELECT min(due) FROM target WHERE (state=? OR (owed<>'' AND state IN (?,?))) AND due>?",
+            (WAITING, DONE, FAILED, now),
+        )
         return None if row[0] is None else float(row[0])  # type: ignore[arg-type]
 
     def claim(self, message: str, now: float) -> list[TargetRow]:
@@ -207,9 +214,10 @@ class QueueState:
         return sorted(map(_row, rows), key=lambda row: row.number)
 
     def recover(self, now: float) -> None:
-        """At the start of a runner: attempts that another one did not end are due again."""
+        """At the start of a runner: attempts that another one did not end are due again, and so are debts."""
         with self._change() as db:
             db.execute("UPDATE target SET state=?, due=? WHERE state=?", (WAITING, now, TRYING))
+            db.execute("UPDATE target SET due=? WHERE owed<>'' AND state IN (?,?) AND due>?", (now, DONE, FAILED, now))
 
     def claimed(self) -> list[str]:
         """Messages of which targets are claimed by an attempt."""
@@ -251,6 +259,22 @@ class QueueState:
             db.executemany(
                 "UPDATE target SET due=?, reply=? WHERE message=? AND state=? AND due<=?",
                 [(due, why[:MAX_REPLY], message, WAITING, now) for message, due, why in messages],
+            )
+
+    def owe_later(self, message: str, due: float) -> None:
+        """The reports that a message owes could not be made."""
+        with self._change() as db:
+            db.execute(
+                "UPDATE target SET due=? WHERE message=? AND owed<>'' AND state IN (?,?)", (due, message, DONE, FAILED)
+            )
+
+    def hold(self, message: str, why: str) -> None:
+        """Nothing can be done for a message by itself any more: an administrator decides."""
+        with self._change() as db:
+            db.execute(
+                "UPDATE target SET state=?, owed='', outcome=NULL, reply=?, attempts=attempts+1"
+                " WHERE message=? AND (owed<>'' OR state IN (?,?))",
+                (HELD, why[:MAX_REPLY], message, WAITING, TRYING),
             )
 
     def told(self, message: str) -> None:

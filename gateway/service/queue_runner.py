@@ -33,6 +33,8 @@ from gateway.service.queue_steps import QueueSteps, Untried
 from gateway.service.reporting import Result
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
+DEBT_SECONDS = 60.0  # until a report that could not be made is tried again
+DEBT_LIFETIMES = 2.0  # so many times queue.lifetime after its arrival, what cannot be reported is held
 BATCH = 1000  # messages that are noted in one transaction
 _log = logging.getLogger("gatepost.queue")
 
@@ -195,7 +197,10 @@ class QueueRunner:
             self._put_off()
         while len(self._tasks) < self._settings.active_max:
             if not self._ready:
-                found = [*self._state.owing(BATCH), *self._state.due(self._clock(), BATCH + len(self.busy))]
+                found = [
+                    *self._state.owing(self._clock(), BATCH),
+                    *self._state.due(self._clock(), BATCH + len(self.busy)),
+                ]
                 self._ready.extend(message for message in dict.fromkeys(found) if message not in self.busy)
                 if not self._ready:
                     return
@@ -228,10 +233,13 @@ class QueueRunner:
             await asyncio.sleep(1.0)
             with contextlib.suppress(Deferred):  # what stays claimed is found by the next look
                 self._postpone(message, error)
+                self._state.owe_later(message, self._clock() + DEBT_SECONDS)
         except Exception:
             # one message that trips us must not stop the others, nor be tried in a circle
             maillog.bug(where=f"queue {message}")
-            self._postpone(message, Deferred(Condition.BUG))
+            with contextlib.suppress(Deferred):
+                self._postpone(message, Deferred(Condition.BUG))
+                self._state.owe_later(message, self._clock() + self._settings.retry_first)
 
     # an attempt
 
@@ -242,10 +250,12 @@ class QueueRunner:
         except FileNotFoundError:
             self._gone.append(message)
             return
-        except (Damaged, OSError) as error:
-            self._state.claim(message, now)
-            self._postpone(message, Deferred(Condition.QUEUE_UNAVAILABLE, str(error)))
+        except Damaged as error:
+            _log.error("%s", fields(id=message, event="queue-file-damaged", detail=str(error)))
+            self._state.hold(message, f"damaged: {error}")
             return
+        except OSError as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{message}: {error}") from error
         if (silence := self._silence(message, envelope, now)) is not None:
             self._postponed[message] = (silence.until, silence.why)
             return
@@ -335,7 +345,7 @@ class QueueRunner:
         if deferred is not None:
             if now - max(envelope.arrival, envelope.not_before) > self._settings.lifetime:
                 return replace(
-                    row, state=FAILED, due=0.0, reply=f"given up: {deferred}", owed="failed", outcome=deferred
+                    row, state=FAILED, due=now, reply=f"given up: {deferred}", owed="failed", outcome=deferred
                 )
             late = self._settings.delay_warning
             is_late = bool(late) and not row.warned and now - max(envelope.arrival, envelope.not_before) > late
@@ -350,11 +360,11 @@ class QueueRunner:
             )
         refused = next((each for each in outcomes if isinstance(each, Refused)), None)
         if refused is not None:
-            return replace(row, state=FAILED, due=0.0, reply=str(refused), owed="failed", outcome=refused)
+            return replace(row, state=FAILED, due=now, reply=str(refused), owed="failed", outcome=refused)
         taken = next((each for each in outcomes if isinstance(each, Taken)), Taken())
         kind = "expanded" if not is_one else "relayed" if taken.host else "delivered"
         owed = kind if "SUCCESS" in notify else ""
-        return replace(row, state=DONE, due=0.0, reply=taken.reply, owed=owed, outcome=taken if owed else None)
+        return replace(row, state=DONE, due=now, reply=taken.reply, owed=owed, outcome=taken if owed else None)
 
     def _wait(self, attempts: int) -> float:
         """The pause behind the `attempts`th attempt."""
@@ -382,6 +392,10 @@ class QueueRunner:
             for row in rows
             if row.owed
         ]
+        if owed and self._clock() - envelope.arrival > DEBT_LIFETIMES * self._settings.lifetime:
+            _log.error("%s", fields(id=message, event="report-given-up", detail=owed[0].target.address))
+            self._state.hold(message, "nobody could be told: the report could not be made")
+            return
         if owed:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(

@@ -94,7 +94,7 @@ def test_a_reload_under_load_resets_no_connection(company: RunningDemo) -> None:
     agent = pid_of(company, "agent")
     for number in range(RELOADS):
         # a changed configuration replaces agent and queue runner too
-        change(company, auth={"plaintext": "loopback"}, queue={"concurrency": 10 + number})
+        change(company, auth={"plaintext": "loopback"}, queue={"concurrency_local": 10 + number})
         assert reload(company).reload_problem == ""
         time.sleep(0.1)
     stop.set()

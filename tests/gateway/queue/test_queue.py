@@ -115,7 +115,7 @@ class Bench:
         self.path = folder / "queue.db"
         self.directory = people()
         self.told: list[tuple[str, str, str]] = []
-        self.report_problem: Deferred | None = None
+        self.report_problem: Exception | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -294,14 +294,69 @@ def test_an_outcome_is_kept_until_it_is_told(tmp_path: Path, outcome: CourierOut
     bench.inject(Target("x@far.example"))
     bench.runner.look()
     (row,) = bench.state.claim("m1", bench.now)
-    bench.state.record("m1", [replace(row, state="failed", owed="failed", outcome=outcome)])
-    assert bench.state.owing(5) == ["m1"]
+    bench.state.record("m1", [replace(row, state="failed", due=bench.now, owed="failed", outcome=outcome)])
+    assert bench.state.owing(bench.now, 5) == ["m1"]
     (kept,) = bench.state.targets("m1")
     assert type(kept.outcome) is type(outcome)
     for name in ("condition", "detail", "text", "status", "host", "reply", "dsn"):
         assert getattr(kept.outcome, name, None) == getattr(outcome, name, None)
     bench.state.told("m1")
-    assert bench.state.owing(5) == []
+    assert bench.state.owing(bench.now, 5) == []
+
+
+def _attempts(bench: Bench, seconds: float) -> int:
+    """How often the queue's file of a message was read while the runner served."""
+    count, good = 0, bench.folder.read
+
+    def read(message: str) -> QueuedEnvelope:
+        nonlocal count
+        count += 1
+        return good(message)
+
+    bench.folder.read = read  # type: ignore[method-assign]
+
+    async def some_time() -> None:
+        stop = asyncio.Event()
+        serving_queue = asyncio.ensure_future(bench.runner.serve(stop))
+        await asyncio.sleep(seconds)
+        stop.set()
+        await serving_queue
+
+    asyncio.run(some_time())
+    bench.folder.read = good  # type: ignore[method-assign]
+    return count
+
+
+def test_a_reporter_that_trips_is_asked_again_later_and_given_up(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.local = [Refused(Condition.MAILBOX_FULL, "t:ann")]
+    bench.inject(Target("ann@example.com", "t:ann"))
+    bench.report_problem = ValueError("a bug")
+    assert _attempts(bench, 1.0) <= 3, "not in a circle"
+    bench.now += bench.settings.retry_first + 1
+    assert _attempts(bench, 0.3) <= 2
+    bench.now += 3 * bench.settings.lifetime
+    bench.work()
+    (row,) = bench.state.targets("m1")
+    assert (row.state, row.owed) == ("held", "")
+    assert "nobody could be told" in row.reply
+    assert bench.folder.ids() == {"m1"}, "held, never dropped"
+
+
+def test_a_damaged_file_is_held_whatever_it_owes(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.local = [Refused(Condition.MAILBOX_FULL, "t:ann")]
+    bench.inject(Target("ann@example.com", "t:ann"), message="m1")
+    bench.report_problem = Deferred(Condition.QUEUE_FULL)
+    bench.work()
+    bench.inject(Target("x@far.example"), message="m2")
+    bench.runner.look()
+    for name in ("m1", "m2"):
+        (bench.folder.messages / name).write_bytes(b"gatepost-queue 1 5\n{...}")
+    bench.now += 301
+    assert _attempts(bench, 0.5) <= 4
+    assert [bench.state.targets(name)[0].state for name in ("m1", "m2")] == ["held", "held"]
+    assert bench.state.targets("m2")[0].reply.startswith("damaged: ")
 
 
 def test_an_attempt_that_a_crash_ended_is_due_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ which it is known when it comes back.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -39,7 +40,7 @@ class RuleDesk:
         self, step: Instructions, path: str, envelope: QueuedEnvelope, content: Callable[[], Iterator[bytes]]
     ) -> None:
         """Follow the rules for a message with return path `path`. Raises Deferred, Refused, OSError."""
-        pieces = list(content())
+        pieces = await asyncio.to_thread(lambda: list(content()))
         header = scan(b"".join(pieces))
         mark = f"Delivered-To: {step.recipient}\n".encode()
         if any(header.unfolded(field) == step.recipient.encode() for field in header.all(b"delivered-to")):
@@ -52,20 +53,10 @@ class RuleDesk:
         pieces.insert(0, mark)
         size = size_of(pieces)
         fresh = _id_of(envelope, step)
-        self._queue.inject(
-            QueuedEnvelope(
-                fresh,
-                path,
-                envelope.arrival,
-                targets,
-                size,
-                size + lines_of(pieces),
-                envelope.parameters,
-                envelope.login,
-                envelope.vouched,
-            ),
-            pieces,
+        own = msgspec.structs.replace(
+            envelope, id=fresh, return_path=path, targets=targets, size=size, crlf=size + lines_of(pieces)
         )
+        await asyncio.to_thread(self._queue.inject, own, pieces)
         maillog.queued(id=fresh, targets=len(targets), about=envelope.id)
         ring(self._bell)
 

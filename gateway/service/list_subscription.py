@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, canonical_address
@@ -45,21 +46,20 @@ class Subscription:
     async def asked(
         self, mailing_list: MailingList, request: Request, header: Header, envelope: QueuedEnvelope
     ) -> bool:
-        """Do what was asked. False when a person has to look at the message."""
+        """Do what was asked. False when a person has to look at the message. Raises Deferred, OSError."""
         if not envelope.return_path or is_automatic(header):
             self._mailer.say("request-of-a-program", mailing_list, id=envelope.id)
             return True  # answered by nobody: two programs would go on for ever
         is_open = mailing_list.subscription.strip().lower() in ("request", "open")
         if request.verb == "help":
-            if self._may_ask(mailing_list, "help", envelope.return_path):
-                await self._tell(mailing_list, envelope.return_path, notices.help_text(mailing_list))
+            asker = envelope.return_path
+            await self._once(
+                mailing_list, "help", asker, lambda: self._tell(mailing_list, asker, notices.help_text(mailing_list))
+            )
             return True
         author = author_of(header)
         if request.verb in ("copy", "nocopy") and author and self._is_member(mailing_list, author):
-            if envelope.login:
-                await self._proven(mailing_list, request.verb, author)
-            elif self._may_ask(mailing_list, request.verb, author):
-                await self._confirm(mailing_list, request.verb, author)
+            await self._wished(mailing_list, request.verb, author, envelope)
             return True
         if request.verb == "confirm" and author:
             return await self._confirmed(mailing_list, request.token, author)
@@ -68,24 +68,36 @@ class Subscription:
         if not is_open or not author:
             return False
         if request.verb in ("subscribe", "unsubscribe"):
-            if envelope.login:  # submission has checked that From is his own
-                await self._proven(mailing_list, request.verb, author)
-            elif self._may_ask(mailing_list, request.verb, author):
-                await self._confirm(mailing_list, request.verb, author)
+            await self._wished(mailing_list, request.verb, author, envelope)
             return True
         return request.verb == "admit" and await self._admit(mailing_list, request, envelope)
 
-    def _may_ask(self, mailing_list: MailingList, verb: str, address: str) -> bool:
-        """False while the address was written to about the same a moment ago: nobody floods others through a list."""
+    async def _wished(self, mailing_list: MailingList, verb: str, author: str, envelope: QueuedEnvelope) -> None:
+        if envelope.login:  # submission has checked that From is his own
+            await self._proven(mailing_list, verb, author)
+        else:
+            await self._once(mailing_list, verb, author, lambda: self._confirm(mailing_list, verb, author))
+
+    async def _once(
+        self, mailing_list: MailingList, verb: str, address: str, write: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`write`, unless the address was written to about the same a moment ago: nobody floods others through a list.
+
+        What could not be written is, when the request is tried again.
+        """
         now, key = time.monotonic(), (mailing_list.id, verb, address.lower())
         if now - self._asked.get(key, -ASK_AGAIN) < ASK_AGAIN:
             self._mailer.say("asked-again-too-soon", mailing_list, verb=verb, address=address)
-            return False
+            return
         self._asked.pop(key, None)
         self._asked[key] = now
         if len(self._asked) > MAX_ASKED:
             self._asked.popitem(last=False)
-        return True
+        try:
+            await write()
+        except BaseException:
+            self._asked.pop(key, None)
+            raise
 
     async def _confirm(self, mailing_list: MailingList, verb: str, address: str) -> None:
         number, now, days = self._mailer.new_id(), self._mailer.clock(), self._settings.confirm_days

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from list_company import BASE, Desk, entry
 
-from directory.model import Deferred, MailingList
+from directory.model import Condition, Deferred, MailingList
 from directory.write_problem import WriteProblem
 from gateway.control.server import ControlServer, Right, Verb, VerbError
 from gateway.lists.requests import Request, author_of, is_automatic, is_member_wish, member_wish_token, request_of
@@ -103,6 +103,21 @@ def test_the_address_is_asked_first_and_not_again_at_once(desk: Desk) -> None:
     assert b"You are a member" in desk.sent()[0][2]
     desk.now += 5 * 86400
     assert asked(desk, confirm % b"new@far.example") == []
+
+
+@pytest.mark.parametrize("octets", [ASK, ASK.replace(b"subscribe", b"help")])
+def test_what_could_not_be_queued_is_asked_when_it_is_tried_again(
+    desk: Desk, octets: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Deferred(Condition.QUEUE_FULL, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.queue, "inject", full)
+        with pytest.raises(Deferred):
+            asked(desk, octets)
+    assert asked(desk, octets) == asked(desk, octets) == []
+    assert len(desk.sent()) == 1
 
 
 def test_a_login_is_proof_enough(desk: Desk) -> None:

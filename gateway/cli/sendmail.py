@@ -181,8 +181,8 @@ def _queue(wish: _Wish) -> int:
 
 
 def _submit(where: Place, wish: _Wish) -> int:
-    content = with_header(normalized(sys.stdin.buffer.read(), dot_ends=wish.dot_ends))
     try:
+        content = with_header(normalized(sys.stdin.buffer.read(), dot_ends=wish.dot_ends))
         header = scan(content)
     except HeaderProblem as error:
         return _fail(str(error), DATA)

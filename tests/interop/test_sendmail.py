@@ -115,6 +115,11 @@ def test_exit_codes(handed: RunningDemo, words: tuple[str, ...], code: int, said
     assert said or not done.stderr
 
 
+def test_a_header_that_is_too_large_is_bad_data(handed: RunningDemo) -> None:
+    done = call(handed, "sendmail", "jane@example.com", given="Subject: " + "x" * 300_000 + "\n\nx\n")
+    assert (done.returncode, done.stderr) == (65, "sendmail: message header too large\n")
+
+
 def test_errors_by_mail(handed: RunningDemo) -> None:
     done = call(handed, "sendmail", "-oee", "-f", "jane@example.com", "nobody@example.com", given="Subject: t5\n\nx\n")
     assert done.returncode == 0

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from email.utils import formataddr
 from pathlib import Path
 
-from directory.model import InvalidAddress
 from gateway.config.load import ConfigurationError, load
 from gateway.config.settings import LOCAL_SOCKET
 from gateway.files.drop import ORIGIN, DropEnvelope, completed, leave
@@ -173,7 +172,3 @@ def sender_field(login: str, name: str, where: Place) -> bytes:
     """A From field for `login`, which may be a full address."""
     address = login if "@" in login or not where.origin else f"{login}@{where.origin}"
     return f"From: {formataddr((name, address)) if name else address}\n".encode("utf-8", "replace")
-
-
-__all__ = ["Handed", "InvalidAddress", "LocalSmtp", "NotHandedIn", "Place", "WholeRefused", "hand_in", "own_name",
-           "place", "sender_field"]  # fmt: skip

@@ -191,9 +191,8 @@ def _submit(where: Place, wish: _Wish) -> int:
         return _fail("recipient names must be specified", USAGE)
     login, full_name = own_name()
     if not header.has(b"from"):
-        content = sender_field(wish.sender or login, wish.name or os.environ.get("NAME", "") or full_name, where) + (
-            content if content.startswith(b"\n") or header.fields else b"\n" + content
-        )
+        name = wish.name or os.environ.get("NAME", "") or full_name
+        content = sender_field(wish.sender or login, name, where) + content
     content = without_hidden(content)
     sender = login if wish.sender is None else wish.sender
     try:

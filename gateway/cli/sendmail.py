@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import click
 
-from directory.model import InvalidAddress
+from directory.model import Deferred, InvalidAddress
 from gateway.cli.hand_in import (
     Handed,
     LocalSmtp,
@@ -157,26 +157,27 @@ def _fail(text: str, code: int) -> int:
 
 
 def _queue(wish: _Wish) -> int:
-    """-bp shows the queue, -q has it worked on; both are for root and the service's own user."""
-    from gateway.cli.problems import explain
+    """-bp shows the queue, -q has everything in it tried now; both are for root and the service's own user."""
+    from gateway.cli.problems import NOT_ALLOWED, explain
     from gateway.config.load import load
+    from gateway.control.client import ControlError, call
     from gateway.queue.file import MESSAGES
     from gateway.queue.listing import listing
-    from gateway.queue.wake import ring
+    from gateway.service.mail_control import MAIL_SOCKET
 
     try:
         settings = load(wish.configuration)
         if wish.mode == "q":
-            ring(Path(settings.run_dir) / "queue.sock")
+            call(Path(settings.run_dir) / MAIL_SOCKET, "queue-change", what="retry")
             return OK
-        for line in listing(Path(settings.state_dir) / "queue" / MESSAGES):
+        state = Path(settings.state_dir)
+        for line in listing(state / "queue" / MESSAGES, state / "queue.db"):
             print(line)
     except ConfigurationError as error:
         return _fail(str(error), CONFIGURATION)
-    except PermissionError as error:
-        return _fail(explain(error)[0], NOT_PERMITTED)
-    except OSError as error:
-        return _fail(explain(error)[0], TEMPORARY)
+    except (ControlError, Deferred, OSError) as error:
+        text, code = explain(error)
+        return _fail(text, NOT_PERMITTED if code == NOT_ALLOWED else TEMPORARY)
     return OK
 
 

@@ -105,7 +105,7 @@ def ports(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 #: the interpreter itself may be out of a stranger's reach: everything is imported before the uid is given up
 SCRIPT = f"""
 import os, sys
-import gateway.cli.problems, gateway.cli.sendmail, gateway.queue.listing, gateway.queue.wake
+import gateway.cli.problems, gateway.cli.sendmail, gateway.queue.listing, gateway.service.mail_control
 from pathlib import Path
 gateway.cli.problems.explain(OSError(1, "x"))
 gateway.cli.sendmail.place(Path(sys.argv[2]))

@@ -26,10 +26,12 @@ from gateway.route.member_url import parse
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends. `account` is the authenticated entry, None for mail from outside; `return_path` "" for `<>`."""
+    """Who sends. `account` is the authenticated entry, None for mail from outside; `return_path` "" for `<>`.
+    `separators` are those of extensions (`route.extension_separator`)."""
 
     return_path: str
     account: Entry | None
+    separators: str
 
 
 def _entry(directory: Directory, sender: Sender) -> Entry | None:
@@ -37,7 +39,7 @@ def _entry(directory: Directory, sender: Sender) -> Entry | None:
     if sender.account is not None or not sender.return_path:
         return sender.account
     try:
-        for form in forms(directory, sender.return_path):
+        for form in forms(directory, sender.return_path, sender.separators):
             owners = directory.owners(form)
             if owners:
                 return owners[0]

@@ -46,6 +46,13 @@ def shorter(local: str, separators: str) -> str:
     return local[: max((0, *map(local.rfind, separators)))]
 
 
+def forms(local: str, separators: str) -> Iterator[str]:
+    """`local`, then without its last extension, without the one before, …: the forms that may be owned."""
+    while local:
+        yield local
+        local = shorter(local, separators)
+
+
 def candidates(extension: str, separators: str) -> Iterator[str]:
     """Every EXT that stands for `extension`, the longest first."""
     if extension:

@@ -19,7 +19,7 @@ from directory.model import (
 from directory.port import Directory
 from gateway.lists.addresses import served
 from gateway.mail.srs import Srs
-from gateway.route.extension import shorter, split
+from gateway.route.extension import forms, split
 from gateway.route.lists import ListFacts, NothingKnown
 from gateway.route.plan import Instructions, Later, ListMail, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
@@ -177,9 +177,8 @@ class Router:
 
     def _owner(self, walk: Walk, local: str, domain: str) -> tuple[Recipient | None, str]:
         """The owner of the longest form of `local` that anybody owns (jane+a+b, jane+a, jane), and the rest of it."""
-        candidate = local
         separators = self.settings.extension_separator
-        while candidate:
+        for candidate in forms(local, separators):
             owners = self.directory.owners(f"{candidate}@{domain}")
             if len(owners) > 1:
                 raise Deferred(Condition.ADDRESS_AMBIGUOUS, "; ".join(owner.dn for owner in owners))
@@ -188,7 +187,6 @@ class Router:
                 if candidate != local and isinstance(owners[0], MailingList) and served(local) is not None:
                     break  # `-owner` is no extension of a list
                 return owners[0], split(local, candidate, separators)
-            candidate = shorter(candidate, separators)
         return None, ""
 
     def _rewritten(self, walk: Walk, recipient: str) -> bool:

@@ -120,7 +120,7 @@ class Moderation:
             if envelope.login and entry is None and not directory.freshness().absence_is_final(time.time()):
                 raise Deferred(Condition.DIRECTORY_STALE, f"who is {envelope.login}?")
             return False
-        sender = Sender("", entry)
+        sender = Sender("", entry, self._router.settings.extension_separator)
         return any(is_of(directory, mailing_list, sender, word) for word in ("moderators", "owners"))
 
     async def decide(self, mailing_list: MailingList, post: str, verb: str, who: str) -> None:

@@ -102,9 +102,12 @@ class SmtpExecutor:
     def _check_originator(self, request: CheckOriginator) -> None:
         account = self._account()
         assert account is not None
-        if request.return_path and not may_write_as(self._host.directory, account, request.return_path):
+        if request.return_path and not self._may_write_as(account, request.return_path):
             raise self._not_own(Refused(Condition.SENDER_NOT_OWNED, f"{account.dn}: {request.return_path}"))
         self._check_size(account, request.size)
+
+    def _may_write_as(self, account: Account | ServiceAccount, address: str) -> bool:
+        return may_write_as(self._host.directory, account, address, self._host.settings.route.extension_separator)
 
     def _not_own(self, error: Refused) -> Deferred | Refused:
         """`error`, unless the copy of the directory is too old to be sure of it."""
@@ -145,7 +148,10 @@ class SmtpExecutor:
                 time.time(),
                 outside=self._may_leave(account),
                 local_only=self._session.role is Role.LMTP,
-                gate=partial(self._check_sender, Sender(envelope.return_path, account)),
+                gate=partial(
+                    self._check_sender,
+                    Sender(envelope.return_path, account, self._host.settings.route.extension_separator),
+                ),
                 sender=envelope.return_path,
             )
             size = envelope.parameters.get("SIZE")
@@ -248,7 +254,7 @@ class SmtpExecutor:
 
     def _check(self, request: Accept, header: Header, message_id: str) -> bytes:
         """Refuse what may not be sent; answers the fields that submission adds."""
-        session, directory = self._session, self._host.directory
+        session = self._session
         if session.role is Role.LOCAL:
             return missing_fields(header, message_id=message_id, hostname=session.hostname, now=time.time())
         if session.role is not Role.SUBMISSION:
@@ -256,7 +262,7 @@ class SmtpExecutor:
         account = self._account()
         assert account is not None
         self._check_size(account, request.size)
-        foreign = foreign_author(header, lambda author: may_write_as(directory, account, author))
+        foreign = foreign_author(header, lambda author: self._may_write_as(account, author))
         if foreign is not None:
             raise self._not_own(foreign) if foreign.condition is Condition.AUTHOR_NOT_OWNED else foreign
         return missing_fields(header, message_id=message_id, hostname=session.hostname, now=time.time())

@@ -20,6 +20,7 @@ from gateway.policy.autoreply import is_away, period, why_not
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.replied import Replied
 from gateway.queue.wake import ring
+from gateway.route.extension import forms
 from gateway.route.plan import Local
 
 DEFAULT_TEXT = (
@@ -40,9 +41,9 @@ def _header(content: Sequence[bytes]) -> Header:
 class Vacation:
     """Synchronous; called in the pool that delivered."""
 
-    def __init__(self, replied: Replied, queue: QueueFolder, bell: Path, hostname: str, separator: str) -> None:
+    def __init__(self, replied: Replied, queue: QueueFolder, bell: Path, hostname: str, separators: str) -> None:
         self._replied, self._queue, self._bell = replied, queue, bell
-        self._hostname, self._separator = hostname, separator
+        self._hostname, self._separators = hostname, separators
 
     def after(self, step: Local, return_path: str, content: Sequence[bytes], message_id: str) -> None:
         """A message (with its header at the beginning) was delivered to `step`: answer it if that is wanted."""
@@ -68,8 +69,7 @@ class Vacation:
             address = canonical_address(text)
         except InvalidAddress:
             return False
-        base = address.local.partition(self._separator)[0] if self._separator else address.local
-        return str(address) in account.addresses or f"{base}@{address.domain}" in account.addresses
+        return any(f"{local}@{address.domain}" in account.addresses for local in forms(address.local, self._separators))
 
     def _send(self, account: Account, recipient: str, header: Header, now: float) -> str:
         """The reply's id, once it is in the queue."""

@@ -92,7 +92,7 @@ def test_words(who: str, word: str, may: str) -> None:
         directory = view(**{attribute: word})
         account = directory.owners(path)[0] if "login" in who else None
         (team,) = directory.owners("team@example.com")
-        error = refusal(directory, team, Sender(path, account))
+        error = refusal(directory, team, Sender(path, account, "+"))
         assert (error is not None) == is_refused, attribute
         assert error is None or error.condition is Condition.NOT_ALLOWED_TO_SEND_HERE
 

@@ -148,5 +148,5 @@ def test_whose_posts_wait(tmp_path: Path, moderation: str, who: str, login: bool
     path = who if "@" in who or not who else f"{who}@example.com"
     account = desk.view.owners(path)[0] if login else None
     assert account is None or isinstance(account, Account)
-    assert is_moderated(desk.view, desk.team, Sender(path, account)) is held
+    assert is_moderated(desk.view, desk.team, Sender(path, account, "+")) is held
     desk.close()

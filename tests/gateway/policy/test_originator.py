@@ -1,0 +1,84 @@
+"""Who may write as whom, with the separators of extensions that the configuration names."""
+
+from __future__ import annotations
+
+import pytest
+
+from directory.memory import MemorySource
+from directory.model import Account, InvalidAddress
+from directory.profile import Profile
+from directory.raw import RawEntry
+from directory.view import View
+from gateway.policy.originator import forms, may_write_as
+from gateway.policy.restriction import Sender, is_of
+
+PROFILE = Profile.load("native")
+BASE = "dc=example,dc=com"
+
+
+def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
+    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
+              for name, value in attributes.items()}  # fmt: skip
+    values["objectclass"] = [c.encode() for c in classes.split()]
+    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
+
+
+def person(uid: str, **more: str) -> RawEntry:
+    mail = f"{uid}@example.com"
+    return entry(f"uid={uid}", "inetOrgPerson gatepostAccount", uid=uid, mail=mail, gatepostAddress=mail, **more)
+
+
+DIRECTORY = View(
+    MemorySource(
+        PROFILE,
+        (
+            entry("cn=d", "gatepostEntry gatepostDomain", gatepostDomainName="example.com", gatepostDomainAlias="ex.example"),
+            person("mary", gatepostSendAs="desk@example.com"),
+            person("mary-jane"),
+            person("mary+boss", gatepostSender=f"uid=mary,{BASE}"),
+            person("mary+own"),
+            entry("cn=t", "gatepostEntry gatepostList", gatepostAddress="team@example.com", member=f"uid=mary,{BASE}"),
+        ),
+    ),
+    PROFILE,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("address", "separators", "may"),
+    [
+        ("mary@example.com", "+", True),
+        ("mary@ex.example", "-", True),
+        ("mary+a+b@example.com", "+", True),
+        ("mary-a-b@example.com", "+", False),
+        ("mary-a-b@example.com", "-", True),
+        ("mary-a+b@ex.example", "+-", True),
+        ("mary+a@example.com", "-", False),
+        ("mary+a@example.com", "", False),
+        # the longest form that anybody owns decides
+        ("mary-jane@example.com", "-", False),
+        ("mary-jane-x@example.com", "-", False),
+        ("mary+boss@example.com", "+", True),
+        ("mary+own@example.com", "+", False),
+        ("desk+1@example.com", "+", True),
+        ("desk-1@example.com", "+", False),
+    ],
+)
+def test_own_addresses_with_extensions(address: str, separators: str, may: bool) -> None:
+    (mary,) = DIRECTORY.owners("mary@example.com")
+    assert isinstance(mary, Account)
+    assert may_write_as(DIRECTORY, mary, address, separators) is may
+
+
+def test_forms() -> None:
+    assert forms(DIRECTORY, "A-b+c@ex.example", "+-") == [
+        "a-b+c@example.com", "a-b+c@ex.example", "a-b@example.com", "a-b@ex.example", "a@example.com", "a@ex.example",
+    ]  # fmt: skip
+    with pytest.raises(InvalidAddress):
+        forms(DIRECTORY, "nobody", "+")
+
+
+@pytest.mark.parametrize(("separators", "known"), [("-", True), ("+", False)])
+def test_a_member_who_writes_with_an_extension(separators: str, known: bool) -> None:
+    (team,) = DIRECTORY.owners("team@example.com")
+    assert is_of(DIRECTORY, team, Sender("mary-x@example.com", None, separators), "members") is known  # type: ignore[arg-type]

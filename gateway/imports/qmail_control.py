@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from directory.model import InvalidAddress, canonical_domain
 from gateway.imports.result import Result
 
 #: file -> where its number stands in the configuration, and in which unit
@@ -47,17 +46,8 @@ class Control:
         self._done: set[str] = set()
 
     def _lines(self, name: str) -> Iterator[tuple[int, str]]:
-        """Lines that count; comments and blanks are told."""
         self._done.add(name)
-        path = self._folder / name
-        if not path.exists():
-            return
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            text = line.strip()
-            if text.startswith("#"):
-                self._result.became(path, number, text, "a comment, left out")
-            elif text:
-                yield number, text
+        return self._result.read(self._folder / name)
 
     def _first(self, name: str, default: str, became: Callable[[str], str]) -> str:
         for number, text in self._lines(name):
@@ -95,18 +85,11 @@ class Control:
             domain = f"{domain}.{self.default_domain}"
         return f"{local}@{domain}"
 
-    def _domain(self, path: Path, number: int, text: str) -> str:
-        try:
-            return canonical_domain(text)
-        except InvalidAddress as error:
-            self._result.lost(path, number, text, str(error))
-            return ""
-
     def _locals(self) -> set[str]:
         path, found = self._folder / "locals", set()
         listed = list(self._lines("locals")) if path.exists() else [(0, self.me)]
         for number, text in listed:
-            name = self._domain(path, number, text)
+            name = self._result.domain(path, number, text)
             if not name:
                 continue
             found.add(name)
@@ -137,7 +120,7 @@ class Control:
             if name.startswith(".") or not name:
                 self._result.lost(path, number, text, "domains of any name cannot be kept: name each in an entry")
                 continue
-            domain = self._domain(path, number, name)
+            domain = self._result.domain(path, number, name)
             if not domain:
                 continue
             if domain in local:
@@ -165,7 +148,7 @@ class Control:
                 if text.startswith("."):
                     self._result.lost(path, number, text, "domains of any name cannot be kept: name each in an entry")
                     continue
-                name = self._domain(path, number, text)
+                name = self._result.domain(path, number, text)
                 if not name:
                     continue
                 if name in ours:

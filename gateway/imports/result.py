@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from directory.model import InvalidAddress, canonical_domain
+
 _SAFE = re.compile(r"[\x01-\x09\x0b\x0c\x0e-\x1f\x21-\x39\x3b\x3d-\x7f][\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")
 _SPECIAL = re.compile(r'([,+"\\<>;=])|^([ #])|( )$')
 #: kind -> container, object classes behind the first, naming attribute
@@ -67,6 +69,25 @@ class Result:
         if found is None:
             found = self.entries[kind, name.lower()] = Entry(kind, name)
         return found
+
+    def read(self, path: Path) -> Iterator[tuple[int, str]]:
+        """The lines of a file that count, with their numbers; comments are told. A file that is missing has none."""
+        if not path.exists():
+            return
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            text = line.strip()
+            if text.startswith("#"):
+                self.became(path, number, text, "a comment, left out")
+            elif text:
+                yield number, text
+
+    def domain(self, path: Path, number: int, text: str) -> str:
+        """A name of a domain in its canonical form; "", and told, for one that is none."""
+        try:
+            return canonical_domain(text)
+        except InvalidAddress as error:
+            self.lost(path, number, text, str(error))
+            return ""
 
     def configure(self, path: str, value: object) -> None:
         """Something for the configuration file, such as `route.extension_separator`."""

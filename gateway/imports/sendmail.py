@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from directory.model import InvalidAddress, canonical_domain
 from gateway.imports.dot_qmail import program_named
 from gateway.imports.result import Result
 
@@ -28,12 +27,12 @@ class SendmailImport:
         result = self.result
         result.entry("domain", self._primary).put("gatepostDomainName", self._primary)
         for number, text in self._lines("local-host-names"):
-            name = self._domain("local-host-names", number, text)
+            name = result.domain(self._folder / "local-host-names", number, text)
             if name and name != self._primary:
                 result.entry("domain", self._primary).add("gatepostDomainAlias", name)
                 result.became(self._folder / "local-host-names", number, text, f"another name of {self._primary}")
         for number, text in self._lines("relay-domains"):
-            name = self._domain("relay-domains", number, text)
+            name = result.domain(self._folder / "relay-domains", number, text)
             if name:
                 self._relayed.add(name)
                 entry = result.entry("domain", name)
@@ -52,22 +51,7 @@ class SendmailImport:
         return result
 
     def _lines(self, name: str) -> Iterator[tuple[int, str]]:
-        path = self._folder / name
-        if not path.exists():
-            return
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            text = line.strip()
-            if text.startswith("#"):
-                self.result.became(path, number, text, "a comment, left out")
-            elif text:
-                yield number, text
-
-    def _domain(self, file: str, number: int, text: str) -> str:
-        try:
-            return canonical_domain(text)
-        except InvalidAddress as error:
-            self.result.lost(self._folder / file, number, text, str(error))
-            return ""
+        return self.result.read(self._folder / name)
 
     def _full(self, address: str) -> str:
         address = address.strip().removeprefix("\\")
@@ -155,7 +139,7 @@ class SendmailImport:
         if not at or not target:
             result.lost(path, number, text, "user@domain and a target are wanted")
             return
-        name = self._domain("virtusertable", number, domain)
+        name = result.domain(path, number, domain)
         if not name:
             return
         if name != self._primary:

@@ -82,16 +82,19 @@ def run(folder: Path, base: str, domain: str, me: str = "") -> Result:
     result.entry("domain", domain).put("gatepostDomainName", domain)
     table = folder / "passwd.cdb"
     if table.exists():
-        found = [(name.decode("utf-8", "replace"), decoded(data), "") for name, data in cdb.records(table.read_bytes())]
+        found = [
+            (number, name.decode("utf-8", "replace"), decoded(data))
+            for number, (name, data) in enumerate(cdb.records(table.read_bytes()), 1)
+        ]
     else:
         table = folder / "passwd"
         found = []
         for number, line in enumerate(table.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             try:
-                found.append((*parsed(line), line))
+                found.append((number, *parsed(line)))
             except ValueError as error:
                 result.lost(table, number, line.partition(":")[0], str(error))
-    for number, (name, user, _) in enumerate(found, 1):
+    for number, name, user in found:
         _one(result, table, number, name.lower(), user, folder, domain, me or domain)
     return result
 

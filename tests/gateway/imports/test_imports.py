@@ -248,6 +248,12 @@ def test_vmailmgr_table_in_text(tmp_path: Path) -> None:
     assert "NOT KEPT" in run("vmailmgr", tmp_path, "--domain", "v.example", "--explain")
 
 
+def test_vmailmgr_lines_keep_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("broken\nann:$1$x:./users/ann:\n")
+    lines = json.loads(run("vmailmgr", tmp_path, "--domain", "v.example", "--json"))["lines"]
+    assert [(line["number"], line["text"]) for line in lines] == [(1, "broken"), (2, "ann")]
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: data[:-9], lambda data: b"\xff" * 4000])
 def test_a_damaged_cdb_is_an_error(damage: object) -> None:
     whole = make_cdb(USERS)

@@ -59,7 +59,13 @@ class Rule:
 
 def extension_of(text: str) -> str:
     """The first word of a rule, however wrong the rest is."""
-    return text.split(None, 1)[0].lower() if text.strip() else ""
+    match = _WORD.search(text)
+    return _plain(match).lower() if match is not None else ""
+
+
+def _plain(match: re.Match[str]) -> str:
+    """The word, without its quotes."""
+    return str(match[2] if match[1] is None else match[1])
 
 
 @lru_cache(maxsize=4096)
@@ -68,7 +74,7 @@ def parse_rule(text: str) -> Rule:
     if len(text) > MAX_RULE or not text.isprintable():
         raise ValueError(f"a rule has at most {MAX_RULE} printable characters")
     matches = list(_WORD.finditer(text))
-    words = [match[1] if match[1] is not None else match[2] for match in matches]
+    words = [_plain(match) for match in matches]
     if len(words) < 2:
         raise ValueError(f"{text!r} is no rule: EXT ACTION ARGUMENT is wanted, as in: jobs forward hr@example.com")
     extension, place = words[0].lower(), 1

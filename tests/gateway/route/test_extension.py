@@ -191,6 +191,11 @@ def test_what_is_no_rule(text: str) -> None:
         parse_rule(text)
 
 
+def test_an_extension_in_quotes_counts_too() -> None:
+    (rule,) = chosen(('"Jobs" reject no', "* deliver"), "jobs", "+", "")
+    assert (rule.extension, rule.action) == ("jobs", "reject")
+
+
 def test_words_with_blanks() -> None:
     assert parse_rule('x folder "Old mail"').arguments == ("Old mail",)
     assert parse_rule('x reject I don\'t live here, "ask" Bob').arguments == ('I don\'t live here, "ask" Bob',)

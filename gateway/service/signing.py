@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from directory.model import Deferred, InvalidAddress, canonical_address
 from directory.port import Directory
-from gateway.files.durable import sync_folder
+from gateway.files.durable import make_folders
+from gateway.files.secret import make_once
 from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.dkim import Algorithm, BodyHash, Signer, record, signature
 from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
@@ -50,8 +49,7 @@ def make_key(path: Path, algorithm: Algorithm) -> bool:
     """Make a key where there is none, on disk on return; False when there is one. Raises OSError."""
     if path.exists():
         return False
-    for each in (path.parent.parent, path.parent):
-        each.mkdir(mode=0o700, exist_ok=True)
+    make_folders(str(path.parents[2]), str(path.parent))
     key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
     if algorithm == "rsa-sha256":
         key = rsa.generate_private_key(65537, RSA_BITS)
@@ -60,20 +58,7 @@ def make_key(path: Path, algorithm: Algorithm) -> bool:
     octets = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    fd, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)  # mode 0600
-    try:
-        with open(fd, "wb") as file:
-            file.write(octets)
-            file.flush()
-            os.fsync(fd)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False  # another process was first: its key is the key
-    finally:
-        os.unlink(temporary)
-    sync_folder(str(path.parent))
-    return True
+    return make_once(path, octets)
 
 
 def load_key(path: Path, domain: str, selector: str) -> tuple[Signer, str]:

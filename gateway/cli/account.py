@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,8 @@ import click
 import msgspec
 
 from gateway.cli.options import configuration_file, for_machines, tell
-from gateway.cli.problems import NO, NOT_ALLOWED
+from gateway.cli.problems import NO
+from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 
 if TYPE_CHECKING:
@@ -30,16 +30,10 @@ def command() -> None:
 @contextmanager
 def _host(path: Path) -> Iterator[Host]:
     """Directory and stores as a worker has them, under the workers' uid. Raises Deferred, OSError."""
-    from gateway.service.identity import identities
     from gateway.service.worker import make_host
 
     settings = load(path)
-    mail = identities(settings.run_as).mail
-    if os.getuid() == 0:
-        mail.take()
-    elif os.getuid() != mail.uid:
-        click.echo(f"gatepost: only root and uid {mail.uid} may open stores", err=True)
-        raise SystemExit(NOT_ALLOWED)
+    mail_user_only(settings, "open stores", becomes=True)
     host = make_host(settings, NUMBER)
     try:
         yield host

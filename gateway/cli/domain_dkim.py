@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import msgspec
 
 from gateway.cli.entries import domain_named, local_copy
 from gateway.cli.options import configuration_file, for_machines
-from gateway.cli.problems import NO, NOT_ALLOWED
+from gateway.cli.problems import NO
+from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 
 
@@ -24,18 +24,12 @@ from gateway.config.load import load
 )
 def dkim(path: Path, as_json: bool, name: str, selector: str | None) -> None:
     """Make keys that sign the mail of a domain, and print the DNS records of all there are."""
-    from gateway.service.identity import identities
     from gateway.service.signing import FOLDER, key_path, load_key, make_key, txt
 
     settings = load(path)
     with local_copy(settings) as view:
         domain = domain_named(view, name)
-    mail = identities(settings.run_as).mail
-    if os.getuid() == 0:
-        mail.take()
-    elif os.getuid() != mail.uid:
-        click.echo(f"gatepost: only root and uid {mail.uid} may see keys", err=True)
-        raise SystemExit(NOT_ALLOWED)
+    mail_user_only(settings, "see keys", becomes=True)
     folder = Path(settings.state_dir) / FOLDER
     name = name.lower() if name.lower() in (domain.name, *domain.aliases) else domain.name
     present = sorted(each.stem for each in (folder / name).glob("[!.]*.pem"))

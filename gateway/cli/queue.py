@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.cli.entries import sure, table
 from gateway.cli.options import configuration_file, for_machines, tell
-from gateway.cli.problems import NO, NOT_ALLOWED
+from gateway.cli.problems import NO
+from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.control.client import call
@@ -32,13 +33,8 @@ def _ask(path: Path, verb: str, **arguments: Any) -> Any:
 
 def _settings(path: Path) -> Settings:
     """The configuration, for one who may read the queue's files."""
-    from gateway.service.identity import identities
-
     settings = load(path)
-    mail = identities(settings.run_as).mail
-    if os.getuid() not in (0, mail.uid):
-        click.echo(f"gatepost: only root and uid {mail.uid} may read the queue", err=True)
-        raise SystemExit(NOT_ALLOWED)
+    mail_user_only(settings, "read the queue")
     return settings
 
 

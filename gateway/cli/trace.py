@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, NOT_ALLOWED
+from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 
 if TYPE_CHECKING:
@@ -87,15 +88,13 @@ def command(query: str, path: Path, since: float, limit: int, subjects: bool, as
     got with its 250. Exit code 1: there is none.
     """
     from gateway.files.trail_search import search
-    from gateway.service.identity import identities
     from gateway.service.trail import trail_folder
 
     settings = load(path)
-    mail = identities(settings.run_as).mail
-    if os.getuid() not in (0, mail.uid) or (subjects and os.getuid() != 0):
-        who = "root" if subjects else f"root and uid {mail.uid}"
-        click.echo(f"gatepost: only {who} may see this", err=True)
+    if subjects and os.getuid() != 0:
+        click.echo("gatepost: only root may see this", err=True)
         raise SystemExit(NOT_ALLOWED)
+    mail_user_only(settings, "see this")
     now = time.time()
     stories = search(trail_folder(settings), query.strip("<>"), since=now - since, until=now, limit=limit)
     if not subjects:

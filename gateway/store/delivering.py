@@ -118,8 +118,9 @@ class Delivering(Adopting):
         for group in groups.values():
             self._deliver_group(group, content, size, crlf, now, outcomes)
         for way in ways:
-            if isinstance(outcomes[way.number], MessageRow):
-                self.added(way.target.holder)
+            outcome = outcomes[way.number]
+            if isinstance(outcome, MessageRow):
+                self.added(way.target.holder, outcome.used)
         return outcomes
 
     def _way(self, number: int, target: Target) -> _Way:

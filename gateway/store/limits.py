@@ -85,13 +85,22 @@ def _is_hard(
     return now >= ends
 
 
-def note_use(holder: MailboxHolder, over: OverSoft, use: Callable[[str], AccountRow | None], now: float) -> None:
-    """Something was added: remember when it is now over the soft quota."""
+def note_use(
+    holder: MailboxHolder,
+    over: OverSoft,
+    use: Callable[[str], AccountRow | None],
+    now: float,
+    used: int | None = None,
+) -> None:
+    """Something was added: remember when it is now over the soft quota. `use` is asked where `used` is not known."""
     if not holder.quota_soft:
         return
-    try:
-        row = use(holder.id)
-    except Deferred:  # the next addition will see it
-        return
-    if row is not None:
-        over.note(holder.id, row.used_bytes > holder.quota_soft, now)
+    if used is None:
+        try:
+            row = use(holder.id)
+        except Deferred:  # the next addition will see it
+            return
+        if row is None:
+            return
+        used = row.used_bytes
+    over.note(holder.id, used > holder.quota_soft, now)

@@ -313,7 +313,8 @@ class Opening:
         """True when a holder was over the soft quota at the last addition and is still. Waits for nothing."""
         return is_over(holder, self._over_soft, self.repository.account)
 
-    def added(self, holder: MailboxHolder) -> None:
-        """Something was added to the store of a holder: the grace of the soft quota may begin."""
+    def added(self, holder: MailboxHolder, used: int | None = None) -> None:
+        """Something was added to the store of a holder: the grace of the soft quota may begin. `used`: what it
+        holds now, where that is known."""
         if self._index is not None:
-            note_use(holder, self._over_soft, self._index.account, time.time())
+            note_use(holder, self._over_soft, self._index.account, time.time(), used)

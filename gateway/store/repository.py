@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from directory.model import Deferred, Refused
@@ -72,6 +72,7 @@ class MessageRow:
 
     `flags` are Maildir letters of DFRST, sorted; `keywords` are separated by a space, sorted.
     `size` counts stored octets (LF), `crlf` octets on the wire. Dates are seconds since 1970.
+    `used` is what the account holds with it, in octets, where `place` knows it; None elsewhere.
     """
 
     uid: int
@@ -86,6 +87,7 @@ class MessageRow:
     name: str
     recipient: str = ""
     info: str = ""
+    used: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

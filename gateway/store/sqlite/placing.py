@@ -40,7 +40,14 @@ class _Job:
 
 
 def _insert(
-    db: sqlite3.Connection, account: str, mailbox: int, message: NewMessage, uid: int, modseq: int, now: float
+    db: sqlite3.Connection,
+    account: str,
+    mailbox: int,
+    message: NewMessage,
+    uid: int,
+    modseq: int,
+    now: float,
+    used: int | None = None,
 ) -> MessageRow:
     name = message.name or f"{message.ukey},S={message.size},W={message.crlf},U={uid}"
     db.execute(
@@ -52,7 +59,7 @@ def _insert(
     )  # fmt: skip
     return MessageRow(
         uid, modseq, message.flags, message.keywords, message.size, message.crlf, message.internaldate, now,
-        message.ukey, name, message.recipient, message.info,
+        message.ukey, name, message.recipient, message.info, used,
     )  # fmt: skip
 
 
@@ -79,10 +86,10 @@ def _place_in_mailbox(
         ):
             outcomes.append(Refused(Condition.MAILBOX_FULL))
             continue
-        outcomes.append(_insert(db, account, mailbox, message, uid, modseq, now))
+        octets += size
+        outcomes.append(_insert(db, account, mailbox, message, uid, modseq, now, used + octets))
         uid += 1
         placed += 1
-        octets += size
         unseen += "S" not in message.flags
         deleted += "T" in message.flags
     if placed:

@@ -263,6 +263,8 @@ def test_more_than_a_transaction_takes(repository: Repository) -> None:
     assert used(repository) == (0, 0)
     outcomes = repository.place([Placement("a", 1, new(n)) for n in range(2_500)])
     assert len({row.uid for row in outcomes if isinstance(row, MessageRow)}) == 2_500
+    assert isinstance(outcomes[-1], MessageRow)
+    assert outcomes[-1].used in (None, used(repository)[0]), "told rightly, if at all"
 
 
 # what only the real one can show

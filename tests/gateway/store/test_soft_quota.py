@@ -99,6 +99,15 @@ def test_trouble_refuses_nobody(tmp_path: Path, grace: QuotaGrace) -> None:
     assert octets(ANN, grace, Use(101), 9e9) == 1000
 
 
+def test_what_the_delivery_knows_is_not_asked_again(grace: QuotaGrace) -> None:
+    use = Use(0)
+    note_use(ANN, grace, use, 1000.0, 100)
+    assert grace.since(ANN.id) is None
+    note_use(ANN, grace, use, 2000.0, 101)
+    assert grace.since(ANN.id) == 2000.0
+    assert use.asked == 0
+
+
 def test_processes_see_each_other(tmp_path: Path, grace: QuotaGrace) -> None:
     other = QuotaGrace(tmp_path / "over_quota.db", 100)
     grace.note(ANN.id, True, 5.0)

@@ -70,7 +70,9 @@ def test_init_asks_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(
-    os.getuid() != 0, reason="it changes owners of files; what setup tells everybody else is tested below"
+    os.getuid() != 0,
+    reason="setup gives files to the service's users, which only root may: `sudo make test` runs this;"
+    " what setup tells everybody else is tested",
 )
 def test_setup_makes_everything_once(folder: Path) -> None:
     path, password = folder / "gatepost.yaml", folder / "password"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from directory.model import InvalidAddress, MailingList, canonical_address
 from gateway.lists.addresses import OWNER, REQUEST, list_address, service_address
 from gateway.mail.address_list import AddressProblem, addresses
-from gateway.mail.header import MAX_HEADER, Field, Header, scan
+from gateway.mail.header import Field, Header, scan_pieces
 from gateway.mime.encoded import decode_header_text
 
 MAX_TAG = 200  # characters of a subject tag that are used
@@ -72,12 +72,7 @@ def has_seen(header: Header, mailing_list: MailingList) -> bool:
 def copied(pieces: Iterable[bytes], mailing_list: MailingList, how: Rewriting) -> Iterator[bytes]:
     """The list's copy of a message in pieces. Raises HeaderProblem for a header over a limit."""
     source = iter(pieces)
-    start = b""
-    for piece in source:
-        start = start + piece if start else bytes(piece)
-        if b"\n\n" in start or start.startswith(b"\n") or len(start) > MAX_HEADER:
-            break
-    yield from rewritten(scan(start), mailing_list, how)
+    yield from rewritten(scan_pieces(source), mailing_list, how)
     yield from source
 
 

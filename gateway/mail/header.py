@@ -7,7 +7,7 @@ it, so that a field behind such a line is seen as well (some readers end the hea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_HEADER = 256 * 1024  # octets of all fields together
@@ -89,3 +89,14 @@ def scan(content: bytes, *, whole: bool = True) -> Header:
             raise HeaderProblem("message header has a field that is too large")
         fields.append(Field(name, start, value, stop))
     return Header(content, tuple(fields), end)
+
+
+def scan_pieces(pieces: Iterator[bytes]) -> Header:
+    """The fields at the beginning of a message in pieces, of which no more are taken than hold them: what
+    `content` has behind `end` belongs to the body, the rest of it is still in `pieces`. Raises HeaderProblem."""
+    head = b""
+    for piece in pieces:
+        head = head + piece if head else bytes(piece)
+        if head.startswith(b"\n") or b"\n\n" in head or len(head) > MAX_HEADER + 2:
+            break
+    return scan(head)

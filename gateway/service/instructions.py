@@ -20,7 +20,7 @@ from directory.model import Account, Condition, Refused
 from directory.model.extension_rule import If, Rule
 from gateway.deliver.program import LATER, STOP, TAKEN, Delivery, Ran, environment, meaning
 from gateway.files.spool import lines_of, size_of
-from gateway.mail.header import Header, scan
+from gateway.mail.header import Header, scan_pieces
 from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.wake import ring
@@ -41,7 +41,7 @@ class RuleDesk:
     ) -> None:
         """Follow the rules for a message with return path `path`. Raises Deferred, Refused, OSError."""
         pieces = await asyncio.to_thread(lambda: list(content()))
-        header = scan(b"".join(pieces))
+        header = scan_pieces(iter(pieces))
         mark = f"Delivered-To: {step.recipient}\n".encode()
         if any(header.unfolded(field) == step.recipient.encode() for field in header.all(b"delivered-to")):
             raise Refused(Condition.LIST_LOOP, f"{step.recipient}: the message has been here before")

@@ -16,14 +16,14 @@ from directory.model import Deferred, MailingList
 from gateway.deliver.resolve import Resolve
 from gateway.lists.copy import Rewriting
 from gateway.lists.requests import request_of
-from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
+from gateway.mail.header import Header, HeaderProblem, scan, scan_pieces
 from gateway.observe import maillog
 from gateway.queue.file import QueuedEnvelope, QueueFolder
 from gateway.route.plan import ListMail
 from gateway.service.host import Host
 from gateway.service.list_author import AuthorPolicy
 from gateway.service.list_bounces import Bounces
-from gateway.service.list_mailer import Content, ListMailer, beginning
+from gateway.service.list_mailer import Content, ListMailer
 from gateway.service.list_moderation import Moderation
 from gateway.service.list_subscription import Subscription
 
@@ -82,7 +82,7 @@ class ListDesk:
 def _header(content: Iterator[bytes]) -> Header:
     """The fields of a message, none where they are over a limit."""
     try:
-        return scan(beginning(content, MAX_HEADER + 2))
+        return scan_pieces(content)
     except HeaderProblem:
         return scan(b"")
 

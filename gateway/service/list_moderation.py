@@ -21,7 +21,7 @@ from gateway.lists import notices
 from gateway.lists.addresses import list_address
 from gateway.lists.requests import Request, post_token
 from gateway.lists.settings import ListSettings
-from gateway.mail.header import MAX_HEADER, HeaderProblem, scan
+from gateway.mail.header import HeaderProblem, scan_pieces
 from gateway.mime.encoded import decode_header_text
 from gateway.policy.restriction import Sender, is_of
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
@@ -154,7 +154,7 @@ class Moderation:
         for post in self._held.ids():
             try:
                 envelope = self._read(list_id, post)
-                header = scan(beginning(self._held.content(post), MAX_HEADER + 2))
+                header = scan_pieces(self._held.content(post))
             except (NoSuchPost, Deferred, Damaged, HeaderProblem, OSError):
                 continue
             author, subject = (

@@ -23,7 +23,7 @@ from gateway.files.durable import make_folders
 from gateway.files.secret import make_once
 from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.dkim import Algorithm, BodyHash, Signer, record, signature
-from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
+from gateway.mail.header import Header, HeaderProblem, scan_pieces
 from gateway.observe.log import fields
 
 FOLDER = "dkim"
@@ -152,19 +152,14 @@ class Signing:
 
 
 def _front(pieces: Iterator[bytes]) -> tuple[Header | None, Iterator[bytes]]:
-    """(the header, the body in pieces); None for a message without an end of its header."""
-    head = b""
-    for piece in pieces:
-        head += piece
-        if b"\n\n" in head or len(head) > MAX_HEADER + 2:
-            break
+    """(the header, the body in pieces); None for a header over a limit."""
     try:
-        header = scan(head)
+        header = scan_pieces(pieces)
     except HeaderProblem:
         return None, iter(())
 
     def body() -> Iterator[bytes]:
-        yield head[header.end + 1 :]
+        yield header.content[header.end + 1 :]
         yield from pieces
 
     return header, body()

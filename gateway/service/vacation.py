@@ -13,7 +13,7 @@ from pathlib import Path
 from directory.model import Account, Deferred, InvalidAddress, canonical_address
 from gateway.files.names import unique_name
 from gateway.mail import autoreply
-from gateway.mail.header import MAX_HEADER, Header, HeaderProblem, scan
+from gateway.mail.header import Header, HeaderProblem, scan_pieces
 from gateway.mail.wire import wire_address
 from gateway.observe import maillog
 from gateway.policy.autoreply import is_away, period, why_not
@@ -26,16 +26,6 @@ from gateway.route.plan import Local
 DEFAULT_TEXT = (
     "I am away at the moment and will read your message when I am back.\n我目前不在，回来后会阅读您的邮件。\n"
 )
-
-
-def _header(content: Sequence[bytes]) -> Header:
-    """The fields of a message in pieces. Raises HeaderProblem."""
-    head = b""
-    for piece in content:
-        head += piece
-        if b"\n\n" in head or len(head) > MAX_HEADER:
-            break
-    return scan(head[: MAX_HEADER + 2])
 
 
 class Vacation:
@@ -52,7 +42,7 @@ class Vacation:
             return
         reply = ""
         try:
-            header = _header(content)
+            header = scan_pieces(iter(content))
             reason = why_not(header, return_path, lambda address: self._is_own(account, address))
             if reason is None and not self._replied.take(account.id, return_path.lower(), period(account), now):
                 reason = "the sender has one already"

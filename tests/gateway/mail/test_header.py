@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mail.address_list import AddressProblem, addresses
-from gateway.mail.header import MAX_FIELD, MAX_FIELDS, HeaderProblem, scan
+from gateway.mail.header import MAX_FIELD, MAX_FIELDS, HeaderProblem, scan, scan_pieces
 
 MESSAGE = b"Return-Path: <x@y>\nReceived: a\n\tb\nFROM : Jane\n <jane@example.com>\nfrom: b@c\n\nFrom: body@x\n"
 
@@ -101,3 +101,21 @@ def test_anything_is_read_or_a_problem(value: str) -> None:
             assert "@" in address
     except AddressProblem:
         pass
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_no_more_pieces_are_taken_than_hold_the_fields(size: int) -> None:
+    content = b"Subject: a\n b\nTo: c\n\nbody\n\nmore"
+    pieces = iter([content[at : at + size] for at in range(0, len(content), size)])
+    header = scan_pieces(pieces)
+    assert [header.unfolded(field) for field in header.fields] == [b"a b", b"c"]
+    assert header.content.count(b"\n\n") == (2 if size == 1000 else 1)
+    assert header.content + b"".join(pieces) == content
+
+
+def test_pieces_without_an_end() -> None:
+    assert scan_pieces(iter([b"\n", b"body"])).content == b"\n"
+    assert scan_pieces(iter([b"To: a\n"])).fields[0].name == b"to"
+    assert scan_pieces(iter(())).fields == ()
+    with pytest.raises(HeaderProblem):
+        scan_pieces(iter([b"x" * 65536] * 5))

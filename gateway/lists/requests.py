@@ -16,8 +16,7 @@ from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.header import Header
 from gateway.mime.encoded import decode_header_text
 
-TOKEN_OCTETS = 16
-TOKEN_LENGTH = 26
+TOKEN_OCTETS = 16  # 26 characters
 _SUBJECT = re.compile(
     r"(?:(?:re|aw|sv|回复|答复)\s*[:：]\s*){0,5}"
     r"(?:(?P<alone>subscribe|unsubscribe|help|copy|nocopy)|unpark\s+(?P<member>[^\s@]{1,64}@[^\s@]{1,255})|(?P<verb>approve|reject|confirm|admit)"
@@ -51,13 +50,16 @@ def request_of(header: Header) -> Request | None:
 
 def post_token(key: bytes, list_id: str, post: str) -> str:
     """The token of a post that waits for moderators."""
-    digest = hmac.digest(key, f"post {len(list_id)} {list_id} {post}".encode(), "sha256")
-    return b32encode(digest[:TOKEN_OCTETS]).decode("ascii").lower().rstrip("=")
+    return _token(key, f"post {len(list_id)} {list_id} {post}")
 
 
 def member_wish_token(key: bytes, list_id: str, verb: str, address: str, now: float) -> str:
     """The token by which the owner of `address` confirms `verb`, made on the day of `now`."""
-    digest = hmac.digest(key, f"{verb} {int(now // DAY)} {len(list_id)} {list_id} {address}".encode(), "sha256")
+    return _token(key, f"{verb} {int(now // DAY)} {len(list_id)} {list_id} {address}")
+
+
+def _token(key: bytes, text: str) -> str:
+    digest = hmac.digest(key, text.encode(), "sha256")
     return b32encode(digest[:TOKEN_OCTETS]).decode("ascii").lower().rstrip("=")
 
 

@@ -450,12 +450,11 @@ class Walk:
             step = ListMail(entry, recipient, "bounce", token)
             self.steps.setdefault(step.target, step)
             return True
-        has_owner = bool(entry.owners or entry.owner_addresses)
         if suffix == REQUEST:
             step = ListMail(entry, recipient, "request")
             self.steps.setdefault(step.target, step)
             return True
-        if not has_owner:
+        if not (entry.owners or entry.owner_addresses):
             return False
         self.say(f"{recipient} is read by the owners of {entry.dn}")
         for dn in entry.owners:

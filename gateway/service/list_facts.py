@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from directory.model import Deferred, MailingList
@@ -31,15 +32,15 @@ class HostListFacts:
         return self._key
 
     def parked(self, list_id: str) -> frozenset[str]:
-        try:
-            return self.state.parked(list_id)
-        except Deferred as error:
-            _log.error("%s", fields(event="list-state-unusable", detail=str(error)))
-            return frozenset()
+        return self._known(self.state.parked, list_id)
 
     def no_copy(self, list_id: str) -> frozenset[str]:
+        return self._known(self.state.no_copy, list_id)
+
+    @staticmethod
+    def _known(asked: Callable[[str], frozenset[str]], list_id: str) -> frozenset[str]:
         try:
-            return self.state.no_copy(list_id)
+            return asked(list_id)
         except Deferred as error:
             _log.error("%s", fields(event="list-state-unusable", detail=str(error)))
             return frozenset()

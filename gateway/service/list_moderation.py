@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -117,7 +116,7 @@ class Moderation:
         directory = self._mailer.directory
         entry = directory.by_id(envelope.login) if envelope.login else None
         if not isinstance(entry, Account | ServiceAccount):
-            if envelope.login and entry is None and not directory.freshness().absence_is_final(time.time()):
+            if envelope.login and entry is None and not directory.freshness().absence_is_final(self._mailer.clock()):
                 raise Deferred(Condition.DIRECTORY_STALE, f"who is {envelope.login}?")
             return False
         sender = Sender("", entry, self._router.settings.extension_separator)

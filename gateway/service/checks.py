@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from gateway.config.settings import Settings
 from gateway.filters.hops import HopCheck
@@ -12,6 +12,7 @@ from gateway.filters.port import ContentCheck, Kind, Verdict
 from gateway.filters.rspamd import RspamdCheck
 from gateway.mail import authentication_results
 from gateway.mail.header import Field, Header
+from gateway.service.admission import Networks
 from gateway.service.network import ClientTls, Dialer
 
 JUNK_FIELD = b"X-Spam-Flag: YES\n"
@@ -26,13 +27,12 @@ def checks(settings: Settings) -> tuple[ContentCheck, ...]:
     return tuple(found)
 
 
-def is_relay(networks: Iterable[str], client: str) -> bool:
+_networks = lru_cache(maxsize=4)(Networks)
+
+
+def is_relay(networks: tuple[str, ...], client: str) -> bool:
     """True when the client's address is in one of the networks."""
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+    return client in _networks(networks)
 
 
 def forged(header: Header, own: str) -> list[Field]:

@@ -121,7 +121,9 @@ def follow(
         if rule.action == "reject":
             text = rule.arguments[0] if rule.arguments else ""
             raise Refused(Condition.REFUSED_BY_RULE, f"{holder.dn}: rule {rule.extension}", text)
-    if any(rule.action == "program" for rule in rules):
+    actions = {rule.action for rule in rules}
+    is_split = "forward" in actions and bool(actions & {"deliver", "folder"}) and bool(walk.other_host(holder))
+    if "program" in actions or is_split:
         walk.instruct(holder, recipient, return_path, extension)
         return True
     for rule in rules:

@@ -55,6 +55,8 @@ class RemoteLmtp:
     recipient: str
     return_path: str | None = None
     mailing_list: MailingList | None = field(default=None, compare=False)
+    #: his rules for it and his forwards are left to that host; None = they were followed
+    extension: str | None = field(default=None, compare=False)
 
     @property
     def target(self) -> str:

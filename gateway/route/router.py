@@ -11,6 +11,7 @@ from directory.model import (
     Deferred,
     Domain,
     InvalidAddress,
+    MailboxHolder,
     MailingList,
     Recipient,
     Refused,
@@ -60,7 +61,7 @@ class Router:
         """The plan for `recipient`. Raises Refused (final) or Deferred (not now).
 
         `outside`: an address in a foreign domain may be routed too (an authenticated originator).
-        `local_only`: refuse what needs more than stores of this host (LMTP, RFC 2033 4.2).
+        `local_only`: refuse what has no store on this host (LMTP, RFC 2033 4.2).
         `gate`: is asked of the entry addressed, and of every list that is reached without passing through another
         list; it raises Refused or Deferred where this sender may not write, and is True where moderators decide.
         `sender`: the return path ("" = `<>`), for rules that ask for it; None = not known.
@@ -79,6 +80,10 @@ class Router:
             walk.address(recipient, 0, None, outside=outside)
         plan = self._answer(walk)
         if local_only and not plan.is_local:
+            if isinstance(walk.first, MailboxHolder) and any(
+                isinstance(step, Local) and step.holder.id == walk.first.id for step in plan.steps
+            ):  # the queue sends on what has to leave
+                return Plan((Instructions(walk.first, recipient, walk.extension),), walk.first)
             for step in plan.steps:
                 if isinstance(step, RemoteLmtp):
                     raise Deferred(Condition.ACCOUNT_ELSEWHERE, f"{step.holder.dn} is on {step.host}")

@@ -9,6 +9,7 @@ What a walk visits is bounded in number and depth.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from directory.model import (
@@ -74,7 +75,9 @@ class Walk:
         self.steps: dict[str, Local | Remote | RemoteLmtp | Discard | Instructions | ListMail] = {}
         self.deferred: list[Later] = []
         self.lost: list[tuple[str, Refused]] = []
+        #: what the address belongs to, and the extension that it was written with
         self.first: Recipient | None = None
+        self.extension = ""
         #: the first reference that led nowhere, for the operator; "" = none did
         self.astray = ""
         self.depth = 0
@@ -200,7 +203,7 @@ class Walk:
 
     def _entry(self, entry: Entry, recipient: str, depth: int, return_path: str | None, extension: str) -> None:
         if self.first is None and isinstance(entry, Recipient):
-            self.first = entry
+            self.first, self.extension = entry, extension
         if entry.id in self._excluded:
             self.say(f"{entry.dn} is excluded")
             return
@@ -280,6 +283,9 @@ class Walk:
             self.say(f"{holder.dn}: programs {', '.join(holder.delivery)}")
             self.instruct(holder, recipient, return_path, extension)
             return
+        if holder.forwards and holder.keep_copy and self.other_host(holder):
+            self.instruct(holder, recipient, return_path, extension)
+            return
         if not (self.forward(holder, holder.forwards, depth, return_path) and not holder.keep_copy):
             self.keep(holder, recipient, return_path)
 
@@ -312,10 +318,11 @@ class Walk:
         self.steps[step.target] = step
 
     def instruct(self, holder: MailboxHolder, recipient: str, return_path: str | None, extension: str) -> None:
-        """The rules of `holder` are followed with the message in hand, on the host that has his store."""
+        """The rules of `holder` are followed with the message in hand, on the host that has his store; so are his
+        forwards where that is another one and gets the message anyhow: else both would follow them."""
         place = self._place(holder, recipient, return_path)
         step = (
-            place
+            replace(place, extension=extension)
             if isinstance(place, RemoteLmtp)
             else Instructions(holder, recipient, extension, return_path, mailing_list=self._list_of_copy)
         )
@@ -331,11 +338,16 @@ class Walk:
             self._count()
             self.steps[step.target] = step
 
+    def other_host(self, holder: MailboxHolder) -> str:
+        """The host that has his store, "" = this one."""
+        host = holder.mail_host or ""
+        return "" if host.lower() in self._router.host_names else host
+
     def _place(
         self, holder: MailboxHolder, recipient: str, return_path: str | None, mailbox: str = ""
     ) -> Local | RemoteLmtp:
-        host = holder.mail_host
-        if host and host.lower() not in self._router.host_names:
+        host = self.other_host(holder)
+        if host:
             return RemoteLmtp(host, holder, recipient, return_path, mailing_list=self._list_of_copy)
         return Local(holder, recipient, return_path, mailing_list=self._list_of_copy, mailbox=mailbox)
 
@@ -350,7 +362,9 @@ class Walk:
             raise Deferred(Condition.DIRECTORY_STALE, self.why_not_final)
         self._check_status(entry)
         place = self._place(entry, recipient, None, mailbox)
-        if extension is None or isinstance(place, RemoteLmtp):
+        if isinstance(place, RemoteLmtp):
+            return replace(place, extension=extension)
+        if extension is None:
             return place
         return Instructions(entry, recipient, extension)
 

@@ -101,7 +101,7 @@ def target_of(step: Step, return_path: str, recipient: EnvelopeRecipient | None 
         "" if recipient is None else recipient.parameters.get("ORCPT", ""),
         "" if recipient is None or recipient.address == step.recipient else recipient.address,
         mailbox=step.mailbox if isinstance(step, Local) else "",
-        extension=step.extension if isinstance(step, Instructions) else None,
+        extension=step.extension if isinstance(step, Instructions | RemoteLmtp) else None,
         list=step.mailing_list.id if step.mailing_list is not None else "",
         is_held=isinstance(step, ListMail) and step.kind == "post",
     )

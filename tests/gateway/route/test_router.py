@@ -13,9 +13,10 @@ from directory.port import Freshness
 from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
-from gateway.route.plan import Local, RemoteLmtp
+from gateway.route.plan import Instructions, Local, RemoteLmtp
 from gateway.route.router import Router
 from gateway.route.settings import RouteSettings
+from gateway.service.accept import target_of
 
 PROFILE = Profile.load("native")
 BASE = "dc=example,dc=com"
@@ -293,3 +294,57 @@ def test_an_archive_that_is_not_there_is_said_and_stops_nothing() -> None:
     plan = router().route("keptnowhere@example.com", time.time(), trace=lines)
     assert [shown(step) for step in plan.steps] == ["ann from keptnowhere-bounces@example.com"]
     assert any("archive" in line for line in lines)
+
+
+ELSEWHERE = (
+    entry("cn=d", "gatepostEntry gatepostDomain", cn="d", gatepostDomainName="example.com"),
+    person("ann"),
+    person("zoe", gatepostMailHost="b.example", gatepostForward=["x@far.example", "ann@example.com"]),
+    person("yan", gatepostMailHost="b.example", gatepostForward="x@far.example", gatepostKeepCopy="FALSE"),
+    person("wim", gatepostMailHost="b.example", gatepostForward="ann@example.com"),
+    person("una", gatepostMailHost="b.example", gatepostExtension=["jobs forward x@far.example", "jobs deliver",
+                                                                    "out forward x@far.example", "* folder Rest"]),
+)  # fmt: skip
+
+
+def on(host: str, address: str, *, local_only: bool = False) -> list[str]:
+    subject = Router(View(MemorySource(PROFILE, ELSEWHERE), PROFILE), host_names=(host,))
+    steps = subject.route(address, time.time(), local_only=local_only).steps
+    return sorted(f"rules {s.extension!r}" if isinstance(s, Instructions) else shown(s) for s in steps)
+
+
+@pytest.mark.parametrize(
+    ("address", "here", "there"),
+    [
+        ("zoe@example.com", ["lmtp:b.example"], ["rules ''"]),
+        ("wim@example.com", ["lmtp:b.example"], ["ann", "wim"]),
+        ("una+jobs@example.com", ["lmtp:b.example"], ["rules 'jobs'"]),
+        ("una+else@example.com", ["lmtp:b.example"], ["una"]),
+        ("yan@example.com", ["remote:x@far.example"], None),
+        ("una+out@example.com", ["remote:x@far.example"], None),
+    ],
+)
+def test_one_host_alone_follows_what_an_account_forwards(
+    address: str, here: list[str], there: list[str] | None
+) -> None:
+    """The one that has the store where it gets the message, which takes it over LMTP although some of it leaves again."""
+    assert on("a.example", address) == here
+    if there is None:
+        with pytest.raises(Refused, match="leads outside"):
+            on("b.example", address, local_only=True)
+    else:
+        assert on("b.example", address, local_only=True) == there
+
+
+def test_what_was_left_to_another_host_is_followed_here_once_the_account_is() -> None:
+    here = Router(View(MemorySource(PROFILE, ELSEWHERE), PROFILE), host_names=("a.example",))
+    (step,) = here.route("una+jobs@example.com", time.time()).steps
+    target = target_of(step, "me@far.example")
+    assert isinstance(step, RemoteLmtp)
+    assert (target.account, target.extension) == ("t:uid=una", "jobs")
+    there = Router(View(MemorySource(PROFILE, ELSEWHERE), PROFILE), host_names=("b.example",))
+    moved = there.route_account(target.account, target.address, time.time(), extension=target.extension)
+    assert moved == Instructions(step.holder, "una+jobs@example.com", "jobs")
+    kept = here.route_account(target.account, target.address, time.time(), extension=target.extension)
+    assert isinstance(kept, RemoteLmtp)
+    assert kept.extension == "jobs"

@@ -1,6 +1,6 @@
 """The queue file: the truth about a message that was accepted and is not delivered yet.
 
-    gatepost-queue 1 <octets of the envelope block>\n
+    gatepost-queue 2 <octets of the envelope block>\n
     <envelope block: one JSON object>\n
     <message: header and body, LF line ends, without Return-Path>
 
@@ -14,6 +14,10 @@ States of a message and who cleans up after a crash:
     no        no            yes                rows of a removed file; removed at start
 
 The instant of commitment is the fsync of the folder `message/` behind the rename: 250 comes after it.
+
+A field that the envelope block did not have before raises VERSION: to pass over one that says "not yet" or "for the
+moderators only" would deliver wrongly. Version 1 had fewer fields and is read; what a later version wrote is left
+for it.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -33,7 +37,7 @@ from directory.model import Condition, Deferred
 from gateway.files.durable import sync_folder, write_synced
 from gateway.queue.settings import QueueSettings
 
-VERSION = 1
+VERSION, OLDEST = 2, 1
 MESSAGES = "message"
 MAGIC = b"gatepost-queue"
 MAX_ENVELOPE = 16 * 1024 * 1024
@@ -89,7 +93,11 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
 
 
 class Damaged(ValueError):
-    """A file in the queue's folder that is no queue file of a known version; the message says why."""
+    """A file in the queue's folder that cannot be read as a queue file; the message says why."""
+
+
+class Newer(Damaged):
+    """A queue file that a later version of Gatepost wrote: nothing is wrong with it, this one cannot use it."""
 
 
 def _unavailable(error: OSError, where: str) -> Deferred:
@@ -100,7 +108,21 @@ def _unavailable(error: OSError, where: str) -> Deferred:
 def read_envelope(path: Path) -> QueuedEnvelope:
     """The envelope block of a queue file. Raises Damaged, OSError."""
     with open(path, "rb") as file:
-        return QueueFolder._envelope(file.readline(64), file.read, path.name)
+        return _envelope(file.readline(64), file.read, path.name)
+
+
+def _envelope(first: bytes, read: Callable[[int], bytes], message: str) -> QueuedEnvelope:
+    words = first.split()
+    if len(words) != 3 or words[0] != MAGIC or not (words[1].isdigit() and words[2].isdigit()):
+        raise Damaged(f"{message}: no queue file")
+    if int(words[1]) > VERSION:
+        raise Newer(f"{message}: written by a newer version ({int(words[1])})")
+    if int(words[1]) < OLDEST or int(words[2]) > MAX_ENVELOPE:
+        raise Damaged(f"{message}: no queue file")
+    try:
+        return msgspec.json.decode(read(int(words[2])), type=QueuedEnvelope)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"{message}: {error}") from error
 
 
 class QueueFolder:
@@ -165,22 +187,10 @@ class QueueFolder:
         """The envelope block. Raises Damaged, OSError."""
         return read_envelope(self.messages / message)
 
-    @staticmethod
-    def _envelope(first: bytes, read: object, message: str) -> QueuedEnvelope:
-        words = first.split()
-        if len(words) != 3 or words[0] != MAGIC or not words[2].isdigit() or int(words[2]) > MAX_ENVELOPE:
-            raise Damaged(f"{message}: no queue file")
-        if words[1] != b"%d" % VERSION:
-            raise Damaged(f"{message}: written by another version ({words[1]!r})")
-        try:
-            return msgspec.json.decode(read(int(words[2])), type=QueuedEnvelope)  # type: ignore[operator]
-        except msgspec.MsgspecError as error:
-            raise Damaged(f"{message}: {error}") from error
-
     def content(self, message: str) -> Iterator[bytes]:
         """The message behind the envelope block, in pieces. Raises Damaged, OSError."""
         with open(self.messages / message, "rb") as file:
-            self._envelope(file.readline(64), file.read, message)
+            _envelope(file.readline(64), file.read, message)
             file.read(1)
             while piece := file.read(PIECE):
                 yield piece

@@ -24,7 +24,7 @@ from gateway.deliver.port import Outcome, Taken
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.queue.destinations import NotNow
-from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
+from gateway.queue.file import Damaged, Newer, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, FAILED, TRYING, WAITING, QueueState, TargetRow
 from gateway.route.plan import ListMail, Step
@@ -107,6 +107,9 @@ class QueueRunner:
             try:
                 envelope = self._folder.read(message)
             except FileNotFoundError:
+                continue
+            except Newer as error:
+                _log.error("%s", fields(id=message, event="queue-file-newer", detail=str(error)))
                 continue
             except (Damaged, OSError) as error:
                 self._damaged.add(message)
@@ -227,8 +230,14 @@ class QueueRunner:
 
     async def _one(self, message: str) -> None:
         try:
-            await self._attempt(message)
-        except Deferred as error:  # queue.db or the queue's folder
+            try:
+                await self._attempt(message)
+            except Newer:
+                raise
+            except Damaged as error:
+                _log.error("%s", fields(id=message, event="queue-file-damaged", detail=str(error)))
+                self._state.hold(message, f"damaged: {error}")
+        except (Deferred, OSError, Newer) as error:  # queue.db, the folder, a file of a later version
             _log.error("%s", fields(id=message, event="queue-trouble", detail=str(error)))
             await asyncio.sleep(1.0)
             with contextlib.suppress(Deferred):  # what stays claimed is found by the next look
@@ -250,12 +259,6 @@ class QueueRunner:
         except FileNotFoundError:
             self._gone.append(message)
             return
-        except Damaged as error:
-            _log.error("%s", fields(id=message, event="queue-file-damaged", detail=str(error)))
-            self._state.hold(message, f"damaged: {error}")
-            return
-        except OSError as error:
-            raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{message}: {error}") from error
         if (silence := self._silence(message, envelope, now)) is not None:
             self._postponed[message] = (silence.until, silence.why)
             return
@@ -371,7 +374,7 @@ class QueueRunner:
         first, factor = self._settings.retry_first, self._settings.retry_factor
         return min(first * factor ** min(max(attempts - 1, 0), 60), self._settings.retry_max)
 
-    def _postpone(self, message: str, error: Deferred) -> None:
+    def _postpone(self, message: str, error: Exception) -> None:
         """An attempt that came to nothing at all."""
         now = self._clock()
         rows = [

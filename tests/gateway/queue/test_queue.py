@@ -32,7 +32,7 @@ from gateway.deliver.port import Parcel, Taken
 from gateway.deliver.settings import DnsSettings
 from gateway.deliver.smtp import Outside, SmtpCourier
 from gateway.deliver.tls_policy import Protections
-from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
+from gateway.queue.file import VERSION, Damaged, Newer, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import QueueState, counts, rows_of
@@ -175,6 +175,37 @@ def test_file_reads_back(tmp_path: Path) -> None:
     bench.work()  # a damaged file stops nothing and stays
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
     assert bench.folder.ids() == {"bad", "m1"}
+
+
+def test_a_new_field_of_the_envelope_block_is_a_new_version() -> None:
+    fields = (*QueuedEnvelope.__struct_fields__, *Target.__struct_fields__)
+    known = {
+        2: "id return_path arrival targets size crlf parameters login vouched double_bounce not_before is_ours is_junk"
+        " address account return_path notify orcpt original mailbox extension list is_held",
+    }
+    assert " ".join(fields) == known[VERSION], "raise VERSION in queue/file.py and write its fields down here"
+
+
+def test_a_file_of_the_first_version_is_delivered_and_one_of_a_later_version_waits_for_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    file = bench.folder.messages / "m1"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"gatepost-queue 2 ", b"gatepost-queue 3 ", 1))
+    with pytest.raises(Newer, match="newer version"):
+        bench.folder.read("m1")
+    bench.work()  # not known yet
+    assert bench.state.targets("m1") == []
+    file.write_bytes(content)
+    bench.runner.look()
+    file.write_bytes(content.replace(b"gatepost-queue 2 ", b"gatepost-queue 3 ", 1))
+    bench.work()  # known from before the older version was started
+    (row,) = bench.state.targets("m1")
+    assert (row.state, bench.delivered) == ("waiting", [])
+    file.write_bytes(content.replace(b"gatepost-queue 2 ", b"gatepost-queue 1 ", 1))
+    bench.now += bench.settings.retry_max
+    bench.work()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
 
 
 def test_local_remote_and_lmtp_targets_arrive_and_the_file_goes(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from gateway.service.queue_steps import QueueSteps, Untried
 from gateway.service.reporting import Result
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
+TROUBLE_SECONDS = 1.0  # until queue.db or the queue's folder is asked again
 DEBT_SECONDS = 60.0  # until a report that could not be made is tried again
 DEBT_LIFETIMES = 2.0  # so many times queue.lifetime after its arrival, what cannot be reported is held
 BATCH = 1000  # messages that are noted in one transaction
@@ -69,7 +70,6 @@ class QueueRunner:
         self._folder, self._state, self._router, self.steps = folder, state, router, steps
         self._settings, self._reporter, self._clock = settings, reporter, clock
         self._known: set[str] = set()
-        self._damaged: set[str] = set()
         self._gone: list[str] = []
         #: what waits for its destination and is not written down yet: until when and why
         self._postponed: dict[str, tuple[float, str]] = {}
@@ -94,12 +94,14 @@ class QueueRunner:
         for message in self._state.claimed():
             if message not in self.busy:  # its outcome could not be written
                 self._state.change(message, TRYING, WAITING, self._clock())
-        self._came(present - self._known - self._damaged)
+        self._came(present - self._known)
         self._gone.extend(self._known - present - self.busy)
         self._forget()
 
     def _came(self, messages: Iterable[str]) -> None:
+        """Make rows for these files. What cannot be read now is looked at again; a damaged one is held."""
         rows: list[tuple[str, int, float]] = []
+        damaged: dict[str, str] = {}
         now = self._clock()
         for message in messages:
             if message in self._known:
@@ -108,20 +110,29 @@ class QueueRunner:
                 envelope = self._folder.read(message)
             except FileNotFoundError:
                 continue
-            except Newer as error:
-                _log.error("%s", fields(id=message, event="queue-file-newer", detail=str(error)))
+            except (Newer, OSError) as error:
+                _log.error("%s", fields(id=message, event="queue-file-unread", detail=str(error)))
                 continue
-            except (Damaged, OSError) as error:
-                self._damaged.add(message)
-                _log.error("%s", fields(id=message, event="queue-file-damaged", detail=str(error)))
+            except Damaged as error:
+                damaged[message] = str(error)
+                rows.append((message, 1, now))
                 continue
             rows.append((message, len(envelope.targets), max(now, envelope.not_before)))
-            self._known.add(message)
             if len(rows) >= BATCH:
-                self._state.add(rows)
+                self._add(rows)
                 rows = []
+        self._add(rows)
+        for message, why in damaged.items():
+            self._hold_damaged(message, why)
+
+    def _add(self, rows: Sequence[tuple[str, int, float]]) -> None:
         if rows:
             self._state.add(rows)
+            self._known.update(message for message, _, _ in rows)
+
+    def _hold_damaged(self, message: str, why: str) -> None:
+        _log.error("%s", fields(id=message, event="queue-file-damaged", detail=why))
+        self._state.hold(message, f"damaged: {why}")
 
     def _forget(self) -> None:
         if self._gone:
@@ -132,9 +143,13 @@ class QueueRunner:
     def wake(self, messages: Sequence[str] = ("",)) -> None:
         """These messages came in (a name with a slash is none); "" = look for yourself."""
         named = {name for name in messages if name and "/" not in name}
-        if named:
+        is_missed = False
+        try:
             self._came(named)
-        if "" in messages:
+        except Deferred as error:
+            is_missed = True
+            self._say_trouble(error)
+        if is_missed or "" in messages:
             self._wants_look = True
         self._rung.set()
 
@@ -159,13 +174,18 @@ class QueueRunner:
         while not stop.is_set():
             self._rung.clear()
             self._say_status()
-            if self._wants_look or time.monotonic() - looked >= LOOK_SECONDS:
-                self._wants_look, looked = False, time.monotonic()
-                self.look()
-            self._take_up()
-            if not self._tasks:
-                self._forget()
-            pause = self._pause()
+            try:
+                if self._wants_look or time.monotonic() - looked >= LOOK_SECONDS:
+                    self.look()
+                    self._wants_look, looked = False, time.monotonic()
+                self._take_up()
+                if not self._tasks:
+                    self._forget()
+                pause = self._pause()
+            except (Deferred, OSError) as error:  # queue.db or the queue's folder: it passes, and nobody else goes on
+                self._say_trouble(error)
+                await asyncio.wait((stopped,), timeout=TROUBLE_SECONDS)
+                continue
             ringing = asyncio.ensure_future(self._rung.wait())
             await asyncio.wait(
                 (ringing, stopped),
@@ -176,7 +196,12 @@ class QueueRunner:
         stopped.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._forget()
+        with contextlib.suppress(Deferred):  # rows of files that are gone are found by the next runner
+            self._forget()
+
+    @staticmethod
+    def _say_trouble(error: Exception, message: str | None = None) -> None:
+        _log.error("%s", fields(id=message, event="queue-trouble", detail=str(error)))
 
     def _say_status(self) -> None:
         """How much is under way, when that changed, as qmail-send says it; once a second at most."""
@@ -224,9 +249,10 @@ class QueueRunner:
     def _put_off(self) -> None:
         """Write down what was postponed, many at a time."""
         if self._postponed:
-            some, self._postponed = self._postponed, {}
-            self._state.postpone([(message, until, why) for message, (until, why) in some.items()], self._clock())
-            self.busy.difference_update(some)
+            some = [(message, until, why) for message, (until, why) in self._postponed.items()]
+            self._state.postpone(some, self._clock())
+            self.busy.difference_update(self._postponed)
+            self._postponed = {}
 
     async def _one(self, message: str) -> None:
         try:
@@ -235,11 +261,10 @@ class QueueRunner:
             except Newer:
                 raise
             except Damaged as error:
-                _log.error("%s", fields(id=message, event="queue-file-damaged", detail=str(error)))
-                self._state.hold(message, f"damaged: {error}")
+                self._hold_damaged(message, str(error))
         except (Deferred, OSError, Newer) as error:  # queue.db, the folder, a file of a later version
-            _log.error("%s", fields(id=message, event="queue-trouble", detail=str(error)))
-            await asyncio.sleep(1.0)
+            self._say_trouble(error, message)
+            await asyncio.sleep(TROUBLE_SECONDS)
             with contextlib.suppress(Deferred):  # what stays claimed is found by the next look
                 self._postpone(message, error)
                 self._state.owe_later(message, self._clock() + DEBT_SECONDS)
@@ -259,7 +284,11 @@ class QueueRunner:
         except FileNotFoundError:
             self._gone.append(message)
             return
-        if (silence := self._silence(message, envelope, now)) is not None:
+        rows = self._state.targets(message)
+        if len(rows) < len(envelope.targets):  # it could not be read when it came
+            self._state.add([(message, len(envelope.targets), now)])
+            rows = self._state.targets(message)
+        if (silence := self._silence(rows, envelope, now)) is not None:
             self._postponed[message] = (silence.until, silence.why)
             return
         rows = self._state.claim(message, now)
@@ -309,11 +338,10 @@ class QueueRunner:
             self._state.record(message, after)
         await self._settle(message, envelope)
 
-    def _silence(self, message: str, envelope: QueuedEnvelope, now: float) -> NotNow | None:
+    def _silence(self, rows: Sequence[TargetRow], envelope: QueuedEnvelope, now: float) -> NotNow | None:
         """Where everything that is due leads to hosts that do not answer: until when. Asked before an attempt is
         claimed, because claims cost and a dead host may have many thousands of messages."""
         first: NotNow | None = None
-        rows = self._state.targets(message)
         if any(row.owed for row in rows):
             return None
         for row in rows:

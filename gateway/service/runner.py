@@ -83,7 +83,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         expiring = asyncio.ensure_future(desk.tend_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
         working = asyncio.ensure_future(runner.serve(stop))
-        await stopped
+        await asyncio.wait((stopped, working), return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait((working,), timeout=settings.processes.stop_timeout)
         runner.cancel()
         working.cancel()
@@ -93,5 +93,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         await outbound.close()
         control.close()
         sweeping.cancel()
+        if working.done():
+            working.result()  # what ended it ends the process, and the master starts another one
 
     asyncio.run(main())

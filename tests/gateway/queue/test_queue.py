@@ -390,6 +390,89 @@ def test_a_damaged_file_is_held_whatever_it_owes(tmp_path: Path) -> None:
     assert bench.state.targets("m2")[0].reply.startswith("damaged: ")
 
 
+def test_a_file_that_comes_damaged_is_held_and_whole_again_once_it_is_mended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"), Target("x@far.example"))
+    file = bench.folder.messages / "m1"
+    content = file.read_bytes()
+    file.write_bytes(b"gatepost-queue 1 5\n{...}")
+    bench.work()
+    assert [(row.state, row.reply[:9]) for row in bench.state.targets("m1")] == [("held", "damaged: ")]
+    file.write_bytes(content)
+    bench.state.change("m1", "held", "waiting", bench.now)
+    bench.work()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+    assert [row.state for row in bench.state.targets("m1")] == ["done", "waiting"], (
+        "every target, not only the one held"
+    )
+    assert bench.folder.ids() == {"m1"}
+
+
+def test_what_the_disk_does_not_give_at_once_is_looked_at_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    good = bench.folder.read
+
+    def fails(message: str) -> QueuedEnvelope:
+        raise OSError(24, "too many open files")
+
+    bench.folder.read = fails  # type: ignore[method-assign]
+    bench.runner.wake(["m1"])
+    bench.runner.look()
+    bench.folder.read = good  # type: ignore[method-assign]
+    bench.work()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
+@pytest.mark.parametrize("call", ["add", "due", "claimed", "next_due", "claim"])
+def test_trouble_with_the_index_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    monkeypatch.setattr("gateway.service.queue_runner.TROUBLE_SECONDS", 0.01)
+    bench = Bench(tmp_path)
+    bench.settings = QueueSettings(retry_first=0.05)
+    bench.state.close()
+    bench.restart()
+    bench.runner._clock = time.time
+    bench.inject(Target("ann@example.com", "t:ann"))
+    good, failures = getattr(bench.state, call), [1, 1, 1]
+
+    def fails(*arguments: Any, **more: Any) -> Any:
+        if failures:
+            failures.pop()
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, "disk full")
+        return good(*arguments, **more)
+
+    setattr(bench.state, call, fails)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        serving_queue = asyncio.ensure_future(bench.runner.serve(stop))
+        bench.runner.wake(["m1"])
+        for _ in range(1000):
+            if bench.delivered:
+                break
+            await asyncio.sleep(0.01)
+        stop.set()
+        await serving_queue
+
+    asyncio.run(serve())
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
+def test_what_was_to_be_put_off_while_the_index_had_trouble_is_not_forgotten(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    bench.runner.look()
+    bench.runner.busy.add("m1")
+    bench.runner._postponed["m1"] = (bench.now, "busy")
+    good = bench.state.postpone
+    bench.state.postpone = lambda *arguments: (_ for _ in ()).throw(Deferred(Condition.QUEUE_UNAVAILABLE))  # type: ignore[method-assign]
+    with pytest.raises(Deferred):
+        bench.work()
+    bench.state.postpone = good  # type: ignore[method-assign]
+    bench.work()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
 def test_an_attempt_that_a_crash_ended_is_due_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.inject(Target("ann@example.com", "t:ann"))

@@ -91,6 +91,15 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     #: what is delivered here goes to the mailbox for junk
     is_junk: bool = False
 
+    @property
+    def began(self) -> float:
+        """When its time in the queue began: `queue.lifetime` and the like count from here."""
+        return max(self.arrival, self.not_before)
+
+    def path_of(self, target: Target) -> str:
+        """The return path of one target."""
+        return self.return_path if target.return_path is None else target.return_path
+
 
 class Damaged(ValueError):
     """A file in the queue's folder that cannot be read as a queue file; the message says why."""

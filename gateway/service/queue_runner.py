@@ -35,7 +35,7 @@ from gateway.service.reporting import Result
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 TROUBLE_SECONDS = 1.0  # until queue.db or the queue's folder is asked again
 DEBT_SECONDS = 60.0  # until a report that could not be made is tried again
-DEBT_LIFETIMES = 2.0  # so many times queue.lifetime after its arrival, what cannot be reported is held
+DEBT_LIFETIMES = 2.0  # so many times queue.lifetime after it began, what cannot be reported is held
 BATCH = 1000  # messages that are noted in one transaction
 _log = logging.getLogger("gatepost.queue")
 
@@ -298,7 +298,7 @@ class QueueRunner:
         of: dict[int, list[str]] = {}
         for row in rows:
             target = envelope.targets[row.number]
-            path = envelope.return_path if target.return_path is None else target.return_path
+            path = envelope.path_of(target)
             try:
                 steps = self.steps.of(target, path, now)
                 mailing_list = self.steps.list_of(target.list, now)
@@ -348,13 +348,9 @@ class QueueRunner:
             if row.state != WAITING or row.due > now:
                 continue
             target = envelope.targets[row.number]
-            if (
-                now - max(envelope.arrival, envelope.not_before) > self._settings.lifetime
-                or target.list
-                or target.account
-            ):
+            if now - envelope.began > self._settings.lifetime or target.list or target.account:
                 return None
-            path = envelope.return_path if target.return_path is None else target.return_path
+            path = envelope.path_of(target)
             try:
                 silence = self.steps.silence(self.steps.of(target, path, now), path, now)
             except (Deferred, Refused):
@@ -374,12 +370,12 @@ class QueueRunner:
         notify = envelope.targets[row.number].notify
         deferred = next((each for each in outcomes if isinstance(each, Deferred)), None)
         if deferred is not None:
-            if now - max(envelope.arrival, envelope.not_before) > self._settings.lifetime:
+            if now - envelope.began > self._settings.lifetime:
                 return replace(
                     row, state=FAILED, due=now, reply=f"given up: {deferred}", owed="failed", outcome=deferred
                 )
             late = self._settings.delay_warning
-            is_late = bool(late) and not row.warned and now - max(envelope.arrival, envelope.not_before) > late
+            is_late = bool(late) and not row.warned and now - envelope.began > late
             return replace(
                 row,
                 state=WAITING,
@@ -423,7 +419,7 @@ class QueueRunner:
             for row in rows
             if row.owed
         ]
-        if owed and self._clock() - envelope.arrival > DEBT_LIFETIMES * self._settings.lifetime:
+        if owed and self._clock() - envelope.began > DEBT_LIFETIMES * self._settings.lifetime:
             _log.error("%s", fields(id=message, event="report-given-up", detail=owed[0].target.address))
             self._state.hold(message, "nobody could be told: the report could not be made")
             return

@@ -12,7 +12,7 @@ import msgspec
 from directory.model import Deferred, Refused
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.observe import maillog
-from gateway.queue.file import Damaged, QueueFolder
+from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import HELD, WAITING, QueueState
 from gateway.service.queue_runner import QueueRunner
@@ -134,7 +134,7 @@ class QueueVerbs:
                 "message": wanted.message,
                 "return_path": envelope.return_path,
                 "is_tried_now": wanted.message in self._runner.busy,
-                "given_up": max(envelope.arrival, envelope.not_before) + self._settings.lifetime,
+                "given_up": envelope.began + self._settings.lifetime,
                 "targets": [
                     {
                         "address": envelope.targets[row.number].address,
@@ -143,7 +143,7 @@ class QueueVerbs:
                         "due": row.due,
                         "reply": row.reply,
                         "owed": row.owed,
-                        "steps": self._told(envelope.return_path, envelope.targets[row.number], now),
+                        "steps": self._told(envelope, envelope.targets[row.number], now),
                     }
                     for row in rows
                 ],
@@ -151,9 +151,9 @@ class QueueVerbs:
 
         return self._in_loop(explain)
 
-    def _told(self, return_path: str, target: Any, now: float) -> list[str]:
+    def _told(self, envelope: QueuedEnvelope, target: Target, now: float) -> list[str]:
         """Where a target would go at this moment."""
-        path = return_path if target.return_path is None else target.return_path
+        path = envelope.path_of(target)
         try:
             return self._runner.steps.told(self._runner.steps.of(target, path, now), path, now)
         except (Deferred, Refused) as error:

@@ -88,7 +88,7 @@ class Reporter:
         """
         groups: dict[str, list[Result]] = {}
         for result in results:
-            path = envelope.return_path if result.target.return_path is None else result.target.return_path
+            path = envelope.path_of(result.target)
             # a report says NOTIFY=NEVER, which its double bounce does not heed
             reason = _why_not(result) if path else _NO_REASON.get(result.kind, "from the null path")
             if not reason and path and result.target.return_path is None and not self._may_tell(envelope):
@@ -219,7 +219,7 @@ class Reporter:
             original=target.orcpt,
             host=outcome.host,
             reply=outcome.reply or _own_words(answer),
-            retry_until=envelope.arrival + self._lifetime if result.kind == "delayed" else None,
+            retry_until=envelope.began + self._lifetime if result.kind == "delayed" else None,
             expired=expired,
         )
 

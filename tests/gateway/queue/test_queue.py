@@ -563,6 +563,20 @@ def test_held_until_a_moment_in_the_future(tmp_path: Path) -> None:
     assert len(bench.delivered) == 1
 
 
+def test_what_was_sent_for_much_later_is_reported_when_the_report_can_be_made(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    later = bench.now + 4 * bench.settings.lifetime
+    envelope = QueuedEnvelope("m1", "me@far.example", bench.now, (Target("ann@example.com", "t:ann"),), len(BODY),
+                              len(BODY) + BODY.count(b"\n"), not_before=later)  # fmt: skip
+    bench.folder.inject(envelope, [BODY])
+    bench.local = [Refused(Condition.MAILBOX_FULL, "t:ann")]
+    bench.work()
+    bench.now = later + 1
+    assert bench.work() is None
+    assert bench.told == [("ann", "failed", "t:ann")]
+    assert bench.folder.ids() == set()
+
+
 class Slow:
     """A courier that answers when it is told to; `open` is how many wait at this moment."""
 

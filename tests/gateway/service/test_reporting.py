@@ -103,6 +103,15 @@ def test_notify(tmp_path: Path, notify: str, kinds: list[str]) -> None:
     assert [line[8:].decode() for line in octets.splitlines() if line.startswith(b"Action: ")] == kinds
 
 
+def test_how_long_it_is_tried_counts_from_when_it_was_to_go(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    late = Result(Target("x@far.example"), "delayed", LATER)
+    envelope = QueuedEnvelope("m1", "bob@example.com", 1000.0, (late.target,), 1, 1, vouched=True, not_before=864000.0)
+    desk.reporter.report(envelope, [late], lambda: iter((MESSAGE,)), 900000.0)
+    (name,) = desk.queue.ids()
+    assert b"Will-Retry-Until: Fri, 16 Jan 1970 00:00:00 +0000" in b"".join(desk.queue.content(name))
+
+
 def test_a_host_that_was_given_the_wishes_reports_itself(tmp_path: Path) -> None:
     result = Result(Target("a@b.example", notify=("SUCCESS",)), "relayed", Taken("h", dsn=True))
     assert Desk(tmp_path).report(result) == []

@@ -189,11 +189,7 @@ class Walk:
             self._entry(entry, recipient, depth, return_path, extension)
             return
         member = known_as(entry)
-        if member in self._no_copy and self._is_sender(member, entry):
-            self.say(f"{entry.dn} wrote it and wants no copy")
-            return
-        if member in self._parked:
-            self.say(f"{entry.dn} is parked: bounces")
+        if self._gets_none(member, entry.dn, entry):
             return
         self._member = member
         try:
@@ -410,6 +406,16 @@ class Walk:
         else:
             self.keep(holder, holder.primary or recipient, path)
 
+    def _gets_none(self, member: str, name: str, entry: Recipient | None) -> bool:
+        """True for a member who gets no copy of this message; the operator is told why."""
+        if member in self._no_copy and self._is_sender(member, entry):
+            self.say(f"{name} wrote it and wants no copy")
+            return True
+        if member in self._parked:
+            self.say(f"{name} is parked: bounces")
+            return True
+        return False
+
     def _is_sender(self, member: str, entry: Recipient | None) -> bool:
         """True when the return path is an address of this member."""
         own = known_as(self.sender or "")
@@ -419,11 +425,7 @@ class Walk:
         member = known_as(text)
         if member in self._excluded:
             return
-        if member in self._no_copy and self._is_sender(member, None):
-            self.say(f"{text} wrote it and wants no copy")
-            return
-        if member in self._parked:
-            self.say(f"{text} is parked: bounces")
+        if self._gets_none(member, text, None):
             return
         self._member = member
         try:

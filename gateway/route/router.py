@@ -67,12 +67,7 @@ class Router:
         `sender`: the return path ("" = `<>`), for rules that ask for it; None = not known.
         `trace`: gets a line for each step of the decision (`doctor address`).
         """
-        freshness = self.directory.freshness()
-        if not freshness.complete:
-            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
-        walk = Walk(
-            self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace, gate, sender
-        )
+        walk = self._walk(now, trace, gate, sender)
         if recipient.lower() == "postmaster":  # RFC 5321 4.5.1: without a domain too
             walk.say("postmaster without a domain")
             self._responsible(walk, "postmaster", None, recipient)
@@ -100,11 +95,7 @@ class Router:
 
         Raises Refused, Deferred. Forwards are not followed again: they were when the message came.
         """
-        freshness = self.directory.freshness()
-        if not freshness.complete:
-            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
-        walk = Walk(self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", None)
-        return walk.account(account, recipient, mailbox, extension)
+        return self._walk(now).account(account, recipient, mailbox, extension)
 
     def route_held(self, list_id: str, recipient: str, now: float) -> ListMail:
         """The step of a post for the moderators of a list. Raises Refused, Deferred."""
@@ -115,6 +106,17 @@ class Router:
         if freshness.absence_is_final(now):
             raise Refused(Condition.NO_SUCH_RECIPIENT, f"{list_id} is gone")
         raise Deferred(Condition.DIRECTORY_STALE, f"is the list {list_id} still there?")
+
+    def _walk(
+        self, now: float, trace: list[str] | None = None, gate: Gate | None = None, sender: str | None = None
+    ) -> Walk:
+        """Raises Deferred while there is no copy of the directory."""
+        freshness = self.directory.freshness()
+        if not freshness.complete:
+            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
+        return Walk(
+            self, now, freshness.absence_is_final(now), freshness.braked or "copy is not fresh", trace, gate, sender
+        )
 
     def may_forward_to(self, text: str) -> bool:
         """May a person have his mail sent to this address (`route.external_forward`)?"""

@@ -7,10 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ldap3
 import pytest
 
 GATEPOST = [sys.executable, "-m", "gateway"]
@@ -31,6 +34,16 @@ def free_offset() -> int:
     raise RuntimeError("no free ports")
 
 
+def eventually(what: Callable[[], object], seconds: float = 30.0) -> float:
+    """Wait until `what` is true; how many seconds that took."""
+    begin, pause = time.monotonic(), 0.01
+    while not what():
+        assert time.monotonic() - begin < seconds, f"not within {seconds} seconds"
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+    return time.monotonic() - begin
+
+
 class RunningDemo:
     """A demo that serves; `facts` is its demo.json."""
 
@@ -49,6 +62,25 @@ class RunningDemo:
 
     def port(self, service: str) -> int:
         return int(self.facts["ports"][service])
+
+    @contextmanager
+    def administrator(self) -> Iterator[ldap3.Connection]:
+        """Who may change everything in the directory."""
+        facts = self.facts["directory"]
+        server = ldap3.Server(facts["uri"], get_info=ldap3.NONE)
+        connection = ldap3.Connection(server, facts["admin_dn"], facts["admin_password"], auto_bind=True)
+        try:
+            yield connection
+        finally:
+            connection.unbind()
+
+    def change(self, login: str, values: dict[str, list[str]]) -> None:
+        """Replace values of a person's entry; live in every worker when it returns."""
+        with self.administrator() as admin:
+            assert admin.search(self.facts["directory"]["base"], f"(uid={login})", attributes=[])
+            changes = {name: [(ldap3.MODIFY_REPLACE, value)] for name, value in values.items()}
+            assert admin.modify(admin.response[0]["dn"], changes), admin.result
+        time.sleep(1.0)  # what the promise allows
 
     def stop(self) -> None:
         done = subprocess.run([*GATEPOST, "stop", "--dir", str(self.folder)], timeout=60)

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import in_process
 import pytest
-from click.testing import CliRunner
 from conftest import GATEPOST, RunningDemo
 
-from gateway.cli import group
-from gateway.cli.problems import explain
 from gateway.control.client import ControlError, call
 from gateway.control.protocol import Claim
 
@@ -31,11 +29,8 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 
 def run(demo: RunningDemo, *words: str, given: str = "", code: int = 0) -> str:
-    """What the verb prints, in this process: an interpreter a verb would cost a minute."""
-    result = CliRunner().invoke(group, [*words, "--config", demo.facts["config_file"]], input=given)
-    found, text = result.exit_code, result.output
-    if isinstance(result.exception, Exception):
-        text, found = explain(result.exception)
+    """What the verb prints."""
+    found, text = in_process.run(demo, *words, given=given)
     assert found == code, (words, found, text)
     return text
 

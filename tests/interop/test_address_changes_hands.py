@@ -6,12 +6,11 @@ import imaplib
 import json
 import smtplib
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import GATEPOST, RunningDemo, eventually
 
 PASSWORD = "another-demo-password"
 
@@ -36,13 +35,6 @@ def subjects(demo: RunningDemo, login: str) -> list[str]:
         return [part[1].decode().strip() for part in found if isinstance(part, tuple)]
 
 
-def eventually(what: Callable[[], bool], seconds: float = 30.0) -> None:
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < seconds
-        time.sleep(0.1)
-
-
 def account(demo: RunningDemo, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*GATEPOST, "account", *arguments, "--config", demo.facts["config_file"]],
@@ -52,12 +44,8 @@ def account(demo: RunningDemo, *arguments: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture
 def admin(demo: RunningDemo) -> Iterator[ldap3.Connection]:
-    facts = demo.facts["directory"]
-    connection = ldap3.Connection(
-        ldap3.Server(facts["uri"], get_info=ldap3.NONE), facts["admin_dn"], facts["admin_password"], auto_bind=True
-    )
-    yield connection
-    connection.unbind()
+    with demo.administrator() as connection:
+        yield connection
 
 
 def succeed(demo: RunningDemo, admin: ldap3.Connection, login: str) -> tuple[str, str]:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import imaplib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import ldap3
 import pytest
-from conftest import RunningDemo
-
-
-def eventually(what: Callable[[], bool], seconds: float) -> None:
-    begin = time.monotonic()
-    while not what():
-        assert time.monotonic() - begin < seconds
-        time.sleep(0.05)
+from conftest import RunningDemo, eventually
 
 
 @pytest.fixture
 def admin(demo: RunningDemo) -> Iterator[ldap3.Connection]:
-    facts = demo.facts["directory"]
-    connection = ldap3.Connection(
-        ldap3.Server(facts["uri"], get_info=ldap3.NONE), facts["admin_dn"], facts["admin_password"], auto_bind=True
-    )
-    yield connection
-    connection.unbind()
+    with demo.administrator() as connection:
+        yield connection
 
 
 def test_a_login_only_from_allowed_networks(demo: RunningDemo, admin: ldap3.Connection) -> None:

@@ -12,7 +12,6 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
-import ldap3
 import pytest
 import yaml
 from aiosmtpd.controller import Controller
@@ -188,19 +187,6 @@ def test_wishes_that_make_no_sense_are_refused(bouncing: RunningDemo) -> None:
         assert client.rcpt("jane@example.com", ["NOTIFY=SUCCESS", "ORCPT=rfc822;jane@example.com"])[0] == 250
 
 
-def change(demo: RunningDemo, login: str, **values: list[str]) -> None:
-    facts = demo.facts["directory"]
-    server = ldap3.Server(facts["uri"], get_info=ldap3.NONE)
-    admin = ldap3.Connection(server, facts["admin_dn"], facts["admin_password"], auto_bind=True)
-    try:
-        assert admin.search(facts["base"], f"(uid={login})", attributes=[])
-        dn = admin.response[0]["dn"]
-        assert admin.modify(dn, {name: [(ldap3.MODIFY_REPLACE, value)] for name, value in values.items()}), admin.result
-    finally:
-        admin.unbind()
-    time.sleep(1.0)  # what the promise allows until a change is live
-
-
 def arrive(demo: RunningDemo, sender: str, recipient: str, text: str) -> None:
     with smtplib.SMTP("127.0.0.1", demo.port("mx"), timeout=20) as client:
         client.sendmail(sender, [recipient], text)
@@ -209,7 +195,7 @@ def arrive(demo: RunningDemo, sender: str, recipient: str, text: str) -> None:
 def test_forwarded_mail_gets_a_return_path_of_ours_and_its_report_goes_back(
     bouncing: RunningDemo, far_end: tuple[FarEnd, int]
 ) -> None:
-    change(bouncing, "oliver", gatepostForward=["kept@else.example"])
+    bouncing.change("oliver", {"gatepostForward": ["kept@else.example"]})
     arrive(bouncing, "ann@far.example", "oliver@example.com", "Subject: forwarded\r\n\r\nx\r\n")
 
     def sent(recipient: str) -> str:
@@ -236,7 +222,7 @@ def test_forwarded_mail_gets_a_return_path_of_ours_and_its_report_goes_back(
 
 
 def test_a_report_that_fails_reaches_the_postmaster(bouncing: RunningDemo) -> None:
-    change(bouncing, "oliver", gatepostForward=["no.forward@else.example"])
+    bouncing.change("oliver", {"gatepostForward": ["no.forward@else.example"]})
     arrive(bouncing, "no.sender@far.example", "oliver@example.com", "Subject: lost\r\n\r\nx\r\n")
     found: list[EmailMessage] = []
     deadline = time.monotonic() + SECONDS

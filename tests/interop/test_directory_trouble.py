@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import smtplib
 import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import GATEPOST, RunningDemo, eventually
 
 
 def rcpt(demo: RunningDemo, recipient: str) -> int:
@@ -27,22 +26,10 @@ def status(demo: RunningDemo) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def eventually(what: Callable[[], bool], seconds: float = 30.0) -> float:
-    begin = time.monotonic()
-    while not what():
-        assert time.monotonic() - begin < seconds
-        time.sleep(0.05)
-    return time.monotonic() - begin
-
-
 @pytest.fixture
-def admin(demo: RunningDemo) -> ldap3.Connection:
-    facts = demo.facts["directory"]
-    connection = ldap3.Connection(
-        ldap3.Server(facts["uri"], get_info=ldap3.NONE), facts["admin_dn"], facts["admin_password"], auto_bind=True
-    )
-    yield connection
-    connection.unbind()
+def admin(demo: RunningDemo) -> Iterator[ldap3.Connection]:
+    with demo.administrator() as connection:
+        yield connection
 
 
 def test_everybody_deleted_is_held_until_accepted(demo: RunningDemo, admin: ldap3.Connection) -> None:

@@ -7,11 +7,8 @@ import smtplib
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner
 from conftest import RunningDemo
-
-from gateway.cli import group
-from gateway.cli.problems import explain
+from in_process import run
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +20,6 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     assert run(running, "user", "set", "jane", *(f"extensions+={rule}" for rule in rules))[0] == 0
     yield running
     running.stop()
-
-
-def run(demo: RunningDemo, *words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(group, [*words, "--config", demo.facts["config_file"]])
-    if isinstance(result.exception, Exception):
-        text, code = explain(result.exception)
-        return code, text
-    return result.exit_code, result.output
 
 
 def send(demo: RunningDemo, extension: str, subject: str) -> None:

@@ -58,16 +58,6 @@ class Company(RunningDemo):
         )
         return done.returncode, done.stdout
 
-    @contextlib.contextmanager
-    def admin(self) -> Iterator[ldap3.Connection]:
-        facts = self.facts["directory"]
-        server = ldap3.Server(facts["uri"], get_info=ldap3.NONE)
-        connection = ldap3.Connection(server, facts["admin_dn"], facts["admin_password"], auto_bind=True)
-        try:
-            yield connection
-        finally:
-            connection.unbind()
-
     def searches(self) -> list[str]:
         """Every search so far but the proof of freshness, which comes every few seconds whatever happens."""
         text = self.slapd_log.read_text(errors="replace")
@@ -154,7 +144,7 @@ def test_an_added_alias_is_live_in_each_worker_without_a_search(company: Company
     clients = company.connections()
     for client in clients.values():
         assert client.rcpt("new.name@example.com")[0] == 550
-    with company.admin() as admin:
+    with company.administrator() as admin:
         begin = time.monotonic()
         dn = f"uid=jane,ou=people,{company.base}"
         assert admin.modify(dn, {"gatepostAddress": [(ldap3.MODIFY_ADD, ["new.name@example.com"])]})
@@ -185,7 +175,7 @@ def test_renamed_and_moved_people_keep_mailbox_and_login(company: Company) -> No
     send(company, "oliver@example.com")
     eventually(lambda: inbox(company, "oliver", "oliver-demo-password") >= 1)
     had = inbox(company, "oliver", "oliver-demo-password")
-    with company.admin() as admin:
+    with company.administrator() as admin:
         assert admin.modify_dn(f"uid=oliver,ou=people,{company.base}", "uid=oliver.smith"), admin.result
         assert admin.modify_dn(f"ou=people,{company.base}", "ou=staff"), admin.result
         try:
@@ -202,7 +192,7 @@ def test_renamed_and_moved_people_keep_mailbox_and_login(company: Company) -> No
 def test_a_disabled_person_is_out_within_a_second(company: Company) -> None:
     for _ in range(6):
         assert login(company, "harry", "harry-demo-password") == "OK"
-    with company.admin() as admin:
+    with company.administrator() as admin:
         begin = time.monotonic()
         dn = f"uid=harry,ou=people,{company.base}"
         assert admin.modify(dn, {"gatepostStatus": [(ldap3.MODIFY_REPLACE, ["noaccess"])]}), admin.result

@@ -7,13 +7,12 @@ import os
 import smtplib
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import GATEPOST
+from conftest import GATEPOST, eventually
 
 from directory.embedded import hash_password
 from gateway.store.markers import prepare_volume
@@ -85,13 +84,6 @@ class Tiny:
         self.process.terminate()
         self.process.wait(30)
         self.log.close()
-
-
-def eventually(what: object, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from conftest import RunningDemo
+from in_process import run
 
-from gateway.cli import group
-from gateway.cli.problems import explain
 from gateway.smtp.settings import OPEN_RELAY
 
 
@@ -21,14 +19,6 @@ def relaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running = RunningDemo(tmp_path_factory.mktemp("relaying"))
     yield running
     running.stop()
-
-
-def run(demo: RunningDemo, *words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(group, [*words, "--config", demo.facts["config_file"]])
-    if isinstance(result.exception, Exception):
-        text, code = explain(result.exception)
-        return code, text
-    return result.exit_code, result.output
 
 
 def rcpt(demo: RunningDemo) -> int:

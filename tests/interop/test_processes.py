@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import GATEPOST, RunningDemo
+from conftest import GATEPOST, RunningDemo, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.service.overview import Processes, read
@@ -40,15 +40,6 @@ def shown(demo: RunningDemo) -> Processes:
     return found
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> float:
-    """Wait; the seconds it took."""
-    start = time.monotonic()
-    while not true():
-        assert time.monotonic() - start < seconds, "waited too long"
-        time.sleep(0.01)
-    return time.monotonic() - start
-
-
 def change(demo: RunningDemo, **sections: object) -> None:
     path = demo.folder / "gatepost.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | sections))
@@ -57,7 +48,7 @@ def change(demo: RunningDemo, **sections: object) -> None:
 def reload(demo: RunningDemo) -> Processes:
     before = shown(demo).reloads
     os.kill(demo.facts["pids"]["master"], signal.SIGHUP)
-    until(lambda: shown(demo).reloads > before)
+    eventually(lambda: shown(demo).reloads > before)
     return shown(demo)
 
 
@@ -124,7 +115,7 @@ def test_a_reload_takes_new_values_and_sockets_and_leaves_old_sessions_alone(com
     assert old.noop()[0] == "OK"
     change(company, hostname="localhost", workers=2, listen=listen)
     assert reload(company).reload_problem == ""
-    until(lambda: len([each for each in shown(company).children if not each.passing]) == 4)
+    eventually(lambda: len([each for each in shown(company).children if not each.passing]) == 4)
     for _ in range(20):  # the third worker's sockets are served by the others
         with smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20) as client:
             assert client.noop()[0] == 250
@@ -139,11 +130,11 @@ def test_sessions_of_the_old_configuration_end_at_the_drain_limit(company: Runni
     reload(company)
     client = imaplib.IMAP4("127.0.0.1", company.port("imap"), timeout=20)
     mail = smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20)
-    until(lambda: sum(each.sessions for each in shown(company).children if not each.passing) >= 2)
+    eventually(lambda: sum(each.sessions for each in shown(company).children if not each.passing) >= 2)
     reload(company)
     assert client.noop()[0] == "OK"
     assert mail.noop()[0] == 250
-    took = until(lambda: not any(each.passing for each in shown(company).children))
+    took = eventually(lambda: not any(each.passing for each in shown(company).children))
     print(f"\nold processes gone {took:.1f} s after the reload, limit 1 s")
     assert client.readline().startswith(b"* BYE")
     assert mail.getreply()[0] == 421
@@ -176,17 +167,17 @@ def test_a_broken_configuration_changes_nothing(company: RunningDemo, broken: di
 def test_a_worker_that_hangs_is_replaced(company: RunningDemo) -> None:
     change(company, processes={"heartbeat": "200ms"})
     reload(company)
-    until(lambda: len(shown(company).children) == 4)
+    eventually(lambda: len(shown(company).children) == 4)
     for name in ("worker-1", "agent", "queue"):
         pid = pid_of(company, name)
         os.kill(pid, signal.SIGSTOP)
-        took = until(
+        took = eventually(
             lambda pid=pid, name=name: any(  # type: ignore[misc]
                 each.name == name and each.ready and each.pid != pid for each in shown(company).children
             )
         )
         print(f"\n{name} replaced {took:.2f} s after it stopped; three heartbeats are 0.60 s")
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
     assert "child-hangs child=worker-1" in (company.folder / "demo.log").read_text()
     change(company, processes={})
     reload(company)
@@ -210,7 +201,7 @@ def test_children_of_a_killed_master_end(tmp_path: Path) -> None:
     demo = RunningDemo(tmp_path)
     pids = [each.pid for each in shown(demo).children]
     os.kill(demo.facts["pids"]["master"], signal.SIGKILL)
-    took = until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    took = eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
     print(f"\nall processes gone {took:.2f} s after the master was killed")
     assert read(tmp_path / "run") is None
     for name in ("slapd", "sink"):
@@ -305,16 +296,16 @@ def test_metrics_and_health(company: RunningDemo) -> None:
     now = figures(port)
     assert now["gatepost_directory_complete",] == 1
     assert 0 <= now["gatepost_directory_age_seconds",] < 30
-    until(lambda: sum(value for name, value in figures(port).items() if name[0] == "gatepost_sessions") >= 1)
+    eventually(lambda: sum(value for name, value in figures(port).items() if name[0] == "gatepost_sessions") >= 1)
     assert now["gatepost_bugs_total",] == 0
     reader.shutdown()
     deaths = now.get(("gatepost_process_deaths_total", "worker-0"), 0)
     for name in ("worker-0", "worker-1"):
         os.kill(pid_of(company, name), signal.SIGKILL)
-        until(lambda: len([each for each in shown(company).children if each.ready and not each.passing]) == 4)
-    until(lambda: figures(port).get(("gatepost_process_deaths_total", "worker-0"), 0) == deaths + 1)
+        eventually(lambda: len([each for each in shown(company).children if each.ready and not each.passing]) == 4)
+    eventually(lambda: figures(port).get(("gatepost_process_deaths_total", "worker-0"), 0) == deaths + 1)
     assert figures(port)["gatepost_deliveries_total",] >= now["gatepost_deliveries_total",]
-    until(lambda: json.loads(http(port, "GET /health HTTP/1.0\r\n\r\n")[1])["degraded"] == [])
+    eventually(lambda: json.loads(http(port, "GET /health HTTP/1.0\r\n\r\n")[1])["degraded"] == [])
     code, body = http(port, "GET /health HTTP/1.0\r\n\r\n")
     assert (code, json.loads(body)["ok"]) == (200, True)
     assert http(port, "HEAD /health HTTP/1.1\r\n\r\n") == (200, "")

@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from conftest import RunningDemo
-
-from gateway.cli import group
-from gateway.cli.problems import explain
+from in_process import run
 
 CONFIGURATION = """
 programs:
@@ -30,14 +27,6 @@ RULES = (
     "judged if program judge folder Drafts", "judged deliver", "loop program judge", "lost program nowhere",
     "again if header X-No no discard", "again forward jane+again@example.com",
 )  # fmt: skip
-
-
-def run(demo: RunningDemo, *words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(group, [*words, "--config", demo.facts["config_file"]])
-    if isinstance(result.exception, Exception):
-        text, code = explain(result.exception)
-        return code, text
-    return result.exit_code, result.output
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,13 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from conftest import RunningDemo
-
-SECONDS = 30
+from conftest import RunningDemo, eventually
 
 
 def gatepost(demo: RunningDemo, *words: str, code: int = 0) -> str:
@@ -30,13 +27,6 @@ def gatepost(demo: RunningDemo, *words: str, code: int = 0) -> str:
 
 def listed(demo: RunningDemo) -> dict[str, dict[str, Any]]:
     return {facts["id"]: facts for facts in json.loads(gatepost(demo, "queue", "list", "--json"))}
-
-
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def send(demo: RunningDemo, recipient: str) -> str:
@@ -70,7 +60,7 @@ def alone(demo: RunningDemo) -> Iterator[RunningDemo]:
     sink = demo.facts["pids"]["sink"]
     if answers(demo.facts["smarthost"]["sink_port"]):
         os.kill(sink, signal.SIGTERM)
-        until(lambda: not answers(demo.facts["smarthost"]["sink_port"]))
+        eventually(lambda: not answers(demo.facts["smarthost"]["sink_port"]))
     yield demo
     for message in listed(demo):
         gatepost(demo, "queue", "drop", message, "--yes")
@@ -80,7 +70,7 @@ def test_what_waits_is_told_and_goes_when_the_host_is_back(alone: RunningDemo) -
     demo = alone
     one = send(demo, "one@elsewhere.example")
     gatepost(demo, "queue", "flush")  # tried, whatever is known of the host
-    until(lambda: listed(demo)[one]["targets"][0]["attempts"] > 0)
+    eventually(lambda: listed(demo)[one]["targets"][0]["attempts"] > 0)
     (target,) = listed(demo)[one]["targets"]
     assert (target["address"], target["state"]) == ("one@elsewhere.example", "waiting")
     text = gatepost(demo, "queue", "list")
@@ -96,7 +86,7 @@ def test_what_waits_is_told_and_goes_when_the_host_is_back(alone: RunningDemo) -
     assert "status: local 0/10 remote 0/20" in (demo.folder / "demo.log").read_text()
 
     two = send(demo, "two@elsewhere.example")
-    until(lambda: listed(demo)[two]["targets"][0]["reply"] != "")
+    eventually(lambda: listed(demo)[two]["targets"][0]["reply"] != "")
     assert listed(demo)[two]["targets"][0]["attempts"] == 0, "the host is known to be away"
     gatepost(demo, "queue", "hold", one)
     assert listed(demo)[one]["targets"][0]["state"] == "held"
@@ -107,11 +97,11 @@ def test_what_waits_is_told_and_goes_when_the_host_is_back(alone: RunningDemo) -
     controller.start()
     try:
         gatepost(demo, "queue", "flush")
-        until(lambda: two not in listed(demo))
+        eventually(lambda: two not in listed(demo))
         assert far_end.taken == ["two@elsewhere.example"]
         assert one in listed(demo), "held"
         assert "1 targets released" in gatepost(demo, "queue", "release", one)
-        until(lambda: one not in listed(demo))
+        eventually(lambda: one not in listed(demo))
         assert far_end.taken == ["two@elsewhere.example", "one@elsewhere.example"]
     finally:
         controller.stop()
@@ -121,7 +111,7 @@ def test_what_waits_is_told_and_goes_when_the_host_is_back(alone: RunningDemo) -
 def test_a_dropped_message_is_gone_and_its_story_says_who(alone: RunningDemo) -> None:
     demo = alone
     one = send(demo, "drop@elsewhere.example")
-    until(lambda: listed(demo)[one]["targets"][0]["reply"] != "")
+    eventually(lambda: listed(demo)[one]["targets"][0]["reply"] != "")
     assert "dropped" in gatepost(demo, "queue", "drop", one, "--yes")
     assert listed(demo) == {}
     events = json.loads(gatepost(demo, "trace", one, "--json"))[0]["events"]

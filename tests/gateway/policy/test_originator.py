@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from native_entries import BASE, PROFILE, entry
 
 from directory.memory import MemorySource
 from directory.model import Account, InvalidAddress
-from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.policy.originator import forms, may_write_as
 from gateway.policy.restriction import Sender, is_of
-
-PROFILE = Profile.load("native")
-BASE = "dc=example,dc=com"
-
-
-def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
-    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
-              for name, value in attributes.items()}  # fmt: skip
-    values["objectclass"] = [c.encode() for c in classes.split()]
-    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
 
 
 def person(uid: str, **more: str) -> RawEntry:

@@ -5,25 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from native_entries import BASE, PROFILE, entry
 
 from directory.memory import MemorySource
 from directory.model import Condition, MailingList, Recipient, Refused
-from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.policy.restriction import Sender, refusal, too_large
 from gateway.route.plan import Local
 from gateway.route.router import Router
-
-PROFILE = Profile.load("native")
-BASE = "dc=example,dc=com"
-
-
-def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
-    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
-              for name, value in attributes.items()}  # fmt: skip
-    values["objectclass"] = [c.encode() for c in classes.split()]
-    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
 
 
 def person(uid: str, *more: str) -> RawEntry:

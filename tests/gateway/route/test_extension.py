@@ -5,27 +5,18 @@ from __future__ import annotations
 import time
 
 import pytest
+from native_entries import PROFILE, entry
 
 from directory.memory import MemorySource
 from directory.model import Deferred, Refused
 from directory.model.extension_rule import parse_rule
 from directory.port import Freshness
-from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.route.extension import chosen
 from gateway.route.plan import Discard, Instructions, Local
 from gateway.route.router import Router
 from gateway.route.settings import RouteSettings
-
-PROFILE = Profile.load("native")
-
-
-def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
-    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
-              for name, value in attributes.items()}  # fmt: skip
-    values["objectclass"] = [c.encode() for c in classes.split()]
-    return RawEntry(f"t:{rdn}", f"{rdn},dc=example,dc=com", values)
 
 
 def person(uid: str, *rules: str, **more: str) -> RawEntry:

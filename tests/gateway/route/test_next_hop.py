@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from native_entries import PROFILE, entry
 
 from directory.memory import MemorySource
 from directory.model import Condition, Deferred
 from directory.port import Freshness
-from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.route.next_hop import NextHop, by_domain, next_hop, parse_way
 from gateway.route.plan import Remote, RemoteLmtp
 from gateway.route.relay_settings import Credentials, RelaySettings
-
-PROFILE = Profile.load("native")
-BASE = "dc=example,dc=com"
-
-
-def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
-    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
-              for name, value in attributes.items()}  # fmt: skip
-    values["objectclass"] = [c.encode() for c in classes.split()]
-    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
 
 
 def domain(name: str, **more: str | list[str]) -> RawEntry:

@@ -6,27 +6,17 @@ import time
 from dataclasses import replace
 
 import pytest
+from native_entries import BASE, PROFILE, entry
 
 from directory.memory import MemorySource
 from directory.model import Deferred, MailingList, Refused
 from directory.port import Freshness
-from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.route.plan import Instructions, Local, RemoteLmtp
 from gateway.route.router import Router
 from gateway.route.settings import RouteSettings
 from gateway.service.accept import target_of
-
-PROFILE = Profile.load("native")
-BASE = "dc=example,dc=com"
-
-
-def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
-    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
-              for name, value in attributes.items()}  # fmt: skip
-    values["objectclass"] = [c.encode() for c in classes.split()]
-    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
 
 
 def person(uid: str, *, addresses: list[str] | None = None, **more: str | list[str]) -> RawEntry:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from native_entries import BASE, PROFILE, entry
+
 from directory.memory import MemorySource
 from directory.model import Deferred, MailingList
-from directory.profile import Profile
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.deliver.resolve import Records
@@ -23,16 +24,6 @@ from gateway.service.list_facts import HostListFacts
 from gateway.service.list_mailer import ListMailer
 from gateway.service.list_moderation import Moderation
 from gateway.service.list_subscription import Subscription
-
-PROFILE = Profile.load("native")
-BASE = "dc=example,dc=com"
-
-
-def entry(rdn: str, classes: str, **attributes: str | list[str]) -> RawEntry:
-    values = {name.lower(): [v.encode() for v in ([value] if isinstance(value, str) else value)]
-              for name, value in attributes.items()}  # fmt: skip
-    values["objectclass"] = [c.encode() for c in classes.split()]
-    return RawEntry(f"t:{rdn}", f"{rdn},{BASE}", values)
 
 
 def person(uid: str) -> RawEntry:

@@ -1,0 +1,18 @@
+"""gatepost's verbs in this process: an interpreter a verb would cost a test a minute."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner
+from conftest import RunningDemo
+
+from gateway.cli import group
+from gateway.cli.problems import explain
+
+
+def run(demo: RunningDemo, *words: str, given: str = "") -> tuple[int, str]:
+    """Exit code and what the verb prints, as the command itself would."""
+    result = CliRunner().invoke(group, [*words, "--config", demo.facts["config_file"]], input=given)
+    if isinstance(result.exception, Exception):
+        text, code = explain(result.exception)
+        return code, text
+    return result.exit_code, result.output

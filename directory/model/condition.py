@@ -7,6 +7,7 @@ answer is final. Each member holds the SMTP reply code and enhanced status (RFC 
 from __future__ import annotations
 
 from enum import Enum
+from typing import ClassVar
 
 
 class Condition(Enum):
@@ -94,6 +95,8 @@ class _Answer(Exception):
     (RFC 3463); without one `status` is the condition's.
     """
 
+    _is_temporary: ClassVar[bool]
+
     def __init__(
         self,
         condition: Condition,
@@ -104,6 +107,9 @@ class _Answer(Exception):
         host: str = "",
         reply: str = "",
     ) -> None:
+        if condition.is_temporary is not self._is_temporary:
+            why = "is temporary, it cannot refuse" if condition.is_temporary else "is final, it cannot defer"
+            raise ValueError(f"{condition.name} {why}")
         super().__init__(detail or condition.text)
         self.condition = condition
         self.detail = detail
@@ -116,34 +122,10 @@ class _Answer(Exception):
 class Deferred(_Answer):
     """Not now: the same request may succeed later. Answered 4yz, NO [UNAVAILABLE], -ERR [SYS/TEMP]."""
 
-    def __init__(
-        self,
-        condition: Condition,
-        detail: str = "",
-        text: str = "",
-        *,
-        status: str = "",
-        host: str = "",
-        reply: str = "",
-    ) -> None:
-        if not condition.is_temporary:
-            raise ValueError(f"{condition.name} is final, it cannot defer")
-        super().__init__(condition, detail, text, status=status, host=host, reply=reply)
+    _is_temporary = True
 
 
 class Refused(_Answer):
     """Never: the request itself is wrong. Answered 5yz, NO, -ERR."""
 
-    def __init__(
-        self,
-        condition: Condition,
-        detail: str = "",
-        text: str = "",
-        *,
-        status: str = "",
-        host: str = "",
-        reply: str = "",
-    ) -> None:
-        if condition.is_temporary:
-            raise ValueError(f"{condition.name} is temporary, it cannot refuse")
-        super().__init__(condition, detail, text, status=status, host=host, reply=reply)
+    _is_temporary = False

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.deliver.mta_sts import StsPolicy
-from gateway.files.database import connect
+from gateway.files.database import connect, transaction
 from gateway.observe.log import fields
 
 _log = logging.getLogger("gatepost.tls")
@@ -120,19 +120,14 @@ class TlsStore:
         if not waiting:
             return
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany(
+            with transaction(self._db) as db:
+                db.executemany(
                     "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT DO UPDATE SET number = number + excluded.number",
                     [(*key, number) for key, number in waiting.items()],
                 )
-                self._db.execute("DELETE FROM session WHERE day < ?", (_day(now - KEPT_DAYS * SECONDS_A_DAY),))
-                self._db.execute("DELETE FROM policy WHERE until < ?", (now,))
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
+                db.execute("DELETE FROM session WHERE day < ?", (_day(now - KEPT_DAYS * SECONDS_A_DAY),))
+                db.execute("DELETE FROM policy WHERE until < ?", (now,))
         except sqlite3.Error as error:
             _log.error("%s", fields(event="tls-store-failed", counts=len(waiting), detail=error))
 

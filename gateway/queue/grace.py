@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from directory.model import Condition, Deferred, Refused
-from gateway.files.database import connect
+from gateway.files.database import connect, looking
 from gateway.observe import maillog
 
-FORMAT = 1
+_FORMATS = (
+    "CREATE TABLE IF NOT EXISTS over_quota (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS over_soft (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
+)
 
 
 def full(account: str, seconds: float, grace: float) -> Deferred | Refused:
@@ -37,14 +40,7 @@ class QuotaGrace:
         self._over: frozenset[str] = frozenset()
         self._soft: dict[str, float] = {}
         try:
-            self._db = connect(path)
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS over_quota (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
-            )
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS over_soft (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
-            )
-            self._db.execute(f"PRAGMA user_version={FORMAT}")
+            self._db = connect(path, formats=_FORMATS)
         except sqlite3.Error as error:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"{path}: {error}") from error
 
@@ -119,11 +115,8 @@ def over_since(path: Path, account: str, which: Literal["over_quota", "over_soft
     if not path.exists():
         return None
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-        try:
+        with looking(path) as db:
             row = db.execute(f"SELECT since FROM {which} WHERE account=?", (account,)).fetchone()
-        finally:
-            db.close()
     except sqlite3.Error as error:
         raise Deferred(Condition.STORE_UNAVAILABLE, f"{path}: {error}") from error
     return row[0] if row else None

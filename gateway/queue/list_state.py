@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.model import Condition, Deferred
-from gateway.files.database import connect
+from gateway.files.database import connect, looking, transaction
 
-FORMAT = 1
 MAX_SHOWN = 10_000  # rows of one list in one answer
 
 _SCHEMA = """
@@ -50,16 +49,7 @@ class ListState:
         self._parked: dict[str, frozenset[str]] = {}
         self._no_copy: dict[str, frozenset[str]] = {}
         try:
-            self._db = connect(path)
-            self._db.execute("BEGIN IMMEDIATE")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={FORMAT}")
-            self._db.execute("COMMIT")
-            if version > FORMAT:
-                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path} was written by a newer version ({version})")
+            self._db = connect(path, formats=(_SCHEMA,))
         except sqlite3.Error as error:
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
 
@@ -68,13 +58,8 @@ class ListState:
         """One transaction, on disk when the block ends without an error."""
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._db):
                     yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
             finally:
@@ -155,15 +140,12 @@ def bounces(path: Path, list_id: str) -> list[Bounces]:
     if not path.exists():
         return []
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-        try:
+        with looking(path) as db:
             rows = db.execute(
                 "SELECT member, score, count, last, why, parked FROM bounce WHERE list=?"
                 " ORDER BY parked IS NULL, score DESC, member LIMIT ?",
                 (list_id, MAX_SHOWN),
             ).fetchall()
-        finally:
-            db.close()
     except sqlite3.Error as error:
         raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
     return [Bounces(*row) for row in rows]

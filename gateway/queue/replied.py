@@ -12,9 +12,13 @@ from pathlib import Path
 from directory.model import Condition, Deferred
 from gateway.files.database import connect
 
-FORMAT = 1
 KEPT = 366 * 86400.0  # seconds; no period is longer
 MAX_PURGED = 1000  # rows at once
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS replied (account TEXT NOT NULL, sender TEXT NOT NULL, at REAL NOT NULL,
+  PRIMARY KEY (account, sender)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replied_at ON replied (at);
+"""
 
 
 class Replied:
@@ -24,16 +28,7 @@ class Replied:
         self._path = path
         self._lock = threading.Lock()
         try:
-            self._db = connect(path)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > FORMAT:
-                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path} was written by a newer version ({version})")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS replied (account TEXT NOT NULL, sender TEXT NOT NULL, at REAL NOT NULL,"
-                " PRIMARY KEY (account, sender)) WITHOUT ROWID"
-            )
-            self._db.execute("CREATE INDEX IF NOT EXISTS replied_at ON replied (at)")
-            self._db.execute(f"PRAGMA user_version={FORMAT}")
+            self._db = connect(path, formats=(_SCHEMA,))
         except sqlite3.Error as error:
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
 

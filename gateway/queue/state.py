@@ -32,27 +32,25 @@ import msgspec
 
 from directory.model import Condition, Deferred, Refused
 from gateway.deliver.port import Outcome, Taken
-from gateway.files.database import connect
+from gateway.files.database import connect, looking, transaction
 
-FORMAT = 2
 WAITING, TRYING, HELD, DONE, FAILED = "waiting", "trying", "held", "done", "failed"
 MAX_REPLY = 1000
 
-_SCHEMA = """
+_FORMATS = (
+    """
 CREATE TABLE target (message TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
-  due REAL NOT NULL, reply TEXT NOT NULL, owed TEXT NOT NULL DEFAULT '', outcome BLOB, warned INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (message, number)) WITHOUT ROWID;
+  due REAL NOT NULL, reply TEXT NOT NULL, PRIMARY KEY (message, number)) WITHOUT ROWID;
 CREATE INDEX target_due ON target (state, due);
-CREATE INDEX target_owed ON target (message) WHERE owed<>'';
 CREATE TABLE done (message TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (message, key)) WITHOUT ROWID;
-"""
-#: from format 1
-_UPGRADE = """
+""",
+    """
 ALTER TABLE target ADD COLUMN owed TEXT NOT NULL DEFAULT '';
 ALTER TABLE target ADD COLUMN outcome BLOB;
 ALTER TABLE target ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX target_owed ON target (message) WHERE owed<>'';
-"""
+""",
+)
 _COLUMNS = "number, state, attempts, due, reply, owed, outcome, warned"
 
 
@@ -122,14 +120,7 @@ class QueueState:
         self._path = path
         self._lock = threading.RLock()
         try:
-            self._db = connect(path)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > FORMAT:
-                self._db.close()
-                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path} was written by a newer version ({version})")
-            if version < FORMAT:
-                steps = _SCHEMA if version == 0 else _UPGRADE
-                self._db.executescript(f"BEGIN;{steps}PRAGMA user_version={FORMAT};COMMIT;")
+            self._db = connect(path, formats=_FORMATS)
         except sqlite3.Error as error:
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
 
@@ -138,13 +129,8 @@ class QueueState:
         """One transaction, on disk when it ends."""
         with self._lock:
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(self._db):
                     yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
 
@@ -306,11 +292,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-        try:
+        with looking(path) as db:
             yield db
-        finally:
-            db.close()
     except sqlite3.Error as error:
         raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
 

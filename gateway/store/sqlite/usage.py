@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from directory.model import Condition, Deferred
+from gateway.files.database import looking
 from gateway.store.repository import AccountRow
 from gateway.store.sqlite.base import shard_number
 from gateway.store.sqlite.repository import SHARDS
@@ -23,11 +24,8 @@ class ReadOnlyIndex:
         if not path.exists():
             return []
         try:
-            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-            try:
+            with looking(path) as db:
                 return db.execute(sql, values).fetchall()
-            finally:
-                db.close()
         except sqlite3.Error as error:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"index {path}: {error}") from error
 

@@ -28,7 +28,6 @@ from gateway.queue.file import Damaged, Newer, QueuedEnvelope, QueueFolder, Targ
 from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, FAILED, TRYING, WAITING, QueueState, TargetRow
 from gateway.route.plan import ListMail, Step
-from gateway.route.router import Router
 from gateway.service.queue_steps import QueueSteps, Untried
 from gateway.service.reporting import Result
 
@@ -61,13 +60,12 @@ class QueueRunner:
         self,
         folder: QueueFolder,
         state: QueueState,
-        router: Router,
         steps: QueueSteps,
         settings: QueueSettings,
         reporter: Reports,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._folder, self._state, self._router, self.steps = folder, state, router, steps
+        self._folder, self._state, self.steps = folder, state, steps
         self._settings, self._reporter, self._clock = settings, reporter, clock
         self._known: set[str] = set()
         self._gone: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
@@ -68,6 +68,17 @@ StepOutcome = Outcome | Untried
 def _of_list(parameters: dict[str, str]) -> dict[str, str]:
     """What the author wanted of reports does not go with the list's copies: it is the list's that are sent."""
     return {name: value for name, value in parameters.items() if name not in ("RET", "ENVID")}
+
+
+async def _handled(work: Awaitable[None]) -> Outcome:
+    """What became of work at a desk of this host."""
+    try:
+        await work
+    except (Deferred, Refused) as error:
+        return error
+    except OSError as error:
+        return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
+    return Taken()
 
 
 class QueueSteps:
@@ -257,24 +268,14 @@ class QueueSteps:
     async def _by_rules(self, step: Instructions, path: str, envelope: QueuedEnvelope, message: str) -> Outcome:
         if self._rules is None:
             return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for rules")
-        try:
-            await self._rules.handle(step, path, envelope, lambda: self._content(message, step.mailing_list))
-        except (Deferred, Refused) as error:
-            return error
-        except OSError as error:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
-        return Taken()
+        return await _handled(
+            self._rules.handle(step, path, envelope, lambda: self._content(message, step.mailing_list))
+        )
 
     async def _at_desk(self, step: ListMail, envelope: QueuedEnvelope, message: str) -> Outcome:
         if self._desk is None:
             return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for lists")
-        try:
-            await self._desk.handle(step, envelope, lambda: self._folder.content(message))
-        except (Deferred, Refused) as error:
-            return error
-        except OSError as error:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, str(error))
-        return Taken()
+        return await _handled(self._desk.handle(step, envelope, lambda: self._folder.content(message)))
 
     def _parcel(
         self, message: str, envelope: QueuedEnvelope, path: str, steps: Sequence[tuple[Step, Target]], copy: _Copy

@@ -67,7 +67,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             make_srs(settings, signs=True),
             Signing(host.directory, state_dir / DKIM_FOLDER),
         )
-        runner = QueueRunner(host.queue, state, host.router, steps, settings.queue, host.reporter)
+        runner = QueueRunner(host.queue, state, steps, settings.queue, host.reporter)
         verbs = {
             **MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),

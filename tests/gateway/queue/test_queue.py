@@ -122,7 +122,7 @@ class Bench:
         self.state = QueueState(self.path)
         router = Router(View(self.directory, PROFILE), host_names=("here",))
         steps = QueueSteps(self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now)
-        self.runner = QueueRunner(self.folder, self.state, router, steps, self.settings, self, lambda: self.now)
+        self.runner = QueueRunner(self.folder, self.state, steps, self.settings, self, lambda: self.now)
 
     def report(
         self,

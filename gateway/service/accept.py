@@ -21,7 +21,7 @@ from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
 from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, RemoteLmtp, Step
 from gateway.service.final_delivery import FinalDelivery, Outcome
-from gateway.service.reporting import Reporter, Result
+from gateway.service.reporting import Reporter, Result, without_success
 from gateway.store.stores import Stores
 
 DIRECT_MAX = 1000
@@ -78,9 +78,7 @@ def _notify(step: Step, recipient: EnvelopeRecipient) -> tuple[str, ...]:
     wanted = notify_of(recipient)
     if step.mailing_list is not None:
         return ()  # the list hears of failures, whatever the author wanted
-    if "SUCCESS" in wanted and is_spread(recipient.route):
-        return tuple(kind for kind in wanted if kind != "SUCCESS") or ("NEVER",)
-    return wanted
+    return without_success(wanted) if is_spread(recipient.route) else wanted
 
 
 def target_of(step: Step, return_path: str, recipient: EnvelopeRecipient | None = None) -> Target:

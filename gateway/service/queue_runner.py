@@ -29,7 +29,7 @@ from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, FAILED, TRYING, WAITING, QueueState, TargetRow
 from gateway.route.plan import ListMail, Step
 from gateway.service.queue_steps import QueueSteps, Untried
-from gateway.service.reporting import Result
+from gateway.service.reporting import Result, without_success
 
 LOOK_SECONDS = 60.0  # a lost wake-up costs this much
 TROUBLE_SECONDS = 1.0  # until queue.db or the queue's folder is asked again
@@ -442,8 +442,4 @@ class QueueRunner:
 
 def _told_less(target: Target) -> Target:
     """What a next host is asked of one of several behind an address: its success was told already (RFC 3461 5.2.7)."""
-    if "SUCCESS" not in target.notify:
-        return target
-    return msgspec.structs.replace(
-        target, notify=tuple(kind for kind in target.notify if kind != "SUCCESS") or ("NEVER",)
-    )
+    return msgspec.structs.replace(target, notify=without_success(target.notify))

@@ -58,6 +58,13 @@ def _why_not(result: Result) -> str:
     return ""
 
 
+def without_success(notify: tuple[str, ...]) -> tuple[str, ...]:
+    """What is still to be told of those behind an address whose success was told (RFC 3461 5.2.7)."""
+    if "SUCCESS" not in notify:
+        return notify
+    return tuple(kind for kind in notify if kind != "SUCCESS") or ("NEVER",)
+
+
 class Reporter:
     """Synchronous. `lifetime` is how long the queue tries (seconds)."""
 

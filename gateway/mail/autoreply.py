@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from gateway.mail.dsn import clean
 from gateway.mail.header import Header
 from gateway.mime.encoded import decode_header_text
 
@@ -17,14 +18,13 @@ _ASCII = SMTP.clone(linesep="\n")
 _UTF8 = SMTP.clone(linesep="\n", utf8=True)  # RFC 6532, for addresses that have no other form
 
 
-def _plain(text: str) -> str:
-    """On one line, without what could end a field."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_SUBJECT]
-
-
 def _first(header: Header, name: bytes) -> bytes:
     found = header.all(name)
     return header.unfolded(found[0]) if found else b""
+
+
+def _subject(header: Header) -> str:
+    return clean(decode_header_text(_first(header, b"subject")), MAX_SUBJECT)
 
 
 def _references(header: Header) -> tuple[str, str]:
@@ -56,9 +56,9 @@ def compose(
     """
     reply = EmailMessage(policy=_ASCII if author.isascii() and recipient.isascii() else _UTF8)
     local, _, domain = author.rpartition("@")
-    reply["From"] = Address(_plain(name), local, domain)
+    reply["From"] = Address(clean(name, MAX_SUBJECT), local, domain)
     reply["To"] = Address("", *recipient.rsplit("@", 1))
-    reply["Subject"] = _plain(subject) or f"Auto: {_plain(decode_header_text(_first(header, b'subject')))}".strip()
+    reply["Subject"] = clean(subject, MAX_SUBJECT) or f"Auto: {_subject(header)}".strip()
     reply["Date"] = format_datetime(datetime.fromtimestamp(int(now), UTC))
     reply["Message-ID"] = message_id
     replied_to, references = _references(header)

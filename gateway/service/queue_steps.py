@@ -117,7 +117,7 @@ class QueueSteps:
 
     def silence(self, steps: Sequence[Step], path: str, now: float) -> NotNow | None:
         """When all steps lead to hosts that do not answer: until when the first of them is left alone. Raises
-        Deferred, Refused."""
+        Deferred."""
         first: NotNow | None = None
         for step in steps:
             if not isinstance(step, Remote):
@@ -130,7 +130,7 @@ class QueueSteps:
         return first
 
     def told(self, steps: Sequence[Step], path: str, now: float) -> list[str]:
-        """What these steps would do at this moment, for people. Raises Deferred, Refused."""
+        """What these steps would do at this moment, for people. Raises Deferred."""
         lines = []
         for step in steps:
             if isinstance(step, Local):

@@ -1,14 +1,10 @@
-"""The Authentication-Results field (RFC 8601): whose it is, and ours written out."""
+"""The Authentication-Results field (RFC 8601): whose it is."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 NAME = b"authentication-results"
-_TOKEN = re.compile(r'[^\s()<>@,;:\\"/\[\]?=\x00-\x1f\x7f]+')
-_UNSAFE = re.compile(r"[^\x21-\x7e\u0080-\U0010ffff]")
-MAX_VALUE = 320
 MAX_DEPTH = 10
 
 
@@ -48,17 +44,3 @@ def claims(value: bytes, own: str) -> bool:
     """True for a field that a reader may take for one of `own`, or that cannot be read (RFC 8601 5)."""
     found = authserv_id(value)
     return found is None or found.rstrip(".") == own.lower().rstrip(".")
-
-
-def value_of(text: str) -> str:
-    """A value of a property: as it is where it is a token or an address, quoted otherwise; nothing can end the field."""
-    clean = _UNSAFE.sub("", text)[:MAX_VALUE]
-    if all(part and _TOKEN.fullmatch(part) for part in clean.split("@")) and clean.count("@") <= 1:
-        return clean
-    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def field(own: str, results: Sequence[str]) -> bytes:
-    """The complete field. Each of `results` is a resinfo without its semicolon, as in `spf=pass smtp.mailfrom=a@b`."""
-    lines = [f"Authentication-Results: {own}", *(f"\t{result}" for result in results or ("none",))]
-    return (";\n".join(lines) + "\n").encode("utf-8", "replace")

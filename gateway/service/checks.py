@@ -54,9 +54,6 @@ def without(header: Header, fields: Iterable[Field], removed: Sequence[tuple[byt
     return header.without_fields(gone.values())
 
 
-def added(verdict: Verdict, own: str) -> bytes:
+def added(verdict: Verdict) -> bytes:
     """The fields that a verdict puts in front."""
-    lines = [JUNK_FIELD] if verdict.kind is Kind.JUNK else []
-    if verdict.results:
-        lines.append(authentication_results.field(own, verdict.results))
-    return b"".join([*lines, *verdict.header_lines])
+    return b"".join([*([JUNK_FIELD] if verdict.kind is Kind.JUNK else []), *verdict.header_lines])

@@ -210,7 +210,6 @@ class SmtpExecutor:
                 message_id,
                 session.helo,
                 session.login.account if session.login is not None else "",
-                by_relay,
             )
             out = header.all(b"return-path")
             if not by_relay:
@@ -234,7 +233,7 @@ class SmtpExecutor:
                 error=error,
             )
             raise
-        lines = added_by(verdict, own) + added
+        lines = added_by(verdict) + added
         maillog.received(
             id=message_id,
             return_path=request.envelope.return_path,

@@ -74,11 +74,13 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One address to connect to. `name` is what the host is called, `is_secure` as in MxHost, addresses included."""
+    """One address to connect to. `name` is what the host is called, `is_secure` as in MxHost, addresses included;
+    `port` 0 is the next hop's."""
 
     name: str
     address: str
     is_secure: bool = False
+    port: int = 0
 
 
 async def places(

@@ -143,14 +143,14 @@ class SmtpCourier:
         families = outside.relay.families
         if hop.kind != "mx":
             problem: Deferred | None = None
-            for host, _ in ((hop.host, hop.port), *hop.others):
+            for host, port in ((hop.host, hop.port), *hop.others):
                 try:
                     found = await outside.resolve.addresses(host, families)
                 except Deferred as error:
                     problem = error
                     continue
                 for address in found.values:
-                    yield Place(host, address, found.is_secure)
+                    yield Place(host, address, found.is_secure, port)
             if problem is not None:
                 raise problem
             return
@@ -172,9 +172,6 @@ class SmtpCourier:
                 yield place
         if trouble is not None:
             raise trouble
-
-    def _port(self, place: Place) -> int:
-        return next((port for host, port in self._hop.others if host == place.name), self._hop.port)
 
     async def _connect(self, place: Place, *, must_prove: bool) -> Peer:
         """A peer that is ready for a message. Raises _Unusable, Refused."""
@@ -216,7 +213,7 @@ class SmtpCourier:
         times = outside.relay.timeouts
         family = ":" in place.address
         source = next((each for each in hop.source.split() if (":" in each) == family), "")
-        stream = await outside.dial(place.address, self._port(place), times.connect, source)
+        stream = await outside.dial(place.address, place.port or hop.port, times.connect, source)
         peer = Peer(stream, place.name, outside.hostname, times, lmtp=hop.kind == "lmtp", address=place.address)
         try:
             if hop.is_tls_from_start and wish is not None:

@@ -331,6 +331,14 @@ def test_other_hosts_of_a_way() -> None:
         assert told(send_one(hop, parcel())) == ["taken"]
 
 
+def test_the_first_of_two_ports_of_one_host_is_tried_too() -> None:
+    with scripted_smtp() as dead:
+        pass
+    with scripted_smtp() as host:
+        hop = NextHop("smtp", "127.0.0.1", host.port, others=(("127.0.0.1", dead.port),))
+        assert told(send_one(hop, parcel())) == ["taken"]
+
+
 def test_a_slow_host_costs_a_phase_not_for_ever() -> None:
     with scripted_smtp(replies={"CONTENT": "SILENT"}) as host:
         times = Timeouts(connect=3, greeting=1, command=1, data=1, block=1, end=0.2, tls=1)

@@ -10,7 +10,7 @@ from directory.model import Condition, Deferred
 from directory.port import Freshness
 from directory.raw import RawEntry
 from directory.view import View
-from gateway.route.next_hop import NextHop, by_domain, next_hop, parse_way
+from gateway.route.next_hop import NextHop, by_domain, host_and_port, next_hop, parse_way
 from gateway.route.plan import Remote, RemoteLmtp
 from gateway.route.relay_settings import Credentials, RelaySettings
 
@@ -135,3 +135,11 @@ def test_the_nearest_domain_decides() -> None:
     assert [by_domain(table, name) for name in ("a.example", "x.a.example", "c.b.example", "example", "")] == [
         1, 2, 3, None, None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("h", ("h", 25)), ("h:26", ("h", 26)), ("[::1]:26", ("::1", 26)), ("[::1]", ("::1", 25)), ("::1", ("::1", 25))],
+)
+def test_host_and_port(text: str, expected: tuple[str, int]) -> None:
+    assert host_and_port(text, 25) == expected

@@ -20,6 +20,7 @@ from gateway.service.list_facts import HostListFacts
 from gateway.service.notify import Hints
 from gateway.service.pools import OTHER, Pools
 from gateway.service.reporting import Reporter
+from gateway.service.send_counter import SendCounter
 from gateway.service.sessions import Sessions
 from gateway.store.stores import Stores
 
@@ -44,6 +45,7 @@ class Host:
     checks: tuple[ContentCheck, ...]
     hints: Hints
     lists: HostListFacts
+    send_counter: SendCounter
     open_mailboxes: OpenMailboxes = field(default_factory=OpenMailboxes)
     sessions: Sessions = field(default_factory=Sessions)
 

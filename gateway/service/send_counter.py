@@ -10,47 +10,43 @@ import threading
 from pathlib import Path
 
 from directory.model import Condition, Deferred
-from gateway.files.database import connect
+from gateway.files.database import connect, transaction
 from gateway.policy.send_limit import SendLimit
+
+FORMATS = (
+    """CREATE TABLE IF NOT EXISTS sent (account TEXT, at REAL, recipients INTEGER);
+    CREATE INDEX IF NOT EXISTS sent_account ON sent (account, at)""",
+)
 
 
 class SendCounter:
-    """Synchronous; call it in the pool."""
+    """Synchronous; call it in the pool. The file is made when somebody with a limit first sends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = connect(self._path, "NORMAL")
-            connection.execute("PRAGMA user_version=1")
-            connection.execute("CREATE TABLE IF NOT EXISTS sent (account TEXT, at REAL, recipients INTEGER)")
-            connection.execute("CREATE INDEX IF NOT EXISTS sent_account ON sent (account, at)")
-            self._connection = connection
-        return self._connection
-
     def take(self, account: str, recipients: int, limits: tuple[SendLimit, ...], now: float) -> None:
         """Count `recipients`, or raise Deferred(SENDING_TOO_FAST) and count nothing."""
         try:
             with self._lock:
-                connection = self._open()
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    self._check(connection, account, recipients, limits, now)
-                    connection.execute("INSERT INTO sent VALUES (?, ?, ?)", (account, now, recipients))
+                if self._connection is None:
+                    self._connection = connect(self._path, "NORMAL", FORMATS)
+                with transaction(self._connection) as db:
+                    self._check(db, account, recipients, limits, now)
+                    db.execute("INSERT INTO sent VALUES (?, ?, ?)", (account, now, recipients))
                     longest = max(limit.seconds for limit in limits)
-                    connection.execute("DELETE FROM sent WHERE account = ? AND at <= ?", (account, now - longest))
-                    connection.execute("COMMIT")
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
-                finally:
-                    connection.close()
-                    self._connection = None
+                    db.execute("DELETE FROM sent WHERE account = ? AND at <= ?", (account, now - longest))
         except sqlite3.Error as error:
+            self.close()  # a file that was replaced or repaired is opened anew
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     @staticmethod
     def _check(

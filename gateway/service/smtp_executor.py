@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from directory.model import Account, Condition, Deferred, Recipient, Refused, ServiceAccount
 from directory.port import Login
@@ -33,7 +32,6 @@ from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.final_delivery import Outcome
 from gateway.service.host import Host
 from gateway.service.login import Peer, log_in
-from gateway.service.send_counter import SendCounter
 from gateway.smtp import protocol
 from gateway.smtp.extensions.futurerelease import not_before
 from gateway.smtp.requests import (
@@ -288,8 +286,7 @@ class SmtpExecutor:
         allowed = limits(account.send_limits) if account is not None else ()
         if account is None or not allowed:
             return
-        counter = SendCounter(Path(self._host.settings.state_dir) / "send-limits.db")
-        owner = account.id
+        owner, counter = account.id, self._host.send_counter
         await self._host.in_pool(lambda: counter.take(owner, recipients, allowed, time.time()))
 
     def _deliver(

@@ -34,6 +34,7 @@ from gateway.service.notify import Hints
 from gateway.service.pools import Pools
 from gateway.service.pulse import Pulse
 from gateway.service.reporting import Reporter
+from gateway.service.send_counter import SendCounter
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
 from gateway.service.srs_keys import make_srs
@@ -111,6 +112,7 @@ def make_host(settings: Settings, number: int) -> Host:
         checks(settings),
         hints,
         lists,
+        SendCounter(state / "send-limits.db"),
     )
 
 
@@ -146,6 +148,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         host.hints.close()
         host.pools.shutdown()
         host.stores.close()
+        host.send_counter.close()
         publisher.publish()
 
     uvloop.run(main())

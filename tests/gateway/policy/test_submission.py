@@ -28,6 +28,7 @@ def test_recipients_are_counted_in_a_sliding_window(tmp_path: Path) -> None:
     counter.take("a", 1, limit, 1002.0)
     counter.take("b", 3, limit, 1002.0)
     counter.take("a", 2, limit, 1061.0)
+    counter.close()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,13 @@ def eventually(what: Callable[[], object], seconds: float = 30.0) -> float:
     return time.monotonic() - begin
 
 
+def has_whole_copy(configuration: Path) -> bool:
+    """True once a service that is ready has read the directory, too: until then every recipient is 451."""
+    command = [*GATEPOST, "status", "--json", "--config", str(configuration)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    return bool(told and json.loads(told)["directory"]["complete"])
+
+
 class RunningDemo:
     """A demo that serves; `facts` is its demo.json."""
 

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import ldap3
 import pytest
 import yaml
-from conftest import GATEPOST, RunningDemo, free_offset
+from conftest import GATEPOST, RunningDemo, eventually, free_offset, has_whole_copy
 
 from gateway.service.overview import read
 from gateway.store.markers import prepare_volume
@@ -36,18 +36,14 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def start(folder: Path) -> subprocess.Popen[bytes]:
     process = subprocess.Popen([*GATEPOST, "serve", "--config", str(folder / "gatepost.yaml")])
     try:
-        until(lambda: process.poll() is not None or ((found := read(folder / "run")) is not None and found.ready))
+        eventually(
+            lambda: process.poll() is not None or ((found := read(folder / "run")) is not None and found.ready), 40
+        )
         assert process.poll() is None
+        eventually(lambda: has_whole_copy(folder / "gatepost.yaml"))
     except AssertionError:
         process.kill()
         process.wait()
@@ -143,7 +139,7 @@ def test_a_stranger_hands_in_and_sees_nothing(ports: dict[str, int], folder: Pat
         assert as_stranger(folder, "-bp").returncode == 77
         with smtplib.SMTP("127.0.0.1", ports["mx"], timeout=20) as client:
             client.sendmail("me@far.example", ["jane+who@example.com"], "Subject: who\n\nx\n")
-        until((folder / "out" / "seen").exists)
+        eventually((folder / "out" / "seen").exists, 40)
         assert (folder / "out" / "id").read_text().split() == [str(PROGRAMS)] * 2
         time.sleep(0.3)
         assert (folder / "out" / "seen").read_text() == ""
@@ -164,10 +160,10 @@ def test_a_stranger_hands_in_and_sees_nothing(ports: dict[str, int], folder: Pat
     assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (STRANGER, MAIL, 0o640)
     process = start(folder)
     try:
-        until(lambda: bool(delivered(folder, "down")))
+        eventually(lambda: bool(delivered(folder, "down")), 40)
         (message,) = delivered(folder, "down")
         assert f"Received: from uid-{STRANGER} (local)".encode() in message
-        until(lambda: not list((folder / "state" / "spool" / "drop").iterdir()))
+        eventually(lambda: not list((folder / "state" / "spool" / "drop").iterdir()), 40)
     finally:
         process.terminate()
         assert process.wait(30) == 0

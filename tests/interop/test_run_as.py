@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import GATEPOST, RunningDemo, free_offset
+from conftest import GATEPOST, RunningDemo, eventually, free_offset, has_whole_copy
 
 from gateway.service.overview import Processes, read
 from gateway.store.markers import prepare_volume
@@ -84,6 +84,7 @@ def service(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)
+        eventually(lambda: has_whole_copy(folder / "gatepost.yaml"))
         yield {**ports, "master": process.pid}
     finally:
         process.terminate()

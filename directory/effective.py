@@ -36,6 +36,8 @@ class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quota_messages: int = 0
     #: how long `quota_soft` may be exceeded before it is a hard limit; 0 = not at all
     quota_grace: WholeSeconds = 7 * 86400
+    #: recipients that an account may send to, as COUNT/PERIOD; several are allowed, as in [200/h, 1000/d]
+    send_limits: tuple[str, ...] = ()
     #: what people may use
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")
 

@@ -27,6 +27,7 @@ from directory.model import (
 )
 from directory.model.attribute import ADDRESS, BOOLEAN, DN, HOST, INTEGER, TIME, Facts, is_multi
 from directory.model.extension_rule import parse_rule
+from directory.model.send_limit import parse_limit
 from directory.model.units import read_seconds, read_size
 from directory.profile_source import WORDS
 from directory.profile_text import nearest
@@ -39,7 +40,6 @@ _SIZES = frozenset({"quota", "quota_soft", "max_message_size", "domain_quota"})
 _SECONDS = frozenset({"quota_grace"})
 #: words that stand where an address may stand
 _SENDERS = frozenset({"any", "local", "authenticated", "members", "owners", "moderators"})
-_LIMIT = re.compile(r"\d{1,9}/\d{0,4}(s|m|h|d|w)[a-z]*\Z")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?Z?)?\Z")
 _YES, _NO = frozenset({"yes", "true", "on", "1"}), frozenset({"no", "false", "off", "0"})
 
@@ -124,8 +124,8 @@ def _encode(field: Field, text: str, find: FindDn) -> str:
             return str(ipaddress.ip_network(text, strict=False))
         except ValueError:
             raise ValueError(f"{text!r} is no network such as 192.0.2.0/24 or 2001:db8::/32") from None
-    if name == "send_limits" and not _LIMIT.match(text.lower()):
-        raise ValueError(f"{text!r} is no limit such as 200/h; the period is s, m, h, d or w, or several as in 50/10m")
+    if name in ("send_limits", "domain_send_limits"):
+        parse_limit(text)
     if name == "extensions":
         parse_rule(text)
     if name == "member_urls" and not text.lower().startswith("ldap:///"):

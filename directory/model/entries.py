@@ -299,6 +299,13 @@ class Domain(Entry):
     send_limits: tuple[str, ...] = attribute(
         "gatepostSendLimit", 22, TOKEN, "Sending limit COUNT/PERIOD such as 200/h", default=()
     )
+    domain_send_limits: tuple[str, ...] = attribute(
+        "gatepostDomainSendLimit",
+        62,
+        TOKEN,
+        "Sending limit of all accounts of this domain together, COUNT/PERIOD such as 5000/d",
+        default=(),
+    )
     store: str | None = attribute("gatepostStore", 5, TOKEN, "Name of the configured storage volume")
     mail_host: str | None = attribute("gatepostMailHost", 4, HOST, "Gateway host or cluster that holds the mailbox")
     admins: tuple[str, ...] = attribute(

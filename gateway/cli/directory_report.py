@@ -14,6 +14,7 @@ import msgspec
 from directory.findings import Finding, findings, transport
 from directory.model import Account, Domain, Entry, MailboxHolder, ServiceAccount
 from directory.model.extension_rule import parse_rule
+from directory.model.send_limit import parse_limit
 from directory.profile import Profile
 from directory.replica import ReplicaReader
 from gateway.cli.options import configuration_file, for_machines
@@ -21,7 +22,6 @@ from gateway.cli.problems import NO, TEMPORARY
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError, call
-from gateway.policy.send_limit import parse
 
 SHOWN = 10
 
@@ -29,11 +29,11 @@ SHOWN = 10
 def send_limits(entry: Entry) -> Iterator[Finding]:
     """Sending limits that cannot be read limit nothing."""
     if isinstance(entry, Account | ServiceAccount | Domain):
-        for text in entry.send_limits:
-            if parse(text) is None:
-                yield Finding(
-                    "warning", "odd-value", entry.dn, f"{text!r} is no sending limit such as 200/h: it limits nothing"
-                )
+        for text in (*entry.send_limits, *(entry.domain_send_limits if isinstance(entry, Domain) else ())):
+            try:
+                parse_limit(text)
+            except ValueError as error:
+                yield Finding("warning", "odd-value", entry.dn, f"sending limit {error}: it limits nothing")
 
 
 def extension_rules(known: Collection[str]) -> Callable[[Entry], Iterator[Finding]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from directory.model import InvalidAddress, canonical_domain
+from directory.model.send_limit import parse_limit
 from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Listener, Settings
 from gateway.route.next_hop import host_and_port, parse_way
@@ -37,6 +38,15 @@ def meaning(settings: Settings) -> Found:
     yield from _programs(settings)
     yield from _name_servers(settings)
     yield from _filters(settings)
+    yield from _send_limits(settings)
+
+
+def _send_limits(settings: Settings) -> Found:
+    for number, text in enumerate(settings.defaults.send_limits):
+        try:
+            parse_limit(text)
+        except ValueError as error:
+            yield ("defaults", "send_limits", str(number)), str(error)
 
 
 def _programs(settings: Settings) -> Found:

@@ -16,14 +16,14 @@ from gateway.files.spool import Spool as SpoolFile
 from gateway.filters.port import Facts, Kind, Verdict, run
 from gateway.lists.copy import has_seen
 from gateway.mail import trace
-from gateway.mail.envelope import EnvelopeRecipient
+from gateway.mail.envelope import Envelope, EnvelopeRecipient
 from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.mime.encoded import decode_header_text
 from gateway.observe import maillog
 from gateway.policy.content import foreign_author, missing_fields
 from gateway.policy.originator import may_write_as
 from gateway.policy.restriction import Sender, is_moderated, refusal, too_large
-from gateway.policy.send_limit import limits
+from gateway.policy.send_limit import counted
 from gateway.route.plan import Plan
 from gateway.service.accept import Arrival
 from gateway.service.checks import added as added_by
@@ -220,7 +220,7 @@ class SmtpExecutor:
             if verdict.removed:
                 front = without(header, out, verdict.removed)
                 pieces = Joined(front, pieces.rest) if isinstance(pieces, Joined) else front
-            await self._count(len(request.envelope.recipients))
+            await self._count(request.envelope)
         except (Deferred, Refused) as error:
             self.close()
             maillog.answered(
@@ -280,14 +280,15 @@ class SmtpExecutor:
         recipient.route = replace(plan, steps=left)
         return None
 
-    async def _count(self, recipients: int) -> None:
-        """Raise Deferred when the account has sent enough for now."""
-        account = self._account()
-        allowed = limits(account.send_limits) if account is not None else ()
-        if account is None or not allowed:
+    async def _count(self, envelope: Envelope) -> None:
+        """Raise Deferred when the account, or its domain, has sent enough for now."""
+        host, account = self._host, self._account()
+        if account is None:
             return
-        owner, counter = account.id, self._host.send_counter
-        await self._host.in_pool(lambda: counter.take(owner, recipients, allowed, time.time()))
+        wanted = counted(host.directory, account, envelope.return_path, host.settings.defaults.send_limits)
+        if wanted:
+            recipients = len(envelope.recipients)
+            await host.in_pool(lambda: host.send_counter.take(wanted, recipients, time.time()))
 
     def _deliver(
         self, request: Accept, header: Header, pieces: Sequence[bytes], lines: bytes, message_id: str, verdict: Verdict

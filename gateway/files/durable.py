@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+#: octets and pieces that go to the system in one call
+AT_ONCE = 262_144
+PIECES = 64
 
 
 def write_synced(
@@ -22,12 +26,15 @@ def write_synced(
     size = 0
     try:
         try:
+            held: list[bytes] = []
+            waiting = 0
             for piece in pieces:
-                view = memoryview(piece)
-                while view:
-                    written = os.write(fd, view)
-                    size += written
-                    view = view[written:]
+                held.append(piece)
+                waiting += len(piece)
+                if waiting >= AT_ONCE or len(held) >= PIECES:
+                    size += _write(fd, held, waiting)
+                    held, waiting = [], 0
+            size += _write(fd, held, waiting)
             if mtime is not None:
                 os.utime(fd, (mtime, mtime))
             sync(fd)
@@ -36,6 +43,16 @@ def write_synced(
     except BaseException:
         os.unlink(path)
         raise
+    return size
+
+
+def _write(fd: int, pieces: Sequence[bytes], size: int) -> int:
+    """Write all of the pieces, which are `size` octets; returns that. Raises OSError."""
+    left = size - os.writev(fd, pieces) if size else 0
+    if left:  # the disk took a part: it is full, or the write is large
+        view = memoryview(b"".join(pieces))
+        while left:
+            left -= os.write(fd, view[size - left :])
     return size
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from directory.model import Condition, Deferred, Refused
 from gateway.files.database import connect, looking
 from gateway.observe import maillog
 
+#: what other processes changed is seen so late at most: one delivery looks several times
+FRESH_SECONDS = 0.2
 _FORMATS = (
     "CREATE TABLE IF NOT EXISTS over_quota (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS over_soft (account TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
@@ -37,6 +40,7 @@ class QuotaGrace:
         self._grace = grace_seconds
         self._lock = threading.Lock()
         self._version = -1
+        self._looked = 0.0
         self._over: frozenset[str] = frozenset()
         self._soft: dict[str, float] = {}
         try:
@@ -57,11 +61,15 @@ class QuotaGrace:
 
     def _look(self) -> None:
         """Have what the file holds in memory; nothing is read while no process has changed it."""
+        now = time.monotonic()
+        if self._version != -1 and now - self._looked < FRESH_SECONDS:
+            return
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
             self._over = frozenset(row[0] for row in self._db.execute("SELECT account FROM over_quota"))
             self._soft = dict(self._db.execute("SELECT account, since FROM over_soft"))
             self._version = version
+        self._looked = now
 
     def has_room(self, account: str, *, has_soft: bool = True) -> None:
         """A delivery succeeded: the grace starts anew the next time. `has_soft`: there is a soft quota too."""
@@ -104,7 +112,9 @@ class QuotaGrace:
             maillog.over_soft_quota(account=account)
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:
+            self._version = -1
+            self._db.close()
 
 
 def over_since(path: Path, account: str, which: Literal["over_quota", "over_soft"] = "over_quota") -> float | None:

@@ -2,7 +2,7 @@
 
 A hint is `<mailbox id> <MODSEQ> <account>`. It is never the truth: it only says that looking is worth while,
 may come twice or late, and may be lost (sessions look by themselves from time to time). So nobody ever waits
-for anybody: a hint that a stuck worker has no room for is dropped.
+for anybody: a hint that a stuck worker has no room for is dropped. A process tells itself without a datagram.
 
 Each receiver has a socket `<pid>` in the folder `hints` of `run_dir`. Whoever finds a socket without a process
 removes it.
@@ -11,6 +11,7 @@ removes it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -35,6 +36,8 @@ class Hints:
         self._descriptor = -1
         self._seen = -1
         self._receivers: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heard: Heard | None = None
         self._lock = threading.Lock()
 
     def _path(self, name: str) -> str:
@@ -54,13 +57,18 @@ class Hints:
     def _known(self) -> list[str]:
         changed = os.stat(self._path("")).st_mtime_ns
         if changed != self._seen:
-            self._receivers = [self._path(name) for name in os.listdir(self._path(""))]
+            own = str(os.getpid()) if self._heard is not None else ""
+            self._receivers = [self._path(name) for name in os.listdir(self._path("")) if name != own]
             self._seen = changed
         return self._receivers
 
     def send(self, account: str, mailbox: int, modseq: int) -> None:
         """Tell everybody that a mailbox has changed up to `modseq`. Never fails."""
         hint = f"{mailbox} {modseq} {account}".encode()
+        loop, heard = self._loop, self._heard
+        if loop is not None and heard is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(heard, account, mailbox, modseq)
         try:
             with self._lock:
                 sender, receivers = self._sender(), self._known()
@@ -82,7 +90,10 @@ class Hints:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         receiver.bind(path)
         os.chmod(path, 0o600)
-        asyncio.get_running_loop().add_reader(receiver, self._take, receiver, heard)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(receiver, self._take, receiver, heard)
+        with self._lock:
+            self._loop, self._heard, self._seen = loop, heard, -1
 
     def _take(self, receiver: socket.socket, heard: Heard) -> None:
         for _ in range(AT_ONCE):
@@ -97,6 +108,7 @@ class Hints:
 
     def close(self) -> None:
         """Hear and tell no more. In the loop in which it listens, if it does."""
+        self._loop = self._heard = None
         if self._receiver is not None:
             asyncio.get_running_loop().remove_reader(self._receiver)
             self._receiver.close()

@@ -85,6 +85,36 @@ def show(path: Path, account: str, as_json: bool) -> None:
         raise SystemExit(NO)
 
 
+@command.command(name="create")
+@configuration_file
+@click.argument("accounts", nargs=-1, required=True, metavar="ACCOUNT...")
+@for_machines
+def create(path: Path, accounts: tuple[str, ...], as_json: bool) -> None:
+    """Make the store of each ACCOUNT (an address, or an entry's id) now; else its first message or login does it."""
+    from directory.model import MailboxHolder
+
+    rows: list[dict[str, Any]] = []
+    lost = 0
+    with _host(path) as host:
+        for account in accounts:
+            owners = host.directory.owners(account.lower()) if "@" in account else ()
+            holder = owners[0] if owners else host.directory.by_id(account)
+            if not isinstance(holder, MailboxHolder):
+                click.echo(f"gatepost: {account} is nobody with a store in the directory", err=True)
+                lost += 1
+                continue
+            is_new = host.stores.repository.account(holder.id) is None
+            maildir = host.stores.open(holder).path
+            host.stores.furnish(holder, maildir)
+            rows.append({"account": holder.id, "path": maildir, "made": is_new})
+    if as_json:
+        click.echo(msgspec.json.encode(rows))
+    for row in rows if not as_json else ():
+        click.echo(f"{row['account']}: {row['path']}{'' if row['made'] else ', was there already'}")
+    if lost:
+        raise SystemExit(NO)
+
+
 @command.command(name="rebind")
 @configuration_file
 @click.argument("old")

@@ -99,3 +99,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running = RunningDemo(tmp_path_factory.mktemp("demo"))
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """The one demo of all founding tests, which stay in one process by their group; each makes people of its own."""
+    running = RunningDemo(tmp_path_factory.mktemp("founded"))
+    yield running
+    running.stop()

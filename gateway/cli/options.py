@@ -13,7 +13,7 @@ CONFIGURATION_FILE = Path("/etc/gatepost/gatepost.yaml")
 configuration_file = click.option(
     "--config",
     "path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # the verb says what it needs it for
     default=CONFIGURATION_FILE,
     show_default=True,
     help="configuration file",

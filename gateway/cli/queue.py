@@ -12,19 +12,30 @@ import msgspec
 
 from gateway.cli.entries import sure, table
 from gateway.cli.options import configuration_file, for_machines, tell
+from gateway.cli.own_queue import ask_as_owner, claim_of, is_operator
 from gateway.cli.problems import NO
 from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.control.client import call
-from gateway.queue.file import MESSAGES, Damaged, QueuedEnvelope, read_envelope
+from gateway.queue.file import MESSAGES, Damaged, read_envelope
+from gateway.queue.shown import for_operator
 from gateway.queue.state import TargetRow, rows_of
 from gateway.service.mail_control import MAIL_SOCKET
+from gateway.service.owner_verbs import MAX_LISTED
+
+#: `--login LOGIN`, of what people do with their own mail
+of_login = click.option(
+    "--login",
+    default="",
+    metavar="LOGIN",
+    help="only what this person submitted; the password is asked for, or is a line of standard input",
+)
 
 
 @click.group(name="queue")
 def command() -> None:
-    """Accepted mail that is not delivered yet."""
+    """Accepted mail that is not delivered yet; users of the host see and drop what they handed in."""
 
 
 def _ask(path: Path, verb: str, **arguments: Any) -> Any:
@@ -49,45 +60,33 @@ def _age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f}s"
 
 
-def _target(envelope: QueuedEnvelope, row: TargetRow | None, number: int) -> dict[str, Any]:
-    target = envelope.targets[number]
-    facts = {"address": target.address, "account": target.account, "list": target.list}
-    if row is None:
-        return facts | {"state": "new", "attempts": 0, "due": 0.0, "reply": "", "owed": ""}
-    return facts | {
-        "state": row.state,
-        "attempts": row.attempts,
-        "due": row.due,
-        "reply": row.reply,
-        "owed": row.owed,
-    }
-
-
 def _facts(file: Path, rows: list[TargetRow]) -> dict[str, Any]:
     """A message for machines. Raises Damaged, OSError."""
-    envelope = read_envelope(file)
-    known = {row.number: row for row in rows}
-    return {
-        "id": file.name,
-        "return_path": envelope.return_path,
-        "arrival": envelope.arrival,
-        "not_before": envelope.not_before,
-        "size": envelope.size,
-        "targets": [_target(envelope, known.get(number), number) for number in range(len(envelope.targets))],
-    }
+    return for_operator(read_envelope(file), rows) | {"id": file.name}
 
 
 @command.command(name="list")
 @configuration_file
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="oldest messages shown")
+@of_login
 @for_machines
-def list_messages(path: Path, limit: int, as_json: bool) -> None:
+def list_messages(path: Path, limit: int, login: str, as_json: bool) -> None:
     """What waits, the oldest first, with the last answer of each message."""
+    if login or not is_operator(path):
+        found = ask_as_owner(path, "own-queue-list", claim_of(login), limit=min(limit, MAX_LISTED))
+        if as_json:
+            click.echo(msgspec.json.encode(found).decode())
+        elif found:
+            _show_list(found)
+        else:
+            click.echo("nothing of yours waits")
+        return
     settings = _settings(path)
     state = Path(settings.state_dir)
     folder = state / "queue" / MESSAGES
     names = sorted(os.listdir(folder)) if folder.exists() else []
-    rows, found, damaged = rows_of(state / "queue.db"), [], []
+    rows, damaged = rows_of(state / "queue.db"), []
+    found = []
     for name in names[:limit]:
         try:
             found.append(_facts(folder / name, rows.get(name, [])))
@@ -115,7 +114,8 @@ def _show_list(found: list[dict[str, Any]]) -> None:
         due = min((each["due"] for each in open_targets if each["state"] == "waiting"), default=0.0)
         reply = next((each["reply"] for each in open_targets if each["reply"]), "")
         to = open_targets[0]["address"] if open_targets else ""
-        more = f" +{len(open_targets) - 1}" if len(open_targets) > 1 else ""
+        others = facts.get("recipients", len(open_targets)) - 1
+        more = f" +{others}" if others > 0 else ""
         lines.append(
             (facts["id"], _age(now - facts["arrival"]), facts["size"], facts["return_path"] or "<>", f"{to}{more}",
              " ".join(states), f"in {_age(due - now)}" if due else "-", reply[:60])
@@ -202,13 +202,24 @@ def flush(path: Path, as_json: bool) -> None:
 @configuration_file
 @click.argument("messages", metavar="ID...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="do not ask")
+@of_login
 @for_machines
-def drop(path: Path, messages: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Throw these messages away; nobody is told."""
-    load(path)  # what is wrong with the configuration is told first
+def drop(path: Path, messages: tuple[str, ...], yes: bool, login: str, as_json: bool) -> None:
+    """Throw these messages away; nobody is told. Exit code 1: too late, or no such message."""
+    is_own = bool(login) or not is_operator(path)
     sure(f"Throw {len(messages)} message{'s' if len(messages) != 1 else ''} away for good?", yes)
-    done = [_ask(path, "queue-drop", message=message) for message in messages]
-    tell(done, "\n".join(f"{each['message']}: dropped, {each['targets']} targets" for each in done), as_json)
+    if is_own:
+        claim = claim_of(login)
+        done = [ask_as_owner(path, "own-queue-drop", claim, message=message) for message in messages]
+    else:
+        done = [_ask(path, "queue-drop", message=message) for message in messages]
+    tell(done, "\n".join(_dropped(each) for each in done), as_json)
+
+
+def _dropped(facts: dict[str, Any]) -> str:
+    late = facts.get("delivered", 0)
+    text = f"{facts['message']}: dropped, {facts['targets']} targets"
+    return f"{text}; {late} {'has' if late == 1 else 'have'} it already" if late else text
 
 
 @command.command(name="explain")

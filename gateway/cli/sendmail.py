@@ -157,15 +157,21 @@ def _fail(text: str, code: int) -> int:
 
 
 def _queue(wish: _Wish) -> int:
-    """-bp shows the queue, -q has everything in it tried now; both are for root and the service's own user."""
+    """-bp shows the queue, to other users what they handed in; -q has everything in it tried now, and is for root
+    and the service's own user."""
+    from gateway.cli.own_queue import ask_as_owner, is_operator
     from gateway.cli.problems import NOT_ALLOWED, explain
     from gateway.config.load import load
     from gateway.control.client import ControlError, call
     from gateway.queue.file import MESSAGES
-    from gateway.queue.listing import listing
+    from gateway.queue.listing import listing, own_listing
     from gateway.service.mail_control import MAIL_SOCKET
 
     try:
+        if wish.mode == "p" and not is_operator(wish.configuration):
+            for line in own_listing(ask_as_owner(wish.configuration, "own-queue-list", None)):
+                print(line)
+            return OK
         settings = load(wish.configuration)
         if wish.mode == "q":
             call(Path(settings.run_dir) / MAIL_SOCKET, "queue-change", what="retry")

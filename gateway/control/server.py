@@ -1,7 +1,8 @@
 """The service's side of the admin socket: who asks is known from the kernel (SO_PEERCRED), not from what he says.
 
 Every verb declares its right and the form of its arguments. Root and the service's own user are the operator;
-other users named at start may only act for a person that proves who he is.
+other users named at start may only act for a person that proves who he is. A server for everybody serves every
+user of the host, but nothing except what belongs to the one who asks.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,9 @@ from directory.model import Deferred
 from gateway.control.protocol import MAX_LINE, Claim, Reply, Request
 
 MAX_CONNECTIONS = 64
+MAX_OF_A_USER = 8  # connections of one who is neither operator nor service, to a server for everybody
 IDLE_SECONDS = 120.0
+THREADS = 8
 _CREDENTIALS = struct.Struct("3i")
 _log = logging.getLogger("gatepost.control")
 
@@ -34,6 +39,7 @@ class Right(Enum):
     OPERATE = "the operator only"
     ACT = "the operator, or a person within his rights in the directory"
     SERVE = "the operator and the other processes of the service"
+    OWN = "whoever it belongs to"
 
 
 class VerbError(Exception):
@@ -74,18 +80,30 @@ def peer_uid(transport: asyncio.BaseTransport) -> int:
 
 class ControlServer:
     """Serves `verbs` to root and to the uid that the service runs as, those with Right.ACT to `others`, those with
-    Right.SERVE to `services`, the uids of the service's other processes."""
+    Right.SERVE to `services`, the uids of the service's other processes, those with Right.OWN to every user of the
+    host when it is for `everybody`."""
 
-    def __init__(self, verbs: Mapping[str, Verb], others: Collection[int] = (), services: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        verbs: Mapping[str, Verb],
+        others: Collection[int] = (),
+        services: Collection[int] = (),
+        *,
+        everybody: bool = False,
+    ) -> None:
         self._verbs = dict(verbs)
         self._operators = {0, os.getuid()}
         self._others, self._services = frozenset(others), frozenset(services)
+        self._everybody = everybody
         self._connections = 0
+        self._of_users: dict[int, int] = {}
+        # of its own: who asks much keeps nobody but others who ask waiting
+        self._threads = ThreadPoolExecutor(THREADS, "control")
 
     async def start(self, path: Path) -> asyncio.Server:
         """Listen on `path`; nobody else can connect before its mode is set."""
         path.unlink(missing_ok=True)
-        before = os.umask(0o117 if self._others or self._services else 0o177)
+        before = os.umask(0o111 if self._everybody else 0o117 if self._others or self._services else 0o177)
         try:
             return await asyncio.start_unix_server(self._serve, str(path), limit=MAX_LINE)
         finally:
@@ -94,8 +112,12 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = peer_uid(writer.transport)
         self._connections += 1
+        self._of_users[uid] = self._of_users.get(uid, 0) + 1
         try:
-            if self._connections > MAX_CONNECTIONS:
+            too_many = (
+                self._of_users[uid] > MAX_OF_A_USER and uid not in self._operators | self._others | self._services
+            )
+            if too_many or self._connections > MAX_CONNECTIONS:
                 self._write(writer, Reply(0, error="too many connections to the control socket", code=4))
                 return
             while line := await asyncio.wait_for(reader.readline(), IDLE_SECONDS):
@@ -105,6 +127,9 @@ class ControlServer:
             pass  # a line over the limit, a client that left or fell silent, the end of the service
         finally:
             self._connections -= 1
+            self._of_users[uid] -= 1
+            if not self._of_users[uid]:
+                del self._of_users[uid]
             writer.close()
 
     @staticmethod
@@ -120,22 +145,25 @@ class ControlServer:
         except msgspec.DecodeError as error:
             return Reply(0, error=f"not a request: {error}", code=2)
         verb = self._verbs.get(request.verb)
-        if uid not in self._operators | self._others | self._services:
+        if uid not in self._operators | self._others | self._services and not self._everybody:
             return Reply(request.id, error="only root and the service's own user may ask", code=5)
         if verb is None:
             return Reply(request.id, error=f"unknown verb; there is {', '.join(sorted(self._verbs))}", code=2)
         is_service = uid in self._services and verb.right is Right.SERVE and request.actor is None
         is_person = uid in self._others and verb.right is Right.ACT and request.actor is not None
-        if uid not in self._operators and not (is_service or is_person):
+        is_owner = self._everybody and verb.right is Right.OWN
+        if uid not in self._operators and not (is_service or is_person or is_owner):
             return Reply(request.id, error=f"{request.verb} is for {verb.right.value}", code=5)
-        if request.actor is not None and verb.right is not Right.ACT:
+        if request.actor is not None and verb.right not in (Right.ACT, Right.OWN):
             return Reply(request.id, error=f"{request.verb} is for {verb.right.value}", code=5)
         try:
             arguments = msgspec.convert(request.args, verb.arguments)
         except msgspec.ValidationError as error:
             return Reply(request.id, error=f"{request.verb}: {error}", code=2)
         try:
-            return Reply(request.id, await asyncio.to_thread(verb.run, Caller(uid, request.actor), arguments))
+            loop = asyncio.get_running_loop()
+            run = partial(verb.run, Caller(uid, request.actor), arguments)
+            return Reply(request.id, await loop.run_in_executor(self._threads, run))
         except Deferred as error:
             return Reply(request.id, error=error.detail or error.text, code=4)
         except VerbError as error:

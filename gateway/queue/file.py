@@ -1,6 +1,6 @@
 """The queue file: the truth about a message that was accepted and is not delivered yet.
 
-    gatepost-queue 2 <octets of the envelope block>\n
+    gatepost-queue 3 <octets of the envelope block>\n
     <envelope block: one JSON object>\n
     <message: header and body, LF line ends, without Return-Path>
 
@@ -16,7 +16,7 @@ States of a message and who cleans up after a crash:
 The instant of commitment is the fsync of the folder `message/` behind the rename: 250 comes after it.
 
 A field that the envelope block did not have before raises VERSION: to pass over one that says "not yet" or "for the
-moderators only" would deliver wrongly. Version 1 had fewer fields and is read; what a later version wrote is left
+moderators only" would deliver wrongly. Earlier versions had fewer fields and are read; what a later one wrote is left
 for it.
 """
 
@@ -37,7 +37,7 @@ from directory.model import Condition, Deferred
 from gateway.files.durable import sync_folder, write_synced
 from gateway.queue.settings import QueueSettings
 
-VERSION, OLDEST = 2, 1
+VERSION, OLDEST = 3, 1
 MESSAGES = "message"
 MAGIC = b"gatepost-queue"
 MAX_ENVELOPE = 16 * 1024 * 1024
@@ -90,6 +90,8 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     is_ours: bool = False
     #: what is delivered here goes to the mailbox for junk
     is_junk: bool = False
+    #: who may look at it and drop it: entry id of the account that submitted it, or `uid 1000` of a unix user; "" = nobody
+    owner: str = ""
 
     @property
     def began(self) -> float:
@@ -99,6 +101,11 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     def path_of(self, target: Target) -> str:
         """The return path of one target."""
         return self.return_path if target.return_path is None else target.return_path
+
+
+def unix_owner(uid: int) -> str:
+    """The owner of what a unix user hands in. No entry id has a blank."""
+    return f"uid {uid}"
 
 
 class Damaged(ValueError):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,10 @@ ALTER TABLE target ADD COLUMN owed TEXT NOT NULL DEFAULT '';
 ALTER TABLE target ADD COLUMN outcome BLOB;
 ALTER TABLE target ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX target_owed ON target (message) WHERE owed<>'';
+""",
+    """
+ALTER TABLE target ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+CREATE INDEX target_owner ON target (owner, message) WHERE owner<>'';
 """,
 )
 _COLUMNS = "number, state, attempts, due, reply, owed, outcome, warned"
@@ -146,12 +150,17 @@ class QueueState:
     def messages(self) -> set[str]:
         return {str(row[0]) for row in self._read("SELECT DISTINCT message FROM target")}
 
-    def add(self, messages: Iterable[tuple[str, int, float]]) -> None:
-        """Messages that came in, each with the number of its targets and when they are due."""
-        rows = [(message, number, WAITING, due) for message, count, due in messages for number in range(count)]
+    def add(self, messages: Iterable[tuple[str, int, float]], owners: Mapping[str, str] = {}) -> None:
+        """Messages that came in, each with the number of its targets and when they are due; `owners` are those of
+        messages that have one."""
+        rows = [
+            (message, number, WAITING, due, owners.get(message, ""))
+            for message, count, due in messages
+            for number in range(count)
+        ]
         with self._change() as db:
-            db.executemany("INSERT OR IGNORE INTO target (message, number, state, attempts, due, reply)"
-                           " VALUES (?,?,?,0,?,'')", rows)  # fmt: skip
+            db.executemany("INSERT OR IGNORE INTO target (message, number, state, attempts, due, reply, owner)"
+                           " VALUES (?,?,?,0,?,'',?)", rows)  # fmt: skip
 
     def forget(self, messages: Iterable[str]) -> None:
         """Drop the rows of messages whose files are gone."""
@@ -159,6 +168,13 @@ class QueueState:
         with self._change() as db:
             for table in ("target", "done"):
                 db.executemany(f"DELETE FROM {table} WHERE message=?", gone)
+
+    def owned(self, owner: str, limit: int) -> list[str]:
+        """The first messages of an owner."""
+        rows = self._read(
+            "SELECT DISTINCT message FROM target WHERE owner=? AND owner<>'' ORDER BY message LIMIT ?", (owner, limit)
+        )
+        return [str(row[0]) for row in rows]
 
     def targets(self, message: str) -> list[TargetRow]:
         rows = self._read(f"SELECT {_COLUMNS} FROM target WHERE message=? ORDER BY number", (message,))

@@ -55,6 +55,8 @@ class Arrival:
     vouched: bool = False
     #: the sender wants it to go then, unix time (RFC 4865); 0 = at once
     not_before: float = 0.0
+    #: who may drop it while it waits, "" = nobody
+    owner: str = ""
 
 
 def _path(step: Step, return_path: str) -> str:
@@ -258,6 +260,7 @@ class Acceptance:
             is_ours=bool(arrival.login) or arrival.service == "local",
             vouched=arrival.vouched,
             not_before=arrival.not_before,
+            owner=arrival.owner,
         )
 
     def _report(self, arrival: Arrival, delivered: dict[str, Step]) -> None:

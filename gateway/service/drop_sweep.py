@@ -20,7 +20,7 @@ from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.policy.content import looping, missing_fields
-from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target, unix_owner
 from gateway.queue.wake import ring
 
 SWEEP_SECONDS = 60.0
@@ -105,6 +105,7 @@ class DropSweep:
                 _parameters(left.envelope),
                 vouched=True,
                 is_ours=True,
+                owner=unix_owner(left.uid),
             ),
             content,
         )

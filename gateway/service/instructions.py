@@ -54,7 +54,13 @@ class RuleDesk:
         size = size_of(pieces)
         fresh = _id_of(envelope, step)
         own = msgspec.structs.replace(
-            envelope, id=fresh, return_path=path, targets=targets, size=size, crlf=size + lines_of(pieces)
+            envelope,
+            id=fresh,
+            return_path=path,
+            targets=targets,
+            size=size,
+            crlf=size + lines_of(pieces),
+            owner="",  # where the rules of the recipient send it is not the sender's business
         )
         await asyncio.to_thread(self._queue.inject, own, pieces)
         maillog.queued(id=fresh, targets=len(targets), about=envelope.id)

@@ -77,6 +77,7 @@ class ListMailer:
             arrival=self.clock(),
             targets=(Target(self.owners(mailing_list)),),
             not_before=0.0,
+            owner="",
         )
         await self.inject(own, lambda: list(content()))
 

@@ -71,6 +71,7 @@ class Moderation:
             arrival=self._mailer.clock(),
             targets=(Target(address, mailing_list.id),),
             not_before=0.0,
+            owner="",
         )
         await asyncio.to_thread(lambda: self._held.inject(post, list(content())))
         self._mailer.say("post-held", mailing_list, id=envelope.id, post=post.id)

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -99,6 +99,7 @@ class QueueRunner:
     def _came(self, messages: Iterable[str]) -> None:
         """Make rows for these files. What cannot be read now is looked at again; a damaged one is held."""
         rows: list[tuple[str, int, float]] = []
+        owners: dict[str, str] = {}
         damaged: dict[str, str] = {}
         now = self._clock()
         for message in messages:
@@ -116,16 +117,18 @@ class QueueRunner:
                 rows.append((message, 1, now))
                 continue
             rows.append((message, len(envelope.targets), max(now, envelope.not_before)))
+            if envelope.owner:
+                owners[message] = envelope.owner
             if len(rows) >= BATCH:
-                self._add(rows)
-                rows = []
-        self._add(rows)
+                self._add(rows, owners)
+                rows, owners = [], {}
+        self._add(rows, owners)
         for message, why in damaged.items():
             self._hold_damaged(message, why)
 
-    def _add(self, rows: Sequence[tuple[str, int, float]]) -> None:
+    def _add(self, rows: Sequence[tuple[str, int, float]], owners: Mapping[str, str]) -> None:
         if rows:
-            self._state.add(rows)
+            self._state.add(rows, owners)
             self._known.update(message for message, _, _ in rows)
 
     def _hold_damaged(self, message: str, why: str) -> None:
@@ -208,6 +211,10 @@ class QueueRunner:
             self._said, self._said_at = status, now
             _log.info("%s", self.steps.status())
 
+    def is_tried(self, message: str) -> bool:
+        """True while an attempt at a message is under way: it may be delivered at any instant."""
+        return message in self.busy and message not in self._postponed
+
     def cancel(self) -> None:
         """End attempts that did not end by themselves; the next runner repeats them."""
         for task in self._tasks:
@@ -284,7 +291,7 @@ class QueueRunner:
             return
         rows = self._state.targets(message)
         if len(rows) < len(envelope.targets):  # it could not be read when it came
-            self._state.add([(message, len(envelope.targets), now)])
+            self._state.add([(message, len(envelope.targets), now)], {message: envelope.owner})
             rows = self._state.targets(message)
         if (silence := self._silence(rows, envelope, now)) is not None:
             self._postponed[message] = (silence.until, silence.why)

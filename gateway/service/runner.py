@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -14,9 +15,11 @@ from gateway.queue.wake import bell, heard
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.instructions import RuleDesk
 from gateway.service.list_desk import make_desk
+from gateway.service.login import log_in
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
 from gateway.service.outbound import Outbound
+from gateway.service.owner_verbs import OWNER_SOCKET, OwnerVerbs
 from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
@@ -73,6 +76,15 @@ def run(settings: Settings, pulse: Pulse) -> None:
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
         }
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
+        owners = OwnerVerbs(
+            runner,
+            host.queue,
+            state,
+            lambda name, password, address: log_in(host, None, "submission", address, name, password),
+            frozenset({0, os.getuid()}),
+            loop,
+        )
+        own_control = await ControlServer(owners.verbs(), everybody=True).start(Path(settings.run_dir) / OWNER_SOCKET)
         loop.add_reader(sock, lambda: runner.wake(heard(sock)))
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)
@@ -92,6 +104,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         expiring.cancel()
         await outbound.close()
         control.close()
+        own_control.close()
         sweeping.cancel()
         if working.done():
             working.result()  # what ended it ends the process, and the master starts another one

@@ -24,6 +24,7 @@ from gateway.policy.content import foreign_author, missing_fields
 from gateway.policy.originator import may_write_as
 from gateway.policy.restriction import Sender, is_moderated, refusal, too_large
 from gateway.policy.send_limit import counted
+from gateway.queue.file import unix_owner
 from gateway.route.plan import Plan
 from gateway.service.accept import Arrival
 from gateway.service.checks import added as added_by
@@ -96,6 +97,13 @@ class SmtpExecutor:
             if error.condition is Condition.TOO_MANY_CONNECTIONS:  # 421 would end the session
                 raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, error.detail, error.text) from None
             raise
+
+    def _owner(self) -> str:
+        """Who may drop the session's mail while it waits."""
+        session = self._session
+        if session.login is not None:
+            return session.login.account
+        return unix_owner(session.client.uid) if session.client.uid is not None else ""
 
     def _check_originator(self, request: CheckOriginator) -> None:
         account = self._account()
@@ -331,6 +339,7 @@ class SmtpExecutor:
                     is_junk=verdict.kind is Kind.JUNK,
                     vouched=verdict.vouched or session.login is not None or session.role is Role.LOCAL,
                     not_before=not_before(envelope.parameters, time.time()),
+                    owner=self._owner(),
                 )
             )
         )

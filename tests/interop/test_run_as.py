@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
+import io
+import json
 import os
 import shutil
 import signal
@@ -15,8 +18,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from conftest import GATEPOST, RunningDemo, eventually, free_offset, has_whole_copy
+from other_user import as_user
 
+from gateway.cli import group, hand_in
+from gateway.cli.problems import explain
+from gateway.cli.sendmail import main as sendmail
 from gateway.service.overview import Processes, read
 from gateway.store.markers import prepare_volume
 
@@ -69,6 +77,7 @@ def service(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "tls": {},
     }
     configuration["directory"]["bind"]["password_file"] = str(password)
+    configuration["relay"]["smarthost"] = "127.0.0.1:1"  # mail for outside waits
     configuration["store"]["volumes"]["main"]["path"] = str(folder / "mail")
     (folder / "gatepost.yaml").write_text(yaml.safe_dump(configuration))
     (folder / "imported").touch()
@@ -174,3 +183,54 @@ def test_ps_and_status_tell_the_users(service: dict[str, int], folder: Path) -> 
     assert (done.returncode, "run as one user" in done.stdout) == (0, False), done.stdout
     done = subprocess.run([*GATEPOST, "check", *config], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_user_of_the_host_sees_and_drops_what_he_handed_in(service: dict[str, int], folder: Path) -> None:
+    """The configuration is closed to him: he finds the service by its folder, as `sendmail` does."""
+    assert service
+    configuration = str(folder / "gatepost.yaml")
+    runner = CliRunner()
+
+    def gatepost(*words: str) -> tuple[int, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hand_in, "RUN_DIR", folder / "run")
+            patch.setattr(hand_in, "STATE_DIR", folder / "state")
+            result = runner.invoke(group, [*words, "--config", configuration])
+        if isinstance(result.exception, Exception):
+            text, code = explain(result.exception)
+            return code, text
+        return result.exit_code, result.output
+
+    def mailq() -> str:
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+            patch.setattr(hand_in, "RUN_DIR", folder / "run")
+            assert sendmail(["-C", configuration, "-bp"]) == 0
+        return said.getvalue()
+
+    def hand(recipient: str) -> list[str]:
+        place = hand_in.Place(folder / "run" / "local.sock", folder / "state" / "spool" / "drop")
+        return hand_in.hand_in(place, "cron@example.com", [recipient], b"Subject: x\n\nhello\n").taken
+
+    def ids(text: str) -> list[str]:
+        return [facts["id"] for facts in json.loads(text)]
+
+    gatepost("queue", "list", "--json"), mailq()  # what it imports, the other user cannot read
+    os.chmod(configuration, 0o600)
+    try:
+        assert as_user(2001, lambda: hand("one@far.example")) == ["one@far.example"]
+        assert as_user(2002, lambda: hand("two@far.example")) == ["two@far.example"]
+        eventually(lambda: len(ids(gatepost("queue", "list", "--json")[1])) == 2)
+        first, second = ids(gatepost("queue", "list", "--json")[1])
+        eventually(lambda: ids(as_user(2001, lambda: gatepost("queue", "list", "--json"))[1]) == [first])
+        assert "one@far.example" in as_user(2001, mailq) and "two@far.example" not in as_user(2001, mailq)
+        assert as_user(2003, mailq) == "Mail queue is empty\n"
+        assert as_user(2001, lambda: gatepost("queue", "drop", second, "--yes")) == [
+            1,
+            f"no message {second} of yours waits",
+        ]
+        assert as_user(2001, lambda: gatepost("queue", "hold", first))[0] == 3  # for the operator: the file is closed
+        eventually(lambda: as_user(2001, lambda: gatepost("queue", "drop", first, "--yes"))[0] == 0)
+        assert ids(gatepost("queue", "list", "--json")[1]) == [second]
+        assert gatepost("queue", "drop", second, "--yes")[0] == 0
+    finally:
+        os.chmod(configuration, 0o644)

@@ -1,0 +1,142 @@
+"""What the sender of a message may do while it waits: see it, and take it back. A socket that every user of the host
+may connect to, in the queue runner's process.
+
+Who asks is known from the kernel (mail that his uid handed in with `sendmail`), or proven by login and password, an
+app password or a session token (mail that the account submitted). Nobody learns anything of mail that is not his, not
+even that it is there.
+
+A message is taken back as a whole and only while no attempt at it is under way: then its file is removed in the
+runner's loop, in which attempts begin. So it is either gone before anybody gets it, or the answer is "too late".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from directory.model import Refused
+from directory.port import Login
+from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.observe import maillog
+from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, unix_owner
+from gateway.queue.shown import for_owner
+from gateway.queue.state import DONE, QueueState
+from gateway.service.queue_runner import QueueRunner
+
+OWNER_SOCKET = "owner.sock"  # in run_dir
+ANSWER_SECONDS = 45.0  # a login that is slowed down, and a directory that is silent
+MAX_LISTED = 1000
+LOCAL = "127.0.0.1"
+T = TypeVar("T")
+
+#: (login, password, address of the client)
+LogIn = Callable[[str, str, str], Awaitable[Login]]
+
+
+class List(msgspec.Struct, forbid_unknown_fields=True):
+    """The oldest messages of the one who asks."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LISTED)] = 100
+
+
+class OneMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """The message of that id."""
+
+    message: str
+
+
+class OwnerVerbs:
+    """The verbs' functions; they run in threads."""
+
+    def __init__(
+        self,
+        runner: QueueRunner,
+        folder: QueueFolder,
+        state: QueueState,
+        log_in: LogIn,
+        operators: frozenset[int],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._runner, self._folder, self._state = runner, folder, state
+        self._log_in, self._operators, self._loop = log_in, operators, loop
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """The rows of the table."""
+        return {
+            "own-queue-list": Verb(Right.OWN, self._list, List),
+            "own-queue-drop": Verb(Right.OWN, self._drop, OneMessage),
+        }
+
+    def _in_loop(self, work: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await work
+
+        try:
+            return asyncio.run_coroutine_threadsafe(run(), self._loop).result(ANSWER_SECONDS)
+        except TimeoutError:
+            raise VerbError("the queue runner is busy, try again", 4) from None
+
+    def _owner(self, caller: Caller) -> str:
+        """Whose mail it is about. Raises VerbError, Deferred."""
+        claim = caller.claim
+        if claim is None:
+            return unix_owner(caller.uid)
+        if not claim.login:
+            raise VerbError("a login is needed, with its password or a session token", 2)
+        # where a person sits is believed of the service's own processes only
+        address = claim.address if caller.uid in self._operators else LOCAL
+        try:
+            return self._in_loop(self._log_in(claim.login, claim.password or claim.token, address)).account
+        except Refused as error:
+            raise VerbError(f"{claim.login}: {error.text}", 5) from None
+
+    def _read(self, owner: str, message: str) -> QueuedEnvelope:
+        """The envelope of a message of this owner's. Raises VerbError."""
+        try:
+            envelope = self._folder.read(message) if message and "/" not in message else None
+        except (FileNotFoundError, IsADirectoryError, Damaged, ValueError):
+            envelope = None
+        except OSError as error:
+            raise VerbError(f"{message}: {error.strerror}", 4) from None
+        if envelope is None or not envelope.owner or envelope.owner != owner:
+            raise VerbError(f"no message {message} of yours waits", 1)
+        return envelope
+
+    def _list(self, caller: Caller, wanted: List) -> list[dict[str, Any]]:
+        owner = self._owner(caller)
+        found = []
+        for message in self._state.owned(owner, wanted.limit):
+            try:
+                envelope = self._read(owner, message)
+            except VerbError:
+                continue  # delivered a moment ago
+            shown = for_owner(envelope, self._state.targets(message))
+            if shown["targets"]:
+                found.append(shown)
+        return found
+
+    def _drop(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
+        owner, message = self._owner(caller), wanted.message
+
+        async def drop() -> dict[str, Any]:
+            envelope = self._read(owner, message)
+            rows = self._state.targets(message)
+            if self._runner.is_tried(message):
+                raise VerbError(f"{message}: too late, it is being delivered at this moment", 1)
+            done = sum(row.state == DONE for row in rows)
+            if rows and all(row.is_final for row in rows):
+                raise VerbError(f"{message}: too late, it is delivered", 1)
+            try:
+                self._folder.remove(message)
+            except OSError as error:
+                raise VerbError(f"{message}: {error.strerror}", 4) from None
+            self._state.forget([message])
+            return {"message": message, "targets": len(envelope.targets) - done, "delivered": done}
+
+        result = self._in_loop(drop())
+        by = owner if caller.claim is None else caller.claim.login
+        maillog.queue_changed(id=message, what="drop", targets=result["targets"], by=by)
+        return result

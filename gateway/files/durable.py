@@ -82,6 +82,26 @@ def make_folders(top: str, *paths: str, mode: int = 0o700) -> None:
         sync_folder(folder)
 
 
+def make_new_folder(top: str, path: str, mode: int = 0o700) -> list[str]:
+    """Create `path`, and the folders above it that are missing below `top`, and put nothing on disk yet.
+
+    Returns the folders to `sync_folder`, the nearest first. Raises FileExistsError when `path` is there, OSError.
+    """
+    parent = os.path.dirname(path)
+    try:
+        os.mkdir(path, mode)
+    except FileNotFoundError:
+        if len(parent) <= len(top):
+            raise
+    else:
+        return [parent]
+    above: list[str] = []
+    with contextlib.suppress(FileExistsError):  # somebody else made it just now
+        above = make_new_folder(top, parent, mode)
+    os.mkdir(path, mode)
+    return [parent, *above]
+
+
 def rename_unique(source: str, target: str) -> None:
     """Rename a file whose new name nobody else gives: somebody who has done it already is success.
 

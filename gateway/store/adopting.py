@@ -56,12 +56,10 @@ class Adopting(Opening):
             raise NoSuchMailbox(name)
         return self.look(holder.id, maildir, row)
 
-    def _create(self, holder: MailboxHolder) -> AccountRow:
-        row = super()._create(holder)
+    def _restored(self, row: AccountRow) -> None:
         # files from before the index was lost count against the quota from the first delivery on
-        for mailbox in self.repository.mailboxes(holder.id):
-            self.look(holder.id, row.path, mailbox)
-        return row
+        for mailbox in self.repository.mailboxes(row.account):
+            self.look(row.account, row.path, mailbox)
 
     def find_folders(self, account: str, maildir: str) -> list[MailboxRow]:
         """Give rows to folders that other programs made or renamed. Raises Deferred."""

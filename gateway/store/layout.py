@@ -14,6 +14,7 @@ import unicodedata
 from gateway.store.errors import InvalidMailboxName
 from gateway.store.repository import INBOX
 
+PLACES = ("tmp", "new", "cur")  # of a Maildir
 SEPARATOR = "/"
 RESERVED = ("Shared", "Other Users")  # namespaces of others' mailboxes
 MAX_NAME = 1_000  # characters of a mailbox name

@@ -29,8 +29,8 @@ BLOAT_BYTES = 65_536  # `.gatepost-mailbox` is written anew when it is larger th
 BLOAT_LINE = 150  # and so many octets for each message
 
 
-def replace(path: str, content: bytes) -> None:
-    """Give `path` new content in one step."""
+def replace(path: str, content: bytes, *, sync: bool = True) -> None:
+    """Give `path` new content in one step. `sync=False` leaves it to the caller to put the name on disk."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name.lstrip('.')}.{os.getpid()}.{secrets.token_hex(4)}")
     write_synced(temporary, [content])
@@ -39,7 +39,8 @@ def replace(path: str, content: bytes) -> None:
     except OSError:
         os.unlink(temporary)
         raise
-    sync_folder(folder)
+    if sync:
+        sync_folder(folder)
 
 
 def _decoded(path: str, line: bytes) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def check_volume(path: str) -> None:
         raise Deferred(Condition.STORE_UNAVAILABLE, f"volume {path} has no {STORE}: not mounted or not prepared")
 
 
-def write_account(maildir: str, account: str, addresses: Iterable[str]) -> None:
+def write_account(maildir: str, account: str, addresses: Iterable[str], *, sync: bool = True) -> None:
+    """Who owns the store; when it was created is kept. `sync` as in `replace`."""
     path = os.path.join(maildir, ACCOUNT)
     known = read(path) or {}
     facts = {
@@ -84,7 +86,7 @@ def write_account(maildir: str, account: str, addresses: Iterable[str]) -> None:
         "addresses": list(addresses),
         "created": known.get("created", int(time.time())),
     }
-    replace(path, msgspec.json.encode(facts) + b"\n")
+    replace(path, msgspec.json.encode(facts) + b"\n", sync=sync)
 
 
 def _mailbox_line(row: MailboxRow) -> bytes:
@@ -99,10 +101,10 @@ def _mailbox_line(row: MailboxRow) -> bytes:
     })  # fmt: skip
 
 
-def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:
-    """Facts of a mailbox, then one line a message that has flags or keywords."""
+def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow], *, sync: bool = True) -> None:
+    """Facts of a mailbox, then one line a message that has flags or keywords. `sync` as in `replace`."""
     lines = [_mailbox_line(row), *map(_flag_line, (m for m in messages if m.flags or m.keywords)), b""]
-    replace(os.path.join(folder, MAILBOX), b"\n".join(lines))
+    replace(os.path.join(folder, MAILBOX), b"\n".join(lines), sync=sync)
 
 
 def append_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:

@@ -15,10 +15,11 @@ from gateway.files.commit import Commit
 from gateway.files.durable import make_folders, sync_folder
 from gateway.files.names import host_id, unique_name
 from gateway.store import markers
-from gateway.store.agreed import Agreed
+from gateway.store.agreed import Agreed, agreed_on
 from gateway.store.errors import MailboxExists
-from gateway.store.layout import folder_of, path_variables
+from gateway.store.layout import PLACES, folder_of, path_variables
 from gateway.store.limits import NeverOver, OverSoft, is_over, limits_of, note_use
+from gateway.store.making import make_store
 from gateway.store.rebuilding import restore_account, restore_folders
 from gateway.store.repository import INBOX, OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
 from gateway.store.settings import StoreSettings, Volume
@@ -37,7 +38,6 @@ class Look:
     agreed: Agreed | None = None
 
 
-PLACES = ("tmp", "new", "cur")
 REBIND_SECONDS = 90 * 86_400.0
 _MAX_KNOWN = 100_000
 
@@ -168,13 +168,24 @@ class Opening:
         path, volume = self._computed_path(holder)
         markers.check_volume(volume.path)
         self._check_rebind(holder)
+        top = os.path.normpath(volume.path)
         with self._lock, trouble(path):
-            self._check_owner(holder, path)
-            make_folders(os.path.normpath(volume.path), *(os.path.join(path, name) for name in PLACES))
+            if not self._check_owner(holder, path):
+                made = make_store(self.repository, top, path, holder.id, holder.addresses)
+                if made is not None:
+                    row, inbox = made
+                    self._looks[holder.id, inbox.id] = Look(agreed=agreed_on(inbox, (), (), time.monotonic()))
+                    return row
+            # all of it may be there already: made by another process just now, or the index was lost
+            make_folders(top, *(os.path.join(path, name) for name in PLACES))
             if markers.read(os.path.join(path, markers.ACCOUNT)) is None:
                 markers.write_account(path, holder.id, holder.addresses)
-            # all of it may be there already: made by another process just now, or the index was lost
-            return restore_account(self.repository, holder.id, path)
+            row = restore_account(self.repository, holder.id, path)
+        self._restored(row)
+        return row
+
+    def _restored(self, row: AccountRow) -> None:
+        """The rows of a store were made of its files."""
 
     def open_without_index(self, holder: MailboxHolder) -> str:
         """The Maildir of a holder where there is no index; made when there is none. Raises Deferred.

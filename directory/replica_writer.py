@@ -193,7 +193,7 @@ class ReplicaWriter:
         An access rule can also hide single attributes: an account without its addresses is lost, too.
         """
         old = self._profile.keys(before)
-        category = brake.CATEGORY.get(old.kind or "", "")
+        category = brake.CATEGORY.get(old.kind or "", "") if brake.is_counted(before.dn) else ""
         if after is not None:
             new = self._profile.keys(after)
             if not category or (

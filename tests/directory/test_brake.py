@@ -80,3 +80,19 @@ def test_an_empty_first_copy_proves_nothing(tmp_path: Path) -> None:
     writer = ReplicaWriter(tmp_path, Profile.load("native"))
     refresh(writer, [])
     assert "no accounts" in writer.reader().freshness().braked
+
+
+def test_entries_of_the_self_test_come_and_go_uncounted(tmp_path: Path) -> None:
+    clock = [0.0]
+    writer = filled(tmp_path, 25, clock)
+    for number in range(100, 130):
+        name = f"zz-gatepost-selftest-{number}"
+        values = {"objectclass": [b"gatepostAccount"], "gatepostaddress": [f"me@{name}.invalid".encode()]}
+        writer.apply([Change(f"x:{number}", RawEntry(f"x:{number}", f"uid={name},o=x", values))])
+        writer.apply([Change(f"x:{number}", None)])
+        assert writer.reader().get(f"x:{number}") is None
+    for number in range(20):  # and leave all of the room to others
+        writer.apply([Change(f"x:{number}", None)])
+    assert writer.reader().freshness().braked == ""
+    writer.apply([Change("x:20", None)])
+    assert "21 of 25 accounts" in writer.reader().freshness().braked

@@ -5,9 +5,12 @@ One process a host does it, account by account, every few minutes. Everything ma
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
 import time
+from collections.abc import Collection
 
 from directory.model import MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder, write_synced
@@ -67,6 +70,22 @@ class Upkeep(Folders):
         if len(self._noted) > _MAX_NOTED:
             self._noted.clear()
             self._pruned.clear()
+
+    def remove_store(self, account: str, addresses: Collection[str]) -> None:
+        """Remove the files of an account that nobody has any more, then all that is known of it. Raises Deferred.
+
+        May be cut off and repeated: while there are files, the index names them. `addresses` were the account's.
+        """
+        row = self.repository.account(account)
+        if row is not None:
+            with trouble(row.path):
+                if os.path.isdir(row.path):
+                    shutil.rmtree(row.path)
+                with contextlib.suppress(OSError):
+                    os.rmdir(os.path.dirname(row.path))  # the account's folder, where nothing else is in it
+            self.repository.delete_account(account)
+        self.repository.disown(account, addresses)
+        self._known.pop(account, None)
 
     def _note(self, account: str, folder: str, row: MailboxRow) -> None:
         """Write flags and numbers that changed beside the messages, so that they outlive the index."""

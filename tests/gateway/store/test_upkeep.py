@@ -192,3 +192,37 @@ def test_a_special_use_that_changes_is_noted(bench: Bench) -> None:
     row = bench.repository.mailbox(ANN.id, "Work")
     assert isinstance(row, MailboxRow)
     assert row.special_use == "\\Archive"
+
+
+def test_a_store_is_removed_whole_and_nobody_elses(bench: Bench) -> None:
+    bench.deliver(ANN)
+    bench.deliver(BOB)
+    bench.stores.create_mailbox(ANN, "Work", "")
+    row = bench.repository.account(ANN.id)
+    assert row is not None
+    bench.stores.remove_store(ANN.id, ANN.addresses)
+    assert not os.path.exists(row.path) and not os.path.exists(os.path.dirname(row.path))
+    assert bench.repository.account(ANN.id) is None
+    assert bench.repository.owners(ANN.addresses[0], 0.0) == []
+    assert len(bench.inbox(BOB)[1]) == 1 and bench.repository.owners(BOB.addresses[0], 0.0) == [BOB.id]
+    bench.stores.remove_store(ANN.id, ANN.addresses)  # again, as behind a crash
+    bench.deliver(ANN)
+    assert len(bench.inbox(ANN)[1]) == 1
+
+
+def test_a_removal_that_was_cut_off_is_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.deliver(ANN)
+    row = bench.repository.account(ANN.id)
+    assert row is not None
+
+    def cut(path: str) -> None:
+        os.unlink(os.path.join(path, markers.ACCOUNT))
+        raise OSError("cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.store.upkeep.shutil.rmtree", cut)
+        with pytest.raises(Deferred):
+            bench.stores.remove_store(ANN.id, ANN.addresses)
+    assert bench.repository.account(ANN.id) is not None, "the index still names the files"
+    bench.stores.remove_store(ANN.id, ANN.addresses)
+    assert not os.path.exists(row.path) and bench.repository.account(ANN.id) is None

@@ -156,6 +156,8 @@ class Demo:
             "tls": {"cert": str(self.folder / "tls" / "cert.pem"), "key": str(self.folder / "tls" / "key.pem")},
             "auth": {"plaintext": "loopback"},
             "relay": {"smarthost": f"{HOST}:{self._ports['sink']}"},
+            # for `gatepost selftest program`
+            "programs": {"selftest": {"argv": ["/bin/sh", "-c", "id -u; id -G; exit 100"]}},
             "lists": {"own_from": "never"},  # there is no outside whose DNS could be asked
         }
 

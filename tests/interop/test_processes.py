@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.service.overview import Processes, read
 
 pytestmark = pytest.mark.xdist_group("processes")
+CHILDREN = 5  # two workers, agent, queue, spawner
 RELOADS = 5
 CLIENTS = 6
 
@@ -115,7 +116,7 @@ def test_a_reload_takes_new_values_and_sockets_and_leaves_old_sessions_alone(com
     assert old.noop()[0] == "OK"
     change(company, hostname="localhost", workers=2, listen=listen)
     assert reload(company).reload_problem == ""
-    eventually(lambda: len([each for each in shown(company).children if not each.passing]) == 4)
+    eventually(lambda: len([each for each in shown(company).children if not each.passing]) == CHILDREN)
     for _ in range(20):  # the third worker's sockets are served by the others
         with smtplib.SMTP("127.0.0.1", company.port("mx"), timeout=20) as client:
             assert client.noop()[0] == 250
@@ -167,7 +168,7 @@ def test_a_broken_configuration_changes_nothing(company: RunningDemo, broken: di
 def test_a_worker_that_hangs_is_replaced(company: RunningDemo) -> None:
     change(company, processes={"heartbeat": "200ms"})
     reload(company)
-    eventually(lambda: len(shown(company).children) == 4)
+    eventually(lambda: len(shown(company).children) == CHILDREN)
     for name in ("worker-1", "agent", "queue"):
         pid = pid_of(company, name)
         os.kill(pid, signal.SIGSTOP)
@@ -302,7 +303,9 @@ def test_metrics_and_health(company: RunningDemo) -> None:
     deaths = now.get(("gatepost_process_deaths_total", "worker-0"), 0)
     for name in ("worker-0", "worker-1"):
         os.kill(pid_of(company, name), signal.SIGKILL)
-        eventually(lambda: len([each for each in shown(company).children if each.ready and not each.passing]) == 4)
+        eventually(
+            lambda: len([each for each in shown(company).children if each.ready and not each.passing]) == CHILDREN
+        )
     eventually(lambda: figures(port).get(("gatepost_process_deaths_total", "worker-0"), 0) == deaths + 1)
     assert figures(port)["gatepost_deliveries_total",] >= now["gatepost_deliveries_total",]
     eventually(lambda: json.loads(http(port, "GET /health HTTP/1.0\r\n\r\n")[1])["degraded"] == [])

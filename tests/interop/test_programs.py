@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import RunningDemo
 from in_process import run
 
 CONFIGURATION = """
-programs:
   keep: {{argv: [/bin/sh, -c, 'cat > {folder}/$EXT.$$; echo "$SENDER" > {folder}/$EXT.sender']}}
   stop: {{argv: [/bin/sh, -c, 'cat > /dev/null; exit 99']}}
   never: {{argv: [/bin/sh, -c, 'echo no such project; exit 100']}}
@@ -35,9 +35,9 @@ def spawning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running = RunningDemo(tmp_path_factory.mktemp("spawning"))
     (running.folder / "out").mkdir()
     path = Path(running.facts["config_file"])
-    path.write_text(
-        path.read_text() + CONFIGURATION.format(folder=running.folder / "out") + "queue: {retry_first: 0.3}\n"
-    )
+    configured = yaml.safe_load(path.read_text())
+    programs = configured["programs"] | yaml.safe_load(CONFIGURATION.format(folder=running.folder / "out"))
+    path.write_text(yaml.safe_dump(configured | {"programs": programs, "queue": {"retry_first": 0.3}}))
     code, text = run(running, "reload")
     assert code == 0, text
     code, text = run(running, "user", "set", "jane", *(f"extensions+={rule}" for rule in RULES))
@@ -134,7 +134,7 @@ def test_a_program_for_every_message(spawning: RunningDemo) -> None:
 
 def test_what_status_check_and_doctor_say(spawning: RunningDemo) -> None:
     _, text = run(spawning, "status")
-    assert "programs   ok  judge, keep, later, never, stop" in text
+    assert "programs   ok  judge, keep, later, never, selftest, stop" in text
     assert "they run as the user of the service" in text
     assert json.loads(run(spawning, "status", "--json")[1])["programs"]["own_uid"] is False
     code, text = run(spawning, "directory", "check")

@@ -32,6 +32,7 @@ VERBS = (
     "queue",
     "reload",
     "schema",
+    "selftest",
     "sendmail",
     "serve",
     "setup",

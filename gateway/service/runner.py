@@ -25,6 +25,7 @@ from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
+from gateway.service.selftest.clean import SelftestVerbs
 from gateway.service.signing import FOLDER as DKIM_FOLDER
 from gateway.service.signing import Signing
 from gateway.service.single import only_one
@@ -74,6 +75,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         verbs = {
             **MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
+            **SelftestVerbs(host).verbs(),
         }
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
         owners = OwnerVerbs(

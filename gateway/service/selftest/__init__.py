@@ -1,0 +1,1 @@
+"""`gatepost selftest`: mail through the live system, as a client, with entries of its own that are removed again."""

@@ -1,0 +1,248 @@
+"""The entries that the self-test makes for itself and takes away again, and what a killed run left.
+
+A run has a domain of its own, `zz-gatepost-selftest-<time><host>.invalid` (RFC 2606: nobody else's), in it an account
+that is its postmaster too, a list and an alias. So nobody's mailbox gets a message of the self-test. Everything that
+leaves the domain goes to the far end that the self-test listens as (`gatepostRelayHost` of the domain).
+
+The domain is made first and goes last: while it is there, a later run finds what is left by it. Names begin with
+`zz` so that the domain is never the first one of the company. The deletion brake does not count them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from directory.brake import SELFTEST
+from directory.model import Deferred
+from directory.profile import Profile
+from directory.replica import ReplicaReader
+from directory.view import View
+from gateway.config.settings import Settings
+from gateway.control.client import ControlError, call
+from gateway.files.names import host_id
+from gateway.queue.file import MESSAGES, Damaged, read_envelope
+from gateway.service.mail_control import MAIL_SOCKET
+
+PROGRAM = "selftest"  # of `programs` in the configuration
+OUTSIDE = "outside"  # what stands below the domain is outside
+ANSWER_SECONDS = 10.0
+GONE_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+MAX_OLD = 20  # runs whose leftovers are removed at one start
+MAX_QUEUED = 10_000  # messages of the queue that are looked at for ours
+OTHER_HOST_SECONDS = 600.0  # a run of another host that shares the directory is over by then
+RUN_SECONDS = 600.0  # and every message of a run has an id of this time
+TEMPORARY = 4  # exit code of what may go better later
+NO_SUCH = 1
+_NAME = re.compile(rf"zz-{SELFTEST}([0-9a-f]{{8}})([0-9a-f]{{4}})\.invalid\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a run calls its entries."""
+
+    run: str
+
+    @classmethod
+    def fresh(cls) -> Names:
+        """For a run that begins now."""
+        return cls(f"zz-{SELFTEST}{int(time.time()):08x}{_host_mark()}")
+
+    @property
+    def domain(self) -> str:
+        return f"{self.run}.invalid"
+
+    @property
+    def began(self) -> float:
+        """When the run began, unix time."""
+        match = _NAME.match(self.domain)
+        return float(int(match[1], 16)) if match is not None else 0.0
+
+    @property
+    def is_of_this_host(self) -> bool:
+        match = _NAME.match(self.domain)
+        return match is not None and match[2] == _host_mark()
+
+    def address(self, local: str) -> str:
+        """An address in the domain."""
+        return f"{local}@{self.domain}"
+
+    def outside(self, local: str) -> str:
+        """An address that is not ours."""
+        return f"{local}@{OUTSIDE}.{self.domain}"
+
+
+def _host_mark() -> str:
+    return hashlib.sha256(host_id().encode()).hexdigest()[:4]
+
+
+def is_ours(domain: str) -> bool:
+    """True for the domain of a self-test."""
+    return _NAME.match(domain) is not None
+
+
+@contextmanager
+def local_copy(settings: Settings) -> Iterator[View]:
+    """The directory as the workers see it. Raises Deferred while there is no copy."""
+    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
+    try:
+        yield View(reader, Profile.of(settings.directory), settings.defaults)
+    finally:
+        reader.close()
+
+
+class Entries:
+    """The entries of one run. `remove` may be called whatever was made of them, and again."""
+
+    def __init__(self, settings: Settings, names: Names) -> None:
+        self._settings, self.names = settings, names
+        self.password = f"{secrets.token_urlsafe(18)}-Aa1"
+        self._control = Path(settings.run_dir) / "control.sock"
+        self._mail = Path(settings.run_dir) / MAIL_SOCKET
+        self._is_domain_made = False
+
+    def _ask(self, verb: str, **arguments: Any) -> Any:
+        return call(self._control, verb, answer_within=ANSWER_SECONDS, **arguments)
+
+    def make(self, sink_port: int) -> None:
+        """Make them; live in every process of this host when it returns. Raises ControlError."""
+        names = self.names
+        self._is_domain_made = True
+        relay = [_set("relay_hosts", f"127.0.0.1:{sink_port}")] if sink_port else []
+        self._ask("add-domain", name=names.domain, changes=relay)
+        rules = [_set("extensions", f"program program {PROGRAM}")] if PROGRAM in self._settings.programs else []
+        self._ask(
+            "add-user",
+            login=names.run,
+            name="Gatepost self-test",
+            addresses=[names.address("me"), names.address("postmaster")],
+            changes=[_set("hidden", "yes"), *rules],
+            password=self.password,
+        )
+        self._ask(
+            "add-list",
+            address=names.address("list"),
+            name="Gatepost self-test",
+            members=[names.run, names.outside("member")],
+            changes=[_set("hidden", "yes")],
+        )
+        self._ask("add-alias", address=names.address("error"), targets=[names.run])
+        forward = {"field": "forwards", "operation": "add", "values": [names.address("nobody")]}
+        self._ask("change", kind="alias", name=names.address("error"), changes=[forward])
+
+    def set_quota(self, octets: int | None) -> None:
+        """The account's quota, None = none of its own. Raises ControlError."""
+        change = _set("quota", *([str(octets)] if octets is not None else []))
+        self._ask("change", kind="user", name=self.names.run, changes=[change])
+
+    # -- taking away -----------------------------------------------------------------------------------------
+
+    def remove(self, until: float) -> list[str]:
+        """Take away messages, entries and stores until the monotonic time `until`; what is left, in words."""
+        if not self._is_domain_made:
+            return []
+        left = drop_messages(self._settings, self.names)
+        for kind, name in (
+            ("list", self.names.address("list")),
+            ("alias", self.names.address("error")),
+            ("user", self.names.run),
+        ):
+            left += self._until_done(partial(self._delete, kind, name), until)
+        left += drop_messages(self._settings, self.names)  # reports that were made meanwhile
+        left += self._until_done(self._clean_store, until)
+        if not left:  # it tells a later run what is still to do
+            left += self._until_done(partial(self._delete, "domain", self.names.domain), until)
+            self._is_domain_made = bool(left)
+        return left
+
+    def _until_done(self, work: Callable[[], None], until: float) -> list[str]:
+        while True:
+            try:
+                work()
+            except ControlError as error:
+                if time.monotonic() > until or error.code not in (NO_SUCH, TEMPORARY):
+                    return [str(error)]
+                time.sleep(4 * PAUSE_SECONDS)
+            else:
+                return []
+
+    def _delete(self, kind: str, name: str) -> None:
+        """Raises ControlError unless it is gone."""
+        if self._is_there(kind, name):
+            self._ask("delete", kind=kind, name=name)
+
+    def _is_there(self, kind: str, name: str) -> bool:
+        with suppress(Deferred), local_copy(self._settings) as view:
+            if kind == "domain":
+                return view.domain(name) is not None
+            return bool(view.owners(self.names.address("me") if kind == "user" else name))
+        return True
+
+    def _clean_store(self) -> None:
+        call(self._mail, "selftest-clean", answer_within=ANSWER_SECONDS, domain=self.names.domain)
+
+
+def _set(field: str, *values: str) -> dict[str, Any]:
+    return {"field": field, "operation": "set", "values": list(values)}
+
+
+def drop_messages(settings: Settings, names: Names) -> list[str]:
+    """Take every queued message from or to the domain out of the queue; what could not be, in words."""
+    folder = Path(settings.state_dir) / "queue" / MESSAGES
+    left: list[str] = []
+    for message in _queued(folder, names):
+        try:
+            call(Path(settings.run_dir) / MAIL_SOCKET, "queue-drop", answer_within=ANSWER_SECONDS, message=message)
+        except ControlError:
+            # the file is the truth: without it the runner has nothing to do, now or when it comes back
+            try:
+                (folder / message).unlink(missing_ok=True)
+            except OSError as error:
+                left.append(f"{message} in the queue: {error.strerror}")
+    return left
+
+
+def _queued(folder: Path, names: Names) -> Iterator[str]:
+    found = sorted(os.listdir(folder)) if folder.exists() else []
+    seen = 0
+    for name in found:
+        seconds = name.partition(".")[0]
+        if not seconds.isdigit() or not names.began - 1 <= int(seconds) <= names.began + RUN_SECONDS:
+            continue
+        seen += 1
+        if seen > MAX_QUEUED:
+            return
+        try:
+            envelope = read_envelope(folder / name)
+        except (Damaged, OSError):
+            continue
+        if any(_is_in(text, names.domain) for text in (envelope.return_path, *(t.address for t in envelope.targets))):
+            yield name
+
+
+def _is_in(address: str, domain: str) -> bool:
+    host = address.rpartition("@")[2].lower()
+    return host == domain or host.endswith(f".{domain}")
+
+
+def remove_leftovers(settings: Settings, until: float) -> list[str]:
+    """Take away what runs that were killed left behind; what is still left, in words. Raises Deferred."""
+    left: list[str] = []
+    with local_copy(settings) as view:
+        names = [Names(domain.name.removesuffix(".invalid")) for domain in view.domains() if is_ours(domain.name)]
+    for one in names[:MAX_OLD]:
+        if one.is_of_this_host or time.time() - one.began > OTHER_HOST_SECONDS:
+            entries = Entries(settings, one)
+            entries._is_domain_made = True
+            left += entries.remove(until)
+    return left

@@ -1,0 +1,233 @@
+"""A run of the self-test: what it needs is made, the tests run one after the other, everything is taken away again.
+
+Bounded: a test has TEST_SECONDS, all together RUN_SECONDS, taking away CLEAN_SECONDS. A signal ends the test under way;
+what was made is taken away all the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import imaplib
+import os
+import signal
+import smtplib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from directory.login_rules import named
+from directory.model import Account, Condition, Deferred
+from gateway.config.settings import Settings
+from gateway.control.client import ControlError, call
+from gateway.service.selftest import deliver, receive, services
+from gateway.service.selftest.bench import SUBJECT, Bench, Person
+from gateway.service.selftest.case import Case, Failed, Result, Skipped
+from gateway.service.selftest.entries import Entries, Names, local_copy, remove_leftovers
+from gateway.service.selftest.sink import Sink
+from gateway.service.selftest.tail import Tail
+from gateway.service.trail import trail_folder
+
+MODULES = (deliver, receive, services)  # their tests are registered by the import
+TEST_SECONDS = 10.0
+RUN_SECONDS = 75.0
+CLEAN_SECONDS = 15.0
+LOCK = "selftest.lock"
+TEMPORARY = 4
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENTRIES = "entries"
+CLEAN = "clean"
+
+Tell = Callable[[Result], None]
+
+
+class Interrupted(BaseException):
+    """A signal came: the run ends, and what it made is taken away."""
+
+
+@contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    """One run at a time on a host. Raises ControlError."""
+    fd = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ControlError("another self-test runs on this host at the moment", TEMPORARY) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _deaf() -> None:
+    """Taking away is short and bounded: a second ^C must not cut it short."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Run:
+    """One run of `cases`; `tell` hears of each result at once. With `login` a person that is there is tested with."""
+
+    def __init__(self, settings: Settings, configuration: Path, cases: Sequence[Case], tell: Tell) -> None:
+        self._settings, self._cases, self._tell = settings, cases, tell
+        self._needs = {need for case in cases for need in case.needs}
+        self._bench = Bench(settings, configuration, Names.fresh())
+        self._results: list[Result] = []
+        self._sink: Sink | None = None
+        self._why_not: dict[str, str] = {}
+
+    def run(self, login: str = "", password: str = "") -> list[Result]:
+        """Raises ControlError where the service does not run, or where another self-test does; Interrupted."""
+        with ExitStack() as stack:
+            stack.enter_context(_interruptible())
+            stack.enter_context(_alone(Path(self._settings.run_dir)))
+            call(Path(self._settings.run_dir) / "control.sock", "directory-status", answer_within=TEST_SECONDS)
+            try:
+                self._prepare(login, password)
+                self._test()
+            finally:
+                _deaf()
+                self._clean()
+        return self._results
+
+    def _add(self, result: Result) -> None:
+        self._results.append(result)
+        self._tell(result)
+
+    # -- before ----------------------------------------------------------------------------------------------
+
+    def _prepare(self, login: str, password: str) -> None:
+        person = tail = None
+        if self._needs and self._settings.trace.keep:
+            tail = Tail(trail_folder(self._settings))
+        if self._needs and self._settings.role != "all":
+            self._why_not["person"] = self._why_not["entries"] = (
+                f"this host only delivers (role: {self._settings.role})"
+            )
+        elif login:
+            person = self._person(login, password)
+            self._why_not["entries"] = "it needs entries of its own, which are not made with --login"
+        elif self._needs:
+            person = self._make()
+        if "sink" in self._needs and self._sink is None and "entries" not in self._why_not:
+            self._why_not["sink"] = "the far end of the self-test could not listen on loopback"
+        self._bench.give(person, self._sink, tail)
+
+    def _person(self, login: str, password: str) -> Person:
+        """Who is there already. Raises ControlError."""
+        with local_copy(self._settings) as view:
+            found = [entry for entry in named(view, login) if isinstance(entry, Account)]
+            if len(found) != 1 or not found[0].primary:
+                raise ControlError(f"{len(found)} accounts with an address have the login {login!r}", 1)
+            domain = view.domain(found[0].primary.rpartition("@")[2].lower())
+            catches = domain is not None and bool(domain.catch_all)
+            return Person(login, password, found[0].primary, catches)
+
+    def _make(self) -> Person | None:
+        """Entries of our own; None where they cannot be made."""
+        begin = time.monotonic()
+        left = self._leftovers()
+        with suppress(OSError):
+            self._sink = Sink(f"far.{self._bench.names.domain}") if "sink" in self._needs else None
+        self._bench.entries = entries = Entries(self._settings, self._bench.names)
+        try:
+            entries.make(self._sink.port if self._sink is not None else 0)
+        except ControlError as error:
+            seconds = time.monotonic() - begin
+            if error.code == TEMPORARY:
+                self._add(Result(
+                    ENTRIES, "FAILED", seconds, "entries can be made in the directory", str(error),
+                    "gatepost directory status",
+                ))  # fmt: skip
+            else:
+                self._add(Result(ENTRIES, "skipped", seconds, reason=f"{error}; --login LOGIN tests with a person"))
+            self._why_not["person"] = self._why_not["entries"] = "no entries could be made"
+            return None
+        self._add(Result(ENTRIES, "ok", time.monotonic() - begin, note=f"{entries.names.domain}{left}"))
+        return Person(entries.names.run, entries.password, entries.names.address("me"))
+
+    def _leftovers(self) -> str:
+        try:
+            left = remove_leftovers(self._settings, time.monotonic() + CLEAN_SECONDS)
+        except Deferred as error:
+            left = [str(error)]
+        return f"; of earlier runs is left: {'; '.join(left)}" if left else ""
+
+    # -- tests -----------------------------------------------------------------------------------------------
+
+    def _test(self) -> None:
+        until = time.monotonic() + RUN_SECONDS
+        for case in self._cases:
+            left = until - time.monotonic()
+            missing = next((self._why_not[need] for need in ("person", "entries", "sink")
+                            if need in case.needs and need in self._why_not), "")  # fmt: skip
+            if missing or left <= 0:
+                reason = missing or f"the tests before it took all of the {RUN_SECONDS:g} s"
+                self._add(Result(case.name, "skipped", 0.0, reason=reason))
+            else:
+                self._add(self._one(case, min(left, TEST_SECONDS)))
+
+    def _one(self, case: Case, seconds: float) -> Result:
+        begin = time.monotonic()
+        self._bench.begin(seconds)
+        try:
+            note = case.run(self._bench) or ""
+        except Failed as failure:
+            return self._failed(case, begin, failure)
+        except Skipped as reason:
+            return Result(case.name, "skipped", time.monotonic() - begin, reason=str(reason))
+        except ControlError as error:
+            return self._failed(case, begin, Failed("the service does what it is asked", str(error), "gatepost status"))
+        except Deferred as error:
+            came = error.detail or Condition(error.condition).text
+            return self._failed(case, begin, Failed("the local copy can be read", came, "gatepost directory status"))
+        except (OSError, smtplib.SMTPException, imaplib.IMAP4.error) as error:
+            self._bench.drop_reader()
+            came = f"{type(error).__name__}: {error}"
+            return self._failed(case, begin, Failed("the service answers in time", came, "gatepost ps, and the log"))
+        return Result(case.name, "ok", time.monotonic() - begin, note=note)
+
+    @staticmethod
+    def _failed(case: Case, begin: float, failure: Failed) -> Result:
+        return Result(
+            case.name, "FAILED", time.monotonic() - begin, failure.expected, failure.came, failure.advice
+        )  # fmt: skip
+
+    # -- behind ----------------------------------------------------------------------------------------------
+
+    def _clean(self) -> None:
+        begin, left = time.monotonic(), list[str]()
+        until = begin + CLEAN_SECONDS
+        self._bench.begin(CLEAN_SECONDS / 2)
+        if self._bench.entries is None and self._bench.has_person:
+            try:
+                self._bench.forget("SUBJECT", SUBJECT)
+            except (OSError, imaplib.IMAP4.error, Failed, Skipped) as error:
+                left.append(f"messages with the subject {SUBJECT!r} in the mailbox: {error}")
+        self._bench.drop_reader()
+        if self._bench.entries is not None:
+            left += self._bench.entries.remove(until)
+        if self._sink is not None:
+            self._sink.stop()
+        if left:
+            self._add(Result(
+                CLEAN, "FAILED", time.monotonic() - begin, "everything that was made is taken away",
+                "; ".join(left), "the next gatepost selftest tries again",
+            ))  # fmt: skip
+        elif self._needs:
+            self._add(Result(CLEAN, "ok", time.monotonic() - begin))

@@ -319,7 +319,7 @@ class Domain(Entry):
         default=(),
     )
     journal: tuple[str, ...] = attribute(
-        "gatepostJournal", 55, ADDRESS, "Address that gets a copy of every message", since=None, default=()
+        "gatepostJournal", 55, ADDRESS, "Address that gets a copy of every message", default=()
     )
 
 

@@ -72,6 +72,8 @@ class Report:
     utf8: bool = False
     #: it goes to the postmaster, because the sender cannot be told
     to_postmaster: bool = False
+    #: it is about the copy for a journal, which has no sender
+    about_journal: bool = False
 
 
 def clean(text: str, limit: int = 1000) -> str:
@@ -88,11 +90,12 @@ def status_of(action: Action, given: str, condition: Condition | None) -> str:
     return f"{_CLASS[action]}.0.0"
 
 
-def _date(moment: float) -> str:
+def date_of(moment: float) -> str:
+    """A moment as fields have it (RFC 5322 3.3)."""
     return format_datetime(datetime.fromtimestamp(int(moment), UTC))
 
 
-def _fields(lines: Sequence[tuple[str, str]], utf8: bool) -> str:
+def folded(lines: Sequence[tuple[str, str]], utf8: bool) -> str:
     """Fields, folded; outside ASCII only where `utf8` allows it."""
     text = []
     for name, value in lines:
@@ -131,8 +134,8 @@ def _delivery_status(report: Report) -> str:
             lines.insert(0, ("Original-Envelope-Id", decode(report.envelope_id)))
         except BadValue:
             pass
-    lines += [("Arrival-Date", _date(report.arrival)), ("X-Gatepost-Queue-Id", report.message)]
-    blocks = [_fields(lines, report.utf8)]
+    lines += [("Arrival-Date", date_of(report.arrival)), ("X-Gatepost-Queue-Id", report.message)]
+    blocks = [folded(lines, report.utf8)]
     for fate in report.fates:
         lines = [
             ("Final-Recipient", _typed(fate.address, report.utf8)),
@@ -148,10 +151,10 @@ def _delivery_status(report: Report) -> str:
         elif fate.condition is not None:
             told = f"{fate.condition.code} {fate.condition.enhanced} {fate.condition.text}"
             lines.append(("Diagnostic-Code", f"smtp; {told}"))
-        lines.append(("Last-Attempt-Date", _date(report.now)))
+        lines.append(("Last-Attempt-Date", date_of(report.now)))
         if fate.retry_until is not None:
-            lines.append(("Will-Retry-Until", _date(fate.retry_until)))
-        blocks.append(_fields(lines, report.utf8))
+            lines.append(("Will-Retry-Until", date_of(fate.retry_until)))
+        blocks.append(folded(lines, report.utf8))
     return "\n".join(blocks)
 
 
@@ -196,7 +199,7 @@ def _about(fate: Fate) -> Iterator[tuple[str, str]]:
         quoted = f"      {clean(fate.reply, MAX_REPLY)}"
         yield quoted, quoted
     if fate.retry_until is not None:
-        until = _date(fate.retry_until)
+        until = date_of(fate.retry_until)
         yield f"    It is tried until {until}.", f"    将一直尝试到 {until}。"
     if fate.action == "failed":
         yield f"    What you can do: {why.advice}", f"    您可以：{why.advice_zh}"
@@ -212,7 +215,17 @@ def _reason(fate: Fate) -> str:
 def _text(report: Report, subject: str, sent: str) -> str:
     english = [f"This is the mail system of {clean(report.host, 255)}.", ""]
     chinese = [f"这是 {clean(report.host, 255)} 邮件系统的通知。", ""]
-    if report.to_postmaster:
+    if report.about_journal:
+        english += [
+            "The copy of a message for a journal (gatepostJournal) could not be delivered. It is behind this report,",
+            "or comes in a message of its own where it is too large. The author of the message was not told.",
+            "",
+        ]
+        chinese += [
+            "日志邮箱（gatepostJournal）的邮件副本无法送达。副本附在本报告之后；若过大，则另行发送。原作者不会收到通知。",
+            "",
+        ]
+    elif report.to_postmaster:
         english += [
             "A report about the message below could not be delivered to its sender. No further report is made.",
             "",
@@ -307,7 +320,7 @@ def compose(report: Report, header: bytes, whole: bytes | None) -> bytes:
         ("From", f"Mail Delivery System <{report.author}>"),
         ("To", f"<{report.recipient}>"),
         ("Subject", _SUBJECTS[first]),
-        ("Date", _date(report.now)),
+        ("Date", date_of(report.now)),
         ("Message-ID", f"<{report.id}@{report.host}>"),
         ("Auto-Submitted", "auto-replied"),  # RFC 3834 5, RFC 3464 2
         ("MIME-Version", "1.0"),
@@ -317,6 +330,6 @@ def compose(report: Report, header: bytes, whole: bytes | None) -> bytes:
         lines[5:5] = [("In-Reply-To", message_id), ("References", message_id)]
     if not all(part.isascii() for part in parts):
         lines.append(("Content-Transfer-Encoding", "8bit"))
-    head = _fields(lines, report.utf8).encode("utf-8", "replace")
+    head = folded(lines, report.utf8).encode("utf-8", "replace")
     mark = b"--" + boundary.encode()
     return b"%s\n%s%s--\n" % (head, b"".join(b"%s\n%s\n" % (mark, part) for part in parts), mark)

@@ -98,6 +98,13 @@ def queued(*, id: str, targets: int, about: str = "") -> None:  # noqa: A002
     _log.info("%s", fields(id=id, event="queued", targets=targets))
 
 
+def journalled(*, id: str, about: str, targets: Sequence[str]) -> None:  # noqa: A002
+    """The copy `id` of the message `about` for a journal is in the queue."""
+    metrics.count(metrics.QUEUED)
+    trail.note("journalled", id=id, parent=about, recipients=list(targets))
+    _log.info("%s", fields(id=id, event="journalled", about=about, recipients=",".join(targets)))
+
+
 def queue_changed(*, id: str, what: str, targets: int, by: str) -> None:  # noqa: A002
     """An operator did something with a queued message; with all of them where there is no id."""
     trail.note(what, id=id, targets=targets, by=by)

@@ -1,6 +1,6 @@
 """The queue file: the truth about a message that was accepted and is not delivered yet.
 
-    gatepost-queue 3 <octets of the envelope block>\n
+    gatepost-queue 4 <octets of the envelope block>\n
     <envelope block: one JSON object>\n
     <message: header and body, LF line ends, without Return-Path>
 
@@ -37,7 +37,7 @@ from directory.model import Condition, Deferred
 from gateway.files.durable import sync_folder, write_synced
 from gateway.queue.settings import QueueSettings
 
-VERSION, OLDEST = 3, 1
+VERSION, OLDEST = 4, 1
 MESSAGES = "message"
 MAGIC = b"gatepost-queue"
 MAX_ENVELOPE = 16 * 1024 * 1024
@@ -92,6 +92,8 @@ class QueuedEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     is_junk: bool = False
     #: who may look at it and drop it: entry id of the account that submitted it, or `uid 1000` of a unix user; "" = nobody
     owner: str = ""
+    #: a journal's copy, of this domain: when it fails for good the postmaster gets it
+    journal_of: str = ""
 
     @property
     def began(self) -> float:
@@ -173,6 +175,11 @@ class QueueFolder:
 
         Raises Deferred.
         """
+        self.write(envelope, pieces, is_report=is_report)
+        self.commit(envelope.id)
+
+    def write(self, envelope: QueuedEnvelope, pieces: Sequence[bytes], *, is_report: bool = False) -> None:
+        """Have a message on disk that is not in the queue before `commit`. Raises Deferred."""
         block = msgspec.json.encode(envelope)
         if len(block) > MAX_ENVELOPE:
             raise Deferred(Condition.QUEUE_FULL, "the envelope is too large for a queue file")
@@ -186,14 +193,27 @@ class QueueFolder:
                 # a report has the same name when it is made again; a crash left the first try
                 os.unlink(temporary)
                 write_synced(temporary, chain((head,), pieces))
+        except OSError as error:
+            raise _unavailable(error, temporary) from error
+
+    def commit(self, message: str) -> None:
+        """Take a written message into the queue, on disk when it returns. Raises Deferred; then it is not there,
+        unless the folder's own sync failed."""
+        temporary = str(self._tmp / message)
+        try:
             try:
-                os.rename(temporary, self.messages / envelope.id)
+                os.rename(temporary, self.messages / message)
             except OSError:
                 os.unlink(temporary)
                 raise
             sync_folder(str(self.messages))
         except OSError as error:
             raise _unavailable(error, temporary) from error
+
+    def discard(self, message: str) -> None:
+        """Forget a written message; one that stays behind is removed by `clean`."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._tmp / message)
 
     def ids(self) -> set[str]:
         """Every message in the queue."""

@@ -21,6 +21,7 @@ from gateway.queue.grace import QuotaGrace
 from gateway.queue.wake import ring
 from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, RemoteLmtp, Step
 from gateway.service.final_delivery import FinalDelivery, Outcome
+from gateway.service.journal import Copies, JournalDesk, Message
 from gateway.service.reporting import Reporter, Result, without_success
 from gateway.store.stores import Stores
 
@@ -118,9 +119,10 @@ class Acceptance:
         delivery: FinalDelivery,
         reporter: Reporter,
         bell: Path,
+        journals: JournalDesk | None = None,
     ) -> None:
         self._stores, self._queue, self._grace, self._delivery, self._bell = stores, queue, grace, delivery, bell
-        self._reporter = reporter
+        self._reporter, self._journals = reporter, journals
         self._roomy: dict[tuple[str, int, int], float] = {}
 
     def volume_of(self, envelope: Envelope) -> str:
@@ -162,7 +164,48 @@ class Acceptance:
             self._roomy[key] = now + ROOMY_SECONDS
 
     def take(self, arrival: Arrival) -> list[Outcome]:
-        """Deliver or queue; for each recipient None or why not."""
+        """Deliver or queue, with a copy for each journal; for each recipient None or why not."""
+        recipients = arrival.envelope.recipients
+        try:
+            copies = self._copies(arrival)
+        except Deferred as error:
+            return [error] * len(recipients)
+        if copies is None:
+            return self._take(arrival)
+        try:
+            outcomes = self._take(arrival)
+        except BaseException:
+            copies.drop()
+            raise
+        accepted = [each for each, outcome in zip(recipients, outcomes, strict=True) if outcome is None]
+        if not accepted:
+            copies.drop()
+            return outcomes
+        try:
+            copies.commit(accepted)
+        except Deferred as error:  # sent again, it may be there twice; without a copy it must not be
+            return [outcome or error for outcome in outcomes]
+        return outcomes
+
+    def _copies(self, arrival: Arrival) -> Copies | None:
+        if self._journals is None:
+            return None
+        envelope = arrival.envelope
+        return self._journals.prepare(
+            Message(
+                arrival.id,
+                envelope.return_path,
+                envelope.recipients,
+                envelope.parameters,
+                prefixed(arrival.head, arrival.pieces),
+                arrival.client,
+                arrival.service,
+                arrival.login,
+                arrival.vouched,
+            )
+        )
+
+    def _take(self, arrival: Arrival) -> list[Outcome]:
         envelope = arrival.envelope
         steps: dict[str, Step] = {}
         whose: dict[str, EnvelopeRecipient] = {}

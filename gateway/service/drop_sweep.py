@@ -11,17 +11,21 @@ import os
 import time
 from pathlib import Path
 
-from directory.model import Deferred, InvalidAddress
+from directory.model import Deferred, InvalidAddress, Refused
 from gateway.config.settings import Settings
 from gateway.files import drop
 from gateway.files.spool import lines_of, size_of
 from gateway.mail import trace
+from gateway.mail.envelope import EnvelopeRecipient
 from gateway.mail.header import Header, HeaderProblem, scan
 from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.policy.content import looping, missing_fields
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target, unix_owner
 from gateway.queue.wake import ring
+from gateway.route.plan import Plan
+from gateway.route.router import Router
+from gateway.service.journal import JournalDesk, Message
 
 SWEEP_SECONDS = 60.0
 MOST_AT_ONCE = 1000
@@ -43,8 +47,8 @@ def _field(header: Header, name: bytes) -> str:
 class DropSweep:
     """One a host. `sweep` waits for disks."""
 
-    def __init__(self, settings: Settings, queue: QueueFolder) -> None:
-        self._settings, self._queue = settings, queue
+    def __init__(self, settings: Settings, queue: QueueFolder, router: Router, journals: JournalDesk) -> None:
+        self._settings, self._queue, self._router, self._journals = settings, queue, router, journals
         self.folder = Path(settings.state_dir) / "spool" / "drop"
         self._refused: set[str] = set()
 
@@ -94,6 +98,10 @@ class DropSweep:
         content = [head, *header.without(b"return-path")]
         size = size_of(content)
         targets = tuple(Target(address) for address in dict.fromkeys(recipients))
+        named = [EnvelopeRecipient(address, self._plan(address, path, now)) for address in recipients]
+        copies = self._journals.prepare(
+            Message(left.id, path, named, _parameters(left.envelope), content, f"uid-{left.uid}", "drop", "", True)
+        )
         self._queue.inject(
             QueuedEnvelope(
                 left.id,
@@ -109,6 +117,8 @@ class DropSweep:
             ),
             content,
         )
+        if copies is not None:
+            copies.commit(named)
         maillog.received(
             id=left.id,
             return_path=path,
@@ -130,6 +140,13 @@ class DropSweep:
             service="drop",
         )
         os.unlink(left.path)
+
+    def _plan(self, address: str, path: str, now: float) -> Plan | None:
+        """Who is behind an address, for journals; None where nobody can say. The queue asks for itself."""
+        try:
+            return self._router.route(address, now, outside=True, sender=path)
+        except (Deferred, Refused):
+            return None
 
     async def sweep_for_ever(self) -> None:
         """Until cancelled; trouble with the queue or the disk leaves the mail where it is until the next round."""

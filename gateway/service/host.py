@@ -16,6 +16,7 @@ from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.final_delivery import FinalDelivery
 from gateway.service.imap_selecting import OpenMailboxes
+from gateway.service.journal import JournalDesk
 from gateway.service.list_facts import HostListFacts
 from gateway.service.notify import Hints
 from gateway.service.pools import OTHER, Pools
@@ -46,6 +47,7 @@ class Host:
     hints: Hints
     lists: HostListFacts
     send_counter: SendCounter
+    journals: JournalDesk
     open_mailboxes: OpenMailboxes = field(default_factory=OpenMailboxes)
     sessions: Sessions = field(default_factory=Sessions)
 

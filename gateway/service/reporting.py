@@ -9,7 +9,8 @@
 
 A sender is told only when a login, SPF or DKIM vouches for the return path (`bounce.to_strangers` lifts this), a
 list only what failed for good. What a message from `<>` has to tell goes to the postmaster if it is itself a
-report, else nowhere; a report to the postmaster that fails is logged, and there it ends.
+report or a journal's copy, else nowhere; a report to the postmaster that fails is logged, and there it ends. A
+journal's copy that is too large for the report goes to the postmaster as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from directory.model import Deferred, InvalidAddress, Refused, canonical_address
 from gateway.deliver.port import Outcome, Taken
@@ -136,17 +139,30 @@ class Reporter:
         now: float,
     ) -> None:
         reason = "the postmaster cannot be told" if envelope.double_bounce else ""
-        if not reason and not _is_report(self._beginning(content)):
+        if not reason and not envelope.journal_of and not _is_report(self._beginning(content)):
             reason = "from the null path and no report"
         if reason:
             for result in results:
                 maillog.not_reported(id=envelope.id, recipient=result.target.address, reason=reason)
             return
-        domain = self._own_domain(result.target.address for result in results)
+        whose = f"postmaster@{envelope.journal_of}" if envelope.journal_of else ""
+        domain = self._own_domain([whose, *(result.target.address for result in results)])
         address = f"postmaster@{domain or self._hostname}"
         target = Target(address if domain else "postmaster", notify=("NEVER",))
         wide = "SMTPUTF8" in envelope.parameters
         self._send(envelope, target, address, results, content, now, wide, returns_whole=True)
+        if envelope.journal_of and envelope.size > self._settings.max_message_size:
+            self._hand_over(envelope, target, content, now)
+
+    def _hand_over(
+        self, envelope: QueuedEnvelope, target: Target, content: Callable[[], Iterable[bytes]], now: float
+    ) -> None:
+        """The message itself to the postmaster, whose failure is not told. The same name each time."""
+        number = f"{envelope.id}.{hashlib.sha256(f'{target.address}|{target.account}'.encode()).hexdigest()[:8]}p"
+        fresh = msgspec.structs.replace(envelope, id=number, arrival=now, targets=(target,), double_bounce=True)
+        self._queue.inject(fresh, list(content()), is_report=True)
+        maillog.queued(id=number, targets=1, about=envelope.id)
+        ring(self._bell, number)
 
     def _send(
         self,
@@ -178,6 +194,7 @@ class Reporter:
             envelope.parameters.get("ENVID", ""),
             wide,
             is_double,
+            bool(envelope.journal_of),
         )
         octets = dsn.compose(report, header, whole)
         parameters = {} if octets.isascii() else {"BODY": "8BITMIME"}

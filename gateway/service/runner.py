@@ -93,7 +93,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
-        sweeping = asyncio.ensure_future(DropSweep(settings, host.queue).sweep_for_ever())
+        sweeping = asyncio.ensure_future(DropSweep(settings, host.queue, host.router, host.journals).sweep_for_ever())
         expiring = asyncio.ensure_future(desk.tend_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
         working = asyncio.ensure_future(runner.serve(stop))

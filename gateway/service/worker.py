@@ -27,6 +27,7 @@ from gateway.service.agent_client import AgentClient
 from gateway.service.checks import checks
 from gateway.service.final_delivery import FinalDelivery
 from gateway.service.host import Host
+from gateway.service.journal import JournalDesk
 from gateway.service.list_facts import HostListFacts
 from gateway.service.listeners import Listeners
 from gateway.service.metrics_files import Publisher
@@ -97,6 +98,7 @@ def make_host(settings: Settings, number: int) -> Host:
     reporter = Reporter(
         queue, router, settings.bounce, hostname=settings.hostname, bell=bell, lifetime=settings.queue.lifetime
     )
+    journals = JournalDesk(directory, queue, bell, settings.hostname, lambda: lists.key)
     return Host(
         settings,
         directory,
@@ -107,12 +109,13 @@ def make_host(settings: Settings, number: int) -> Host:
         queue,
         grace,
         delivery,
-        Acceptance(stores, queue, grace, delivery, reporter, bell),
+        Acceptance(stores, queue, grace, delivery, reporter, bell, journals),
         reporter,
         checks(settings),
         hints,
         lists,
         SendCounter(state / "send-limits.db"),
+        journals,
     )
 
 

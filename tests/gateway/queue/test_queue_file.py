@@ -38,6 +38,8 @@ def test_a_new_field_of_the_envelope_block_is_a_new_version() -> None:
         " address account return_path notify orcpt original mailbox extension list is_held",
         3: "id return_path arrival targets size crlf parameters login vouched double_bounce not_before is_ours is_junk"
         " owner address account return_path notify orcpt original mailbox extension list is_held",
+        4: "id return_path arrival targets size crlf parameters login vouched double_bounce not_before is_ours is_junk"
+        " owner journal_of address account return_path notify orcpt original mailbox extension list is_held",
     }
     assert " ".join(fields) == known[VERSION], "raise VERSION in queue/file.py and write its fields down here"
 
@@ -47,18 +49,18 @@ def test_a_file_of_the_first_version_is_delivered_and_one_of_a_later_version_wai
     bench.inject(Target("ann@example.com", "t:ann"))
     file = bench.folder.messages / "m1"
     content = file.read_bytes()
-    file.write_bytes(content.replace(b"gatepost-queue 3 ", b"gatepost-queue 4 ", 1))
+    file.write_bytes(content.replace(b"gatepost-queue 4 ", b"gatepost-queue 5 ", 1))
     with pytest.raises(Newer, match="newer version"):
         bench.folder.read("m1")
     bench.work()  # not known yet
     assert bench.state.targets("m1") == []
     file.write_bytes(content)
     bench.runner.look()
-    file.write_bytes(content.replace(b"gatepost-queue 3 ", b"gatepost-queue 4 ", 1))
+    file.write_bytes(content.replace(b"gatepost-queue 4 ", b"gatepost-queue 5 ", 1))
     bench.work()  # known from before the older version was started
     (row,) = bench.state.targets("m1")
     assert (row.state, bench.delivered) == ("waiting", [])
-    file.write_bytes(content.replace(b"gatepost-queue 3 ", b"gatepost-queue 1 ", 1))
+    file.write_bytes(content.replace(b"gatepost-queue 4 ", b"gatepost-queue 1 ", 1))
     bench.now += bench.settings.retry_max
     bench.work()
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]

@@ -1,0 +1,72 @@
+"""Which journals get a copy of a message (`gatepostJournal`): those of the domains whose people it is from or for.
+
+An account belongs to the domain of its primary address; an address that was written to counts too, so the journal of
+a domain has what was sent to its aliases and lists. The domain of the sender sees all recipients. Another one sees
+those that concern it, for who else got a blind copy is none of its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from directory.model import InvalidAddress, canonical_domain
+from directory.port import Directory
+from gateway.mail.envelope import EnvelopeRecipient
+from gateway.route.plan import Discard, Instructions, Local, Plan, RemoteLmtp
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One copy: for `addresses`, in the name of `domain`, naming the recipients with these numbers."""
+
+    domain: str
+    addresses: tuple[str, ...]
+    recipients: tuple[int, ...]
+
+
+def journals(
+    directory: Directory, senders: Iterable[str], recipients: Sequence[EnvelopeRecipient]
+) -> tuple[Journal, ...]:
+    """The copies of a message; `senders` are addresses of whoever proved that it is his. No address gets two."""
+    everybody = tuple(range(len(recipients)))
+    concerned: dict[str, set[int]] = {}
+    for number, recipient in enumerate(recipients):
+        for name in _domains(recipient):
+            if name in concerned:
+                concerned[name].add(number)
+            else:
+                concerned[name] = {number}
+    for sender in senders:
+        concerned[sender.rpartition("@")[2].lower()] = set(everybody)
+    seen: dict[str, tuple[str, set[int]]] = {}
+    for name, numbers in concerned.items():
+        domain = directory.domain(_canonical(name))
+        if domain is None or not domain.journal:
+            continue
+        for address in domain.journal:
+            seen.setdefault(address.lower(), (domain.name, set()))[1].update(numbers)
+    alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for address, (domain_name, numbers) in seen.items():
+        alike.setdefault((domain_name, tuple(sorted(numbers))), []).append(address)
+    return tuple(Journal(name, tuple(addresses), numbers) for (name, numbers), addresses in alike.items())
+
+
+def _domains(recipient: EnvelopeRecipient) -> Iterator[str]:
+    """Domains that mail for a recipient concerns, lower case: as it was written to, and of whoever gets it."""
+    yield recipient.address.rpartition("@")[2].lower()
+    plan: Plan | None = recipient.route
+    for step in plan.steps if plan is not None else ():
+        if isinstance(step, Local | RemoteLmtp | Instructions | Discard):
+            yield (step.holder.primary or step.recipient).rpartition("@")[2].lower()
+        else:
+            yield step.recipient.rpartition("@")[2].lower()
+
+
+def _canonical(name: str) -> str:
+    if name.isascii():
+        return name
+    try:
+        return canonical_domain(name)
+    except InvalidAddress:
+        return name

@@ -16,6 +16,8 @@ from typing import Literal
 from gateway.mail.header import Header
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
+#: canonicalization of a header or a body
+Form = Literal["simple", "relaxed"]
 
 #: signed where they are, each as often as it is (RFC 6376 5.4.1)
 SIGNED = (
@@ -31,10 +33,13 @@ _SPACE = re.compile(rb"[ \t]+")
 
 
 class BodyHash:
-    """SHA-256 over a body in `relaxed` form (RFC 6376 3.4.4), fed in pieces however they are cut."""
+    """SHA-256 over a body in one form (RFC 6376 3.4.3, 3.4.4), fed in pieces however they are cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form = "relaxed") -> None:
         self._hash = hashlib.sha256()
+        self._form = form
+        #: octets that went into it
+        self.size = 0
         self._held = b""  # an unfinished line
         self._empty = 0  # empty lines that count only when something follows
 
@@ -48,22 +53,29 @@ class BodyHash:
 
     def _lines(self, data: bytes) -> None:
         """Whole lines."""
-        if b"  " in data or b"\t" in data:  # a look is 20 times cheaper than the expression
-            data = _SPACE.sub(b" ", data)
-        data = data.replace(b" \n", b"\n")
+        if self._form == "relaxed":
+            if b"  " in data or b"\t" in data:  # a look is 20 times cheaper than the expression
+                data = _SPACE.sub(b" ", data)
+            data = data.replace(b" \n", b"\n")
         kept = data.lstrip(b"\n")
         self._empty += len(data) - len(kept)
         if not kept:
             return
         behind = kept.rstrip(b"\n")
-        self._hash.update(b"\r\n" * self._empty + behind.replace(b"\n", b"\r\n") + b"\r\n")
+        self._add(b"\r\n" * self._empty + behind.replace(b"\n", b"\r\n") + b"\r\n")
         self._empty = len(kept) - len(behind) - 1
+
+    def _add(self, octets: bytes) -> None:
+        self.size += len(octets)
+        self._hash.update(octets)
 
     def digest(self) -> bytes:
         """When all of it was fed."""
         if self._held:
             self._lines(self._held + b"\n")
             self._held = b""
+        if self._form == "simple" and not self.size:  # an empty body is one empty line there
+            self._add(b"\r\n")
         return self._hash.digest()
 
 

@@ -27,6 +27,8 @@ class Facts:
     helo: str = ""
     #: entry id of the account that is logged in
     login: str = ""
+    #: the client is a relay of ours: who sent the message to it is not known here
+    by_relay: bool = False
 
 
 class Kind(enum.Enum):
@@ -43,6 +45,8 @@ class Verdict:
     kind: Kind = Kind.ACCEPT
     #: complete, to put in front
     header_lines: tuple[bytes, ...] = ()
+    #: parts of our Authentication-Results field (RFC 8601 2.2)
+    results: tuple[str, ...] = ()
     #: fields of the message to take out: name in lower case and which, from 1 (0 = all)
     removed: tuple[tuple[bytes, int], ...] = ()
     #: the return path is proven to be the sender's: a report may go there
@@ -71,6 +75,7 @@ async def run(checks: Sequence[ContentCheck], facts: Facts, body: Sequence[bytes
     return Verdict(
         Kind.JUNK if any(verdict.kind is Kind.JUNK for verdict in told) else Kind.ACCEPT,
         tuple(line for verdict in told for line in verdict.header_lines),
+        tuple(result for verdict in told for result in verdict.results),
         tuple(field for verdict in told for field in verdict.removed),
         any(verdict.vouched for verdict in told),
     )

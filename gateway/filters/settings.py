@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -28,6 +28,19 @@ class RspamdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_size: Count = 20 * 1024 * 1024
 
 
+class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """SPF and DKIM of mail that comes in from outside, told in an Authentication-Results field."""
+
+    #: whether the client may send for the domain of the return path (RFC 7208) is asked
+    spf: bool = False
+    #: the signatures of a message are verified (RFC 6376)
+    dkim: bool = False
+    #: signatures that are looked at in one message, from the top
+    signatures: Annotated[int, msgspec.Meta(ge=1, le=10)] = 5
+    #: for all questions to the DNS about one message; what it did not answer by then is temperror
+    timeout: Seconds = 20.0
+
+
 class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `filters`."""
 
@@ -35,4 +48,5 @@ class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authserv_id: str = ""
     #: addresses or networks of relays of ours: what they say about a message is kept, who sent it is not asked again
     relays: tuple[str, ...] = ()
+    authentication: AuthenticationSettings = AuthenticationSettings()
     rspamd: RspamdSettings = RspamdSettings()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from gateway.config.settings import Settings
+from gateway.filters.authentication import AuthenticationCheck
 from gateway.filters.hops import HopCheck
 from gateway.filters.port import ContentCheck, Kind, Verdict
 from gateway.filters.rspamd import RspamdCheck
@@ -14,14 +15,22 @@ from gateway.mail import authentication_results
 from gateway.mail.header import Field, Header
 from gateway.service.admission import Networks
 from gateway.service.network import ClientTls, Dialer
+from gateway.service.pools import OTHER, Pools
+from gateway.service.resolver import Resolver
 
 JUNK_FIELD = b"X-Spam-Flag: YES\n"
 
 
-def checks(settings: Settings) -> tuple[ContentCheck, ...]:
+def checks(settings: Settings, pools: Pools) -> tuple[ContentCheck, ...]:
     """Made in the process that runs them."""
     found: list[ContentCheck] = [HopCheck(settings.smtp.max_hops)]
     filters = settings.filters
+    if filters.authentication.spf or filters.authentication.dkim:
+        found.append(
+            AuthenticationCheck(
+                filters.authentication, Resolver(settings.dns), time.monotonic, time.time, pools.of(OTHER).run
+            )
+        )
     if filters.rspamd.url:
         found.append(RspamdCheck(filters.rspamd, Dialer(ClientTls()), time.monotonic))
     return tuple(found)
@@ -54,6 +63,9 @@ def without(header: Header, fields: Iterable[Field], removed: Sequence[tuple[byt
     return header.without_fields(gone.values())
 
 
-def added(verdict: Verdict) -> bytes:
-    """The fields that a verdict puts in front."""
-    return b"".join([*([JUNK_FIELD] if verdict.kind is Kind.JUNK else []), *verdict.header_lines])
+def added(verdict: Verdict, own: str) -> bytes:
+    """The fields that a verdict puts in front; `own` is the name under which results are told."""
+    lines = [authentication_results.field(own, verdict.results)] if verdict.results else []
+    if verdict.kind is Kind.JUNK:
+        lines.append(JUNK_FIELD)
+    return b"".join([*lines, *verdict.header_lines])

@@ -216,6 +216,7 @@ class SmtpExecutor:
                 message_id,
                 session.helo,
                 session.login.account if session.login is not None else "",
+                by_relay,
             )
             out = header.all(b"return-path")
             if not by_relay:
@@ -239,7 +240,7 @@ class SmtpExecutor:
                 error=error,
             )
             raise
-        lines = added_by(verdict) + added
+        own_lines = added_by(verdict, own), added
         maillog.received(
             id=message_id,
             return_path=request.envelope.return_path,
@@ -253,7 +254,7 @@ class SmtpExecutor:
         )
         volume = host.acceptance.volume_of(request.envelope)
         outcomes = await host.in_pool(
-            lambda: self._deliver(request, header, pieces, lines, message_id, verdict), volume
+            lambda: self._deliver(request, header, pieces, own_lines, message_id, verdict), volume
         )
         return Accepted(message_id, outcomes)
 
@@ -299,8 +300,15 @@ class SmtpExecutor:
             await host.in_pool(lambda: host.send_counter.take(wanted, recipients, time.time()))
 
     def _deliver(
-        self, request: Accept, header: Header, pieces: Sequence[bytes], lines: bytes, message_id: str, verdict: Verdict
+        self,
+        request: Accept,
+        header: Header,
+        pieces: Sequence[bytes],
+        lines: tuple[bytes, bytes],
+        message_id: str,
+        verdict: Verdict,
     ) -> list[Outcome]:
+        """`lines` go above our Received field (results, RFC 8601 4.1) and below it (what submission adds)."""
         session, envelope = self._session, request.envelope
         kept: list[EnvelopeRecipient] = []
         outcomes: list[Outcome] = []
@@ -330,7 +338,7 @@ class SmtpExecutor:
                 Arrival(
                     message_id,
                     taken,
-                    head + lines,
+                    lines[0] + head + lines[1],
                     pieces,
                     session.client.address,
                     session.role.value,

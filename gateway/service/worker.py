@@ -111,7 +111,7 @@ def make_host(settings: Settings, number: int) -> Host:
         delivery,
         Acceptance(stores, queue, grace, delivery, reporter, bell, journals),
         reporter,
-        checks(settings),
+        checks(settings, pools),
         hints,
         lists,
         SendCounter(state / "send-limits.db"),

@@ -33,9 +33,13 @@ def verdict(checks: Sequence[ContentCheck], message: bytes = b"Subject: x\n\n") 
 
 def test_lines_and_junk_add_up() -> None:
     found = verdict(
-        [Says(Verdict(Kind.JUNK, (b"X-A: 1\n",))), Says(ACCEPT), Says(Verdict(Kind.ACCEPT, (b"X-B: 2\n",)))]
+        [
+            Says(Verdict(Kind.JUNK, (b"X-A: 1\n",), ("spf=pass",))),
+            Says(ACCEPT),
+            Says(Verdict(Kind.ACCEPT, (b"X-B: 2\n",), ("dkim=none",))),
+        ]
     )
-    assert found == Verdict(Kind.JUNK, (b"X-A: 1\n", b"X-B: 2\n"))
+    assert found == Verdict(Kind.JUNK, (b"X-A: 1\n", b"X-B: 2\n"), ("spf=pass", "dkim=none"))
     assert verdict([]) is ACCEPT
 
 

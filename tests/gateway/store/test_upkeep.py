@@ -210,7 +210,9 @@ def test_a_store_is_removed_whole_and_nobody_elses(bench: Bench) -> None:
     assert len(bench.inbox(ANN)[1]) == 1
 
 
-def test_a_removal_that_was_cut_off_is_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_store_is_removed_in_the_end_though_it_was_cut_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.deliver(ANN)
     row = bench.repository.account(ANN.id)
     assert row is not None

@@ -1,6 +1,7 @@
 """How many messages go to one destination at once, and which destinations did not answer lately.
 
-A destination begins with a few connections, gets one more with each success and loses one with each failure.
+A destination begins with a few connections, gets one more with each success and loses one with each failure. So many
+messages as it has connections at most wait in line for it; others are turned away, and called when there is room.
 One that could not be reached is left alone for a while that doubles each time; its messages stay due and cost
 no attempt. Kept in memory: a new process learns it again. Every number is bounded.
 """
@@ -8,13 +9,15 @@ no attempt. Kept in memory: a new process learns it again. Every number is bound
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.queue.settings import QueueSettings
 
 MAX_REMEMBERED = 10_000
+MAX_CALLED = 10_000  # messages of all destinations that are called; others come again by themselves
 
 
 @dataclass(slots=True)
@@ -26,7 +29,10 @@ class _Destination:
     #: not before this moment
     silent_until: float = 0.0
     why: str = ""
-    changed: asyncio.Event | None = None
+    #: who waits in line for a place, the first first
+    line: deque[asyncio.Future[None]] = field(default_factory=deque)
+    #: messages that were turned away and are called when there is room
+    turned_away: deque[str] = field(default_factory=deque)
 
 
 class NotNow(Exception):
@@ -37,18 +43,42 @@ class NotNow(Exception):
         self.until, self.why = until, why
 
 
-class Destinations:
-    """In one event loop."""
+class Crowded(NotNow):
+    """As many wait for the destination `key` already as would fill it."""
 
-    def __init__(self, settings: QueueSettings) -> None:
-        self._settings = settings
+    def __init__(self, until: float, why: str, key: str) -> None:
+        super().__init__(until, why)
+        self.key = key
+
+
+class Seat:
+    """The right to wait in line for a destination; given up once, in a place or without one."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def leave(self) -> None:
+        """Somebody else may have it."""
+        if self._leave is not None:
+            leave, self._leave = self._leave, None
+            leave()
+
+
+class Destinations:
+    """In one event loop. `call` is told messages that were turned away and may come now."""
+
+    def __init__(self, settings: QueueSettings, call: Callable[[str], None] = lambda message: None) -> None:
+        self._settings, self.call = settings, call
         self._known: dict[str, _Destination] = {}
+        self._turned_away = 0
 
     def _of(self, key: str) -> _Destination:
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= MAX_REMEMBERED:
-                idle = [name for name, each in self._known.items() if not each.busy and not each.waiting]
+                idle = [
+                    name for name, each in self._known.items() if not (each.busy or each.waiting or each.turned_away)
+                ]
                 for name in idle[: MAX_REMEMBERED // 2]:
                     del self._known[name]
             found = self._known[key] = _Destination(float(self._settings.destination_begin))
@@ -59,36 +89,75 @@ class Destinations:
         place = self._known.get(key)
         return NotNow(place.silent_until, place.why) if place is not None and now < place.silent_until else None
 
-    @asynccontextmanager
-    async def place(self, key: str, now: float) -> AsyncIterator[None]:
-        """One of the places of a destination, waited for. Raises NotNow where it did not answer lately, or where
-        as many wait already as would fill it."""
+    def seat(self, key: str, now: float) -> Seat:
+        """A seat in the line for a destination. Raises NotNow where it did not answer lately, Crowded where as many
+        wait as would fill it."""
         if (silence := self.silence(key, now)) is not None:
             raise silence
         place = self._of(key)
         if place.waiting >= self._settings.destination_max:
-            raise NotNow(now + self._settings.destination_pause, f"{key}: {place.busy} connections are busy")
+            raise Crowded(now + self._settings.destination_pause, f"{key}: {place.busy} connections are busy", key)
         place.waiting += 1
+        return Seat(lambda: self._left(place))
+
+    def turn_away(self, key: str, message: str) -> None:
+        """Call this message when there is room again."""
+        if self._turned_away < MAX_CALLED:
+            self._turned_away += 1
+            self._of(key).turned_away.append(message)
+
+    def _left(self, place: _Destination) -> None:
+        place.waiting -= 1
+        if place.turned_away:
+            self._turned_away -= 1
+            self.call(place.turned_away.popleft())
+
+    @asynccontextmanager
+    async def place(self, key: str, seat: Seat, clock: Callable[[], float]) -> AsyncIterator[None]:
+        """One of the places of a destination, waited for in line; the seat is given up. Raises NotNow where the
+        destination fell silent meanwhile."""
+        place = self._of(key)
         try:
-            while place.busy >= int(place.allowed):
-                if place.changed is None or place.changed.is_set():
-                    place.changed = asyncio.Event()
-                await place.changed.wait()
+            if place.line or place.busy >= int(place.allowed):
+                turn = asyncio.get_running_loop().create_future()
+                place.line.append(turn)
+                self._next(place)
+                try:
+                    await turn
+                except BaseException:
+                    if turn.done() and not turn.cancelled():  # a place was given to somebody who is gone
+                        self._emptied(place)
+                    raise
+            else:
+                place.busy += 1
         finally:
-            place.waiting -= 1
-        place.busy += 1
+            seat.leave()
         try:
+            if (silence := self.silence(key, clock())) is not None:
+                raise silence
             yield
         finally:
-            place.busy -= 1
-            if place.changed is not None:
-                place.changed.set()
+            self._emptied(place)
+
+    def _emptied(self, place: _Destination) -> None:
+        place.busy -= 1
+        self._next(place)
+
+    @staticmethod
+    def _next(place: _Destination) -> None:
+        """Give free places to the first in line."""
+        while place.line and place.busy < int(place.allowed):
+            turn = place.line.popleft()
+            if not turn.done():
+                place.busy += 1
+                turn.set_result(None)
 
     def answered(self, key: str) -> None:
         """It talked to us, whatever it said of the message."""
         place = self._of(key)
         place.failures, place.silent_until, place.why = 0, 0.0, ""
         place.allowed = min(place.allowed + 1 / max(place.allowed, 1.0), float(self._settings.destination_max))
+        self._next(place)
 
     def silent(self, key: str, now: float, why: str) -> float:
         """It could not be reached: until when it is left alone."""

@@ -27,7 +27,8 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from io import FileIO
 from itertools import chain
 from pathlib import Path
 
@@ -42,6 +43,7 @@ MESSAGES = "message"
 MAGIC = b"gatepost-queue"
 MAX_ENVELOPE = 16 * 1024 * 1024
 PIECE = 65536
+FIRST = 16384  # octets that are read at once; a file that ends within them is not opened again
 COUNT_SECONDS = 5.0
 
 
@@ -125,22 +127,60 @@ def _unavailable(error: OSError, where: str) -> Deferred:
 
 def read_envelope(path: Path) -> QueuedEnvelope:
     """The envelope block of a queue file. Raises Damaged, OSError."""
-    with open(path, "rb") as file:
-        return _envelope(file.readline(64), file.read, path.name)
+    with open(path, "rb", buffering=0) as file:
+        return _envelope(file.read(FIRST), file, path.name)[0]
 
 
-def _envelope(first: bytes, read: Callable[[int], bytes], message: str) -> QueuedEnvelope:
-    words = first.split()
-    if len(words) != 3 or words[0] != MAGIC or not (words[1].isdigit() and words[2].isdigit()):
+def _envelope(first: bytes, file: FileIO, message: str) -> tuple[QueuedEnvelope, int]:
+    """The envelope block, and where the message begins. `first` are the first octets of the file, the next ones
+    are read from it."""
+    line, newline, _ = first[:64].partition(b"\n")
+    words = line.split()
+    if len(words) != 3 or not newline or words[0] != MAGIC or not (words[1].isdigit() and words[2].isdigit()):
         raise Damaged(f"{message}: no queue file")
     if int(words[1]) > VERSION:
         raise Newer(f"{message}: written by a newer version ({int(words[1])})")
-    if int(words[1]) < OLDEST or int(words[2]) > MAX_ENVELOPE:
+    size = int(words[2])
+    if int(words[1]) < OLDEST or size > MAX_ENVELOPE:
         raise Damaged(f"{message}: no queue file")
+    start = len(line) + 1
+    block = first[start : start + size]
+    while len(block) < size:
+        more = file.read(size - len(block))
+        if not more:
+            break
+        block += more
     try:
-        return msgspec.json.decode(read(int(words[2])), type=QueuedEnvelope)
+        return msgspec.json.decode(block, type=QueuedEnvelope), start + size + 1
     except msgspec.MsgspecError as error:
         raise Damaged(f"{message}: {error}") from error
+
+
+class QueuedMessage:
+    """A message in the queue. A small one was read whole, another one is read again each time."""
+
+    __slots__ = ("_path", "_start", "_whole", "envelope")
+
+    def __init__(self, path: Path) -> None:
+        """Raises Damaged, OSError."""
+        with open(path, "rb", buffering=0) as file:
+            first = file.read(FIRST)
+            self.envelope, self._start = _envelope(first, file, path.name)
+            is_whole = os.fstat(file.fileno()).st_size == len(first)
+        self._path = path
+        self._whole = first[self._start :] if is_whole else None
+
+    def content(self) -> Iterator[bytes]:
+        """The message in pieces, from its beginning. Raises OSError."""
+        if self._whole is not None:
+            return iter((self._whole,))
+        return self._pieces()
+
+    def _pieces(self) -> Iterator[bytes]:
+        with open(self._path, "rb") as file:
+            file.seek(self._start)
+            while piece := file.read(PIECE):
+                yield piece
 
 
 class QueueFolder:
@@ -223,13 +263,13 @@ class QueueFolder:
         """The envelope block. Raises Damaged, OSError."""
         return read_envelope(self.messages / message)
 
+    def open(self, message: str) -> QueuedMessage:
+        """A message with its envelope block. Raises Damaged, OSError."""
+        return QueuedMessage(self.messages / message)
+
     def content(self, message: str) -> Iterator[bytes]:
         """The message behind the envelope block, in pieces. Raises Damaged, OSError."""
-        with open(self.messages / message, "rb") as file:
-            _envelope(file.readline(64), file.read, message)
-            file.read(1)
-            while piece := file.read(PIECE):
-                yield piece
+        return self.open(message).content()
 
     def remove(self, message: str) -> None:
         """Take a finished message out. Raises OSError."""

@@ -1,6 +1,7 @@
 """What happened to each target so far: queue.db, one SQLite file, synchronous=FULL, one writer (the runner).
 
     state     owed                     meaning
+    no row    -                        came in; its first attempt is under way or its row is still to be written
     waiting   -                        to be tried when it is due
     trying    -                        claimed by an attempt; waiting again when the next runner starts
     waiting   delayed                  tried, and its sender is to be told that it takes long
@@ -11,10 +12,16 @@
                                        damaged and those of which nobody can be told
 
 An attempt is claimed by raising `attempts`; its outcome is written only where `attempts` still is what it
-claimed, so what an administrator did meanwhile stands. What is owed is committed with the outcome, the report
-is on disk before the debt is struck off, and the file goes when every target is done or failed and nothing is
-owed. A crash at any instant leaves a state from which the next runner goes on: a delivery without its record is
-repeated once, a report without its record is made again under the same name.
+claimed, so what an administrator did meanwhile stands. The first attempt at a message needs no claim: the runner
+is the only one who knows of it, and the row comes with the outcome. What is owed is committed with the outcome,
+the report is on disk before the debt is struck off, and the file goes when every target is done or failed and
+nothing is owed. A crash at any instant leaves a state from which the next runner goes on: a delivery without its
+record is repeated once, a report without its record is made again under the same name.
+
+    change                              on disk when it returns
+    record, step_done, told             yes
+    hold, change (an administrator)     yes
+    add, claim, postpone, forget        with the next one that is: what a power cut takes of them is found out again
 
 Rebuilt from the queue files when it is lost; then targets that were done are tried once more.
 """
@@ -23,10 +30,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -36,6 +44,7 @@ from gateway.files.database import connect, looking, transaction
 
 WAITING, TRYING, HELD, DONE, FAILED = "waiting", "trying", "held", "done", "failed"
 MAX_REPLY = 1000
+T = TypeVar("T")
 
 _FORMATS = (
     """
@@ -69,6 +78,16 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
     reply: str = ""
     dsn: bool = False
+
+
+class Arrived(NamedTuple):
+    """A message that came in: how many targets it has, when they are due and why not now."""
+
+    message: str
+    targets: int
+    due: float
+    why: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,55 +136,87 @@ def _row(values: Sequence[object]) -> TargetRow:
     return TargetRow(number, state, attempts, due, reply, owed, _outcome(outcome), bool(warned))  # type: ignore[arg-type]
 
 
+def _values(row: TargetRow, back: int) -> tuple[object, ...]:
+    attempts, reply = row.attempts - back, row.reply[:MAX_REPLY]
+    return row.state, attempts, row.due, reply, row.owed, _kept(row.outcome), row.warned
+
+
 class QueueState:
     """queue.db. May be called by several threads. Raises Deferred(QUEUE_UNAVAILABLE)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
+        self._is_durable = True
         try:
             self._db = connect(path, formats=_FORMATS)
+            # whoever looks does not wait for a disk that others write to
+            self._looking = connect(path)
         except sqlite3.Error as error:
             raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error
 
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, on disk when it ends."""
+    def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, or a part of the one that is open; on disk when that ends, if `durable`."""
         with self._lock:
             try:
+                if self._db.in_transaction:
+                    yield self._db
+                    return
+                if durable != self._is_durable:
+                    self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    self._is_durable = durable
                 with transaction(self._db):
                     yield self._db
             except sqlite3.Error as error:
                 raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
 
-    def _read(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._lock:
+    def together(self, changes: Sequence[Callable[[], T]], *, durable: bool) -> list[T | Exception]:
+        """Several changes in one transaction, on disk when it returns if `durable`: what each returned or raised.
+
+        Where one raises, each of them is done by itself.
+        """
+        if len(changes) > 1:
             try:
-                return self._db.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
+                with self._change(durable=durable):
+                    return [change() for change in changes]
+            except Exception:
+                pass  # rolled back: whose fault it was is found out one by one
+        done: list[T | Exception] = []
+        for change in changes:
+            try:
+                with self._change(durable=durable):
+                    done.append(change())
+            except Exception as error:
+                done.append(error)
+        return done
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        try:
+            return self._looking.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{self._path}: {error}") from error
 
     # what came in and what went
 
     def messages(self) -> set[str]:
         return {str(row[0]) for row in self._read("SELECT DISTINCT message FROM target")}
 
-    def add(self, messages: Iterable[tuple[str, int, float]], owners: Mapping[str, str] = {}) -> None:
-        """Messages that came in, each with the number of its targets and when they are due; `owners` are those of
-        messages that have one."""
+    def add(self, messages: Iterable[Arrived]) -> None:
+        """Messages that came in."""
         rows = [
-            (message, number, WAITING, due, owners.get(message, ""))
-            for message, count, due in messages
-            for number in range(count)
+            (each.message, number, WAITING, each.due, each.why[:MAX_REPLY], each.owner)
+            for each in messages
+            for number in range(each.targets)
         ]
-        with self._change() as db:
+        with self._change(durable=False) as db:
             db.executemany("INSERT OR IGNORE INTO target (message, number, state, attempts, due, reply, owner)"
-                           " VALUES (?,?,?,0,?,'',?)", rows)  # fmt: skip
+                           " VALUES (?,?,?,0,?,?,?)", rows)  # fmt: skip
 
     def forget(self, messages: Iterable[str]) -> None:
         """Drop the rows of messages whose files are gone."""
         gone = [(message,) for message in messages]
-        with self._change() as db:
+        with self._change(durable=False) as db:
             for table in ("target", "done"):
                 db.executemany(f"DELETE FROM {table} WHERE message=?", gone)
 
@@ -192,22 +243,22 @@ class QueueState:
     def owing(self, now: float, limit: int) -> list[str]:
         """Messages that owe a report of a final outcome, the longest waiting first."""
         rows = self._read(
-            "SELECT message FROM target WHERE owed<>'' AND state IN (?,?) AND due<=? ORDER BY due LIMIT ?",
+            "SELECT message FROM target WHERE owed<>'' AND +state IN (?,?) AND +due<=? ORDER BY due LIMIT ?",
             (DONE, FAILED, now, limit),
         )
         return list(dict.fromkeys(str(row[0]) for row in rows))
 
     def next_due(self, now: float) -> float | None:
         """When the next target or report after `now` is due; None when nothing waits."""
-        (row,) = self._read(
-            "SELECT min(due) FROM target WHERE (state=? OR (owed<>'' AND state IN (?,?))) AND due>?",
-            (WAITING, DONE, FAILED, now),
+        # two questions: one with OR would walk through everything that waits
+        found = self._read("SELECT min(due) FROM target WHERE state=? AND due>?", (WAITING, now)) + self._read(
+            "SELECT min(due) FROM target WHERE owed<>'' AND +state IN (?,?) AND +due>?", (DONE, FAILED, now)
         )
-        return None if row[0] is None else float(row[0])  # type: ignore[arg-type]
+        return min((float(row[0]) for row in found if row[0] is not None), default=None)  # type: ignore[arg-type]
 
     def claim(self, message: str, now: float) -> list[TargetRow]:
         """Begin an attempt at the targets that are due; the rows as the attempt has them."""
-        with self._change() as db:
+        with self._change(durable=False) as db:
             rows = db.execute(
                 "UPDATE target SET state=?, attempts=attempts+1 WHERE message=? AND state=? AND due<=?"
                 f" RETURNING {_COLUMNS}",
@@ -241,23 +292,36 @@ class QueueState:
         with self._change() as db:
             db.executemany("INSERT OR IGNORE INTO done VALUES (?,?)", [(message, key) for key in keys])
 
-    def record(self, message: str, rows: Iterable[TargetRow], *, back: int = 0) -> None:
+    def record(self, message: str, rows: Sequence[TargetRow], *, back: int = 0, done: Iterable[str] = ()) -> None:
         """What an attempt did; `attempts` of a row is what it claimed, `back` how far it is set back (an attempt
-        that was none)."""
+        that was none), `done` the steps that were delivered."""
+        values = [(*_values(row, back), message, row.number, row.attempts) for row in rows]
         with self._change() as db:
             db.executemany(
-                "UPDATE target SET state=?, attempts=attempts-?, due=?, reply=?, owed=?, outcome=?, warned=?"
+                "UPDATE target SET state=?, attempts=?, due=?, reply=?, owed=?, outcome=?, warned=?"
                 " WHERE message=? AND number=? AND attempts=?",
-                [
-                    (row.state, back, row.due, row.reply[:MAX_REPLY], row.owed, _kept(row.outcome), row.warned, message,
-                     row.number, row.attempts)
-                    for row in rows
-                ],
-            )  # fmt: skip
+                values,
+            )
+            if done:
+                self.step_done(message, done)
+
+    def record_first(
+        self, message: str, owner: str, rows: Sequence[TargetRow], *, back: int = 0, done: Iterable[str] = ()
+    ) -> None:
+        """The same of a message that has no rows yet."""
+        values = [(*_values(row, back), message, row.number, owner) for row in rows]
+        with self._change() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO target (state, attempts, due, reply, owed, outcome, warned, message, number, owner)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?)",
+                values,
+            )
+            if done:
+                self.step_done(message, done)
 
     def postpone(self, messages: Iterable[tuple[str, float, str]], now: float) -> None:
         """(message, due, why) of what was due and cannot be tried now; no attempt was made."""
-        with self._change() as db:
+        with self._change(durable=False) as db:
             db.executemany(
                 "UPDATE target SET due=?, reply=? WHERE message=? AND state=? AND due<=?",
                 [(due, why[:MAX_REPLY], message, WAITING, now) for message, due, why in messages],
@@ -298,6 +362,7 @@ class QueueState:
         return done.rowcount
 
     def close(self) -> None:
+        self._looking.close()
         self._db.close()
 
 

@@ -1,4 +1,8 @@
-"""The bell of the queue runner: a datagram to its socket names a message that came in; a lost one costs a minute."""
+"""The bell of the queue runner: a datagram to its socket names a message that came in.
+
+The kernel keeps few of them; whoever finds as many as it keeps looks for what was not named. One that is lost
+otherwise costs a minute.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ import socket
 from pathlib import Path
 
 MAX_NAME = 200
+KEPT = Path("/proc/sys/net/unix/max_dgram_qlen")  # how many datagrams wait in a socket
+KEPT_DEFAULT = 10
 
 
 def ring(path: Path, message: str = "") -> None:
@@ -29,10 +35,19 @@ def bell(path: Path) -> socket.socket:
     return sock
 
 
-def heard(sock: socket.socket) -> list[str]:
-    """The names that were told since the last time; "" = somebody told none."""
+def kept() -> int:
+    """How many datagrams wait in a socket at most, or fewer."""
+    try:
+        return int(KEPT.read_text())
+    except (OSError, ValueError):
+        return KEPT_DEFAULT
+
+
+def heard(sock: socket.socket, most: int) -> list[str]:
+    """The names that were told since the last time; "" = somebody told none, or more may have been told than the
+    `most` that are kept."""
     names = []
     with contextlib.suppress(OSError):
         while True:
             names.append(sock.recv(MAX_NAME).decode("utf-8", "replace"))
-    return names
+    return [*names, ""] if len(names) >= most else names

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
 from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
@@ -14,12 +15,11 @@ from gateway.lists.copy import AS_IT_IS, Rewriting, copied
 from gateway.mail.srs import Srs
 from gateway.mail.wire import wire_address
 from gateway.observe import maillog
-from gateway.queue.destinations import Destinations, NotNow
-from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
+from gateway.queue.destinations import Crowded, Destinations, NotNow, Seat
+from gateway.queue.file import QueuedEnvelope, QueuedMessage, Target
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import QueueState
 from gateway.route.next_hop import NextHop, next_hop
-from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Remote, Step
+from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Remote, RemoteLmtp, Step
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
 from gateway.service.final_delivery import Outcome as LocalOutcome
@@ -28,9 +28,12 @@ from gateway.service.outbound import Couriers
 from gateway.service.signing import Signing
 
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
+STORES_AT_ONCE = 100  # that get one message together; a crash repeats no more
 
-#: (step, return path, content, message id)
-LocalDelivery = Callable[[Local, str, Sequence[bytes], str], LocalOutcome]
+#: (steps of one list or of none, return path, content, message id)
+LocalDelivery = Callable[[Sequence[Local], str, Sequence[bytes], str], Sequence[LocalOutcome]]
+#: notes that steps are delivered, by their keys; on disk when it returns
+Done = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Desk(Protocol):
@@ -45,6 +48,18 @@ class Desk(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Way:
+    """A step of an attempt: the return path it goes with, the first target that leads to it, the host it goes to."""
+
+    step: Step
+    path: str
+    target: Target
+    hop: NextHop | None = None
+    #: there is no way at this moment
+    problem: Deferred | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Copy:
     """The octets that leave, for all recipients alike."""
@@ -56,13 +71,26 @@ class _Copy:
 
 @dataclass(frozen=True, slots=True)
 class Untried:
-    """Nothing was tried: the destination gets nothing before `until`."""
+    """Nothing was tried: the destination gets nothing before `until`; `is_silence`: it does not answer."""
 
     until: float
     why: str
+    is_silence: bool
 
 
 StepOutcome = Outcome | Untried
+Work = Callable[[], Awaitable[Sequence[StepOutcome]]]
+V = TypeVar("V")
+
+
+def _portions(some: dict[str, V], size: int) -> Iterator[dict[str, V]]:
+    keys = list(some)
+    for start in range(0, len(keys), size):
+        yield {key: some[key] for key in keys[start : start + size]}
+
+
+def _list_id(step: Step) -> str:
+    return step.mailing_list.id if step.mailing_list is not None else ""
 
 
 def _of_list(parameters: dict[str, str]) -> dict[str, str]:
@@ -82,12 +110,10 @@ async def _handled(work: Awaitable[None]) -> Outcome:
 
 
 class QueueSteps:
-    """In the runner's event loop. What is delivered is noted step by step, so that it is not repeated."""
+    """In the runner's event loop. What is delivered is noted before the next is tried, so that it is not repeated."""
 
     def __init__(
         self,
-        folder: QueueFolder,
-        state: QueueState,
         router: Router,
         deliver: LocalDelivery,
         couriers: Couriers,
@@ -99,8 +125,7 @@ class QueueSteps:
         srs: Srs | None = None,
         signing: Signing | None = None,
     ) -> None:
-        self._folder, self._state, self._router = folder, state, router
-        self._deliver, self._couriers, self._clock = deliver, couriers, clock
+        self._router, self._deliver, self._couriers, self._clock = router, deliver, couriers, clock
         self._relay = relay or RelaySettings()
         self._desk, self._rules, self._srs, self._signing = desk, rules, srs, signing
         self.destinations = Destinations(settings)
@@ -115,19 +140,15 @@ class QueueSteps:
         local, remote = self._limits
         return f"status: local {self.local}/{local} remote {self.remote}/{remote}"
 
-    def silence(self, steps: Sequence[Step], path: str, now: float) -> NotNow | None:
-        """When all steps lead to hosts that do not answer: until when the first of them is left alone. Raises
-        Deferred."""
-        first: NotNow | None = None
-        for step in steps:
-            if not isinstance(step, Remote):
-                return None
-            hop = next_hop(step, path, self._router.directory, self._relay)
-            silence = self.destinations.silence(hop.key, now)
-            if silence is None:
-                return None
-            first = silence if first is None or silence.until < first.until else first
-        return first
+    def way(self, step: Step, path: str, target: Target) -> Way:
+        """A step with the host that it goes to at this moment."""
+        way = Way(step, path, target)
+        if isinstance(step, Remote | RemoteLmtp):
+            try:
+                way.hop = next_hop(step, path, self._router.directory, self._relay)
+            except Deferred as error:
+                way.problem = error
+        return way
 
     def told(self, steps: Sequence[Step], path: str, now: float) -> list[str]:
         """What these steps would do at this moment, for people. Raises Deferred."""
@@ -164,22 +185,25 @@ class QueueSteps:
             raise Deferred(Condition.DIRECTORY_STALE, f"is the list {entry_id} still there?")
         return entry if isinstance(entry, MailingList) else None
 
-    def _content(self, message: str, mailing_list: MailingList | None, how: Rewriting = AS_IT_IS) -> Iterator[bytes]:
+    @staticmethod
+    def _content(
+        message: QueuedMessage, mailing_list: MailingList | None, how: Rewriting = AS_IT_IS
+    ) -> Iterator[bytes]:
         """The message, or the list's copy of it."""
-        content = self._folder.content(message)
-        return content if mailing_list is None else copied(content, mailing_list, how)
+        return message.content() if mailing_list is None else copied(message.content(), mailing_list, how)
 
-    async def _copy(self, message: str, mailing_list: MailingList | None) -> _Copy:
-        """The list's copy as it leaves. Raises OSError, Damaged, HeaderProblem."""
-        how = AS_IT_IS
-        if self._desk is not None and mailing_list is not None:
-            how = await self._desk.rewriting(mailing_list, self._folder.content(message))
+    async def _copy(self, message: QueuedMessage, mailing_list: MailingList | None) -> _Copy:
+        """The octets that leave. Raises OSError, HeaderProblem."""
+        if mailing_list is None:
+            whole = _Copy(message.content, message.envelope.size, message.envelope.crlf)
+            return await self._signed(whole, "") if message.envelope.is_ours else whole
+        how = AS_IT_IS if self._desk is None else await self._desk.rewriting(mailing_list, message.content())
         size = crlf = 0
         for piece in self._content(message, mailing_list, how):
             size += len(piece)
             crlf += len(piece) + piece.count(b"\n")
         copy = _Copy(lambda: self._content(message, mailing_list, how), size, crlf)
-        address = mailing_list.primary if mailing_list is not None else None
+        address = mailing_list.primary
         return await self._signed(copy, address.rpartition("@")[2]) if address else copy
 
     async def _signed(self, copy: _Copy, domain: str) -> _Copy:
@@ -196,52 +220,76 @@ class QueueSteps:
         return _Copy(lambda: chain((made,), copy.content()), copy.size + len(made), crlf)
 
     async def run(
-        self, message: str, envelope: QueuedEnvelope, wanted: dict[str, tuple[Step, str, Target]]
+        self, message: QueuedMessage, ways: Mapping[str, Way], done: Done, seats: Mapping[str, Seat]
     ) -> dict[str, StepOutcome]:
+        """Try all steps, by their keys. What one work delivered is noted by `done` before the next one begins; what the
+        last one delivered is the caller's to write down. Raises Deferred, OSError, Damaged, HeaderProblem."""
         outcomes: dict[str, StepOutcome] = {}
-        away: dict[tuple[NextHop, str, str], list[tuple[str, Step, Target]]] = {}
-        content: list[bytes] = []
-        for key, (step, path, target) in wanted.items():
+        works = list(self._works(message, ways, seats, outcomes))
+        for number, (keys, work) in enumerate(works):
+            outcomes.update(zip(keys, await work(), strict=True))
+            taken = [key for key in keys if isinstance(outcomes[key], Taken)]
+            if taken and number + 1 < len(works):
+                await done(taken)
+        return outcomes
+
+    def _works(
+        self,
+        message: QueuedMessage,
+        ways: Mapping[str, Way],
+        seats: Mapping[str, Seat],
+        outcomes: dict[str, StepOutcome],
+    ) -> Iterator[tuple[Sequence[str], Work]]:
+        """What is to be done, each for some steps at once; steps with which there is nothing to do get their outcome."""
+        envelope = message.envelope
+        here: dict[tuple[str, str], dict[str, Local]] = {}
+        away: dict[tuple[NextHop, str, str], dict[str, Way]] = {}
+        for key, way in ways.items():
+            step = way.step
             if isinstance(step, Local):
-                content = content or list(self._folder.content(message))
-                outcomes[key] = await self._into_store(replace(step, is_junk=envelope.is_junk), path, content, message)
+                here.setdefault((way.path, _list_id(step)), {})[key] = replace(step, is_junk=envelope.is_junk)
             elif isinstance(step, Discard):
-                maillog.discarded(id=message, recipient=step.recipient, account=step.holder.id)
+                maillog.discarded(id=envelope.id, recipient=step.recipient, account=step.holder.id)
                 outcomes[key] = Taken()
             elif isinstance(step, ListMail):
-                outcomes[key] = await self._at_desk(step, envelope, message)
+                yield [key], partial(self._at_desk, step, message)
             elif isinstance(step, Instructions):
-                outcomes[key] = await self._by_rules(step, path, envelope, message)
+                yield [key], partial(self._by_rules, step, way.path, message)
             elif isinstance(step, Later):
                 outcomes[key] = step.reason
+            elif way.hop is None:
+                outcomes[key] = way.problem or Deferred(Condition.NO_ROUTE, step.recipient)
             else:
                 try:
-                    hop = next_hop(step, path, self._router.directory, self._relay)
-                    path = self._rewritten(step, path)
+                    path = self._rewritten(step, way.path)
                 except Deferred as error:
                     outcomes[key] = error
                     continue
-                list_id = step.mailing_list.id if step.mailing_list is not None else ""
-                away.setdefault((hop, path, list_id), []).append((key, step, target))
-            if isinstance(outcomes.get(key), Taken):
-                self._state.step_done(message, [key])
-        copies = {"": _Copy(lambda: self._folder.content(message), envelope.size, envelope.crlf)}
-        if envelope.is_ours and any(not list_id for _, _, list_id in away):
-            copies[""] = await self._signed(copies[""], "")
-        for (hop, path, list_id), recipients in away.items():
-            if list_id not in copies:
-                copies[list_id] = await self._copy(message, recipients[0][1].mailing_list)
-            for start in range(0, len(recipients), RECIPIENTS_PER_TRANSACTION):
-                some = recipients[start : start + RECIPIENTS_PER_TRANSACTION]
-                parcel = self._parcel(
-                    message, envelope, path, [(step, target) for _, step, target in some], copies[list_id]
+                away.setdefault((way.hop, path, _list_id(step)), {})[key] = way
+        for (path, _), local in here.items():
+            for some in _portions(local, STORES_AT_ONCE):
+                yield list(some), partial(self._into_stores, list(some.values()), path, message)
+        copies: dict[str, _Copy] = {}
+        for (hop, path, list_id), remote in away.items():
+            for part in _portions(remote, RECIPIENTS_PER_TRANSACTION):
+                yield (
+                    list(part),
+                    partial(self._away, hop, path, list(part.values()), message, copies, list_id, seats.get(hop.key)),
                 )
-                results = await self._send(hop, parcel)
-                outcomes.update(zip((key for key, _, _ in some), results, strict=True))
-                taken = [key for key, _, _ in some if isinstance(outcomes[key], Taken)]
-                if taken:
-                    self._state.step_done(message, taken)
-        return outcomes
+
+    async def _away(
+        self,
+        hop: NextHop,
+        path: str,
+        ways: Sequence[Way],
+        message: QueuedMessage,
+        copies: dict[str, _Copy],
+        list_id: str,
+        seat: Seat | None,
+    ) -> Sequence[StepOutcome]:
+        if list_id not in copies:
+            copies[list_id] = await self._copy(message, ways[0].step.mailing_list)
+        return await self._send(hop, self._parcel(message.envelope, path, ways, copies[list_id]), seat)
 
     def _rewritten(self, step: Step, path: str) -> str:
         """The return path with which a message is sent on: of one forwarded to outside it is ours. Raises Deferred."""
@@ -256,53 +304,54 @@ class QueueSteps:
             return path
         return self._srs.forward(path, self._clock())
 
-    async def _into_store(self, step: Local, path: str, content: Sequence[bytes], message: str) -> Outcome:
+    async def _into_stores(self, steps: Sequence[Local], path: str, message: QueuedMessage) -> Sequence[Outcome]:
         async with self._local_gate:
             self.local += 1
             try:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(None, self._deliver, step, path, content, message) or Taken()
+                found = await asyncio.get_running_loop().run_in_executor(
+                    None, lambda: self._deliver(steps, path, list(message.content()), message.envelope.id)
+                )
             finally:
                 self.local -= 1
+        return [each or Taken() for each in found]
 
-    async def _by_rules(self, step: Instructions, path: str, envelope: QueuedEnvelope, message: str) -> Outcome:
+    async def _by_rules(self, step: Instructions, path: str, message: QueuedMessage) -> Sequence[Outcome]:
         if self._rules is None:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for rules")
-        return await _handled(
-            self._rules.handle(step, path, envelope, lambda: self._content(message, step.mailing_list))
-        )
+            return [Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for rules")]
+        content = partial(self._content, message, step.mailing_list)
+        return [await _handled(self._rules.handle(step, path, message.envelope, content))]
 
-    async def _at_desk(self, step: ListMail, envelope: QueuedEnvelope, message: str) -> Outcome:
+    async def _at_desk(self, step: ListMail, message: QueuedMessage) -> Sequence[Outcome]:
         if self._desk is None:
-            return Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for lists")
-        return await _handled(self._desk.handle(step, envelope, lambda: self._folder.content(message)))
+            return [Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for lists")]
+        return [await _handled(self._desk.handle(step, message.envelope, message.content))]
 
-    def _parcel(
-        self, message: str, envelope: QueuedEnvelope, path: str, steps: Sequence[tuple[Step, Target]], copy: _Copy
-    ) -> Parcel:
+    @staticmethod
+    def _parcel(envelope: QueuedEnvelope, path: str, ways: Sequence[Way], copy: _Copy) -> Parcel:
         recipients = tuple(
-            Addressee(wire_address(step.recipient), frozenset(target.notify), target.orcpt) for step, target in steps
+            Addressee(wire_address(way.step.recipient), frozenset(way.target.notify), way.target.orcpt) for way in ways
         )
         return Parcel(
-            message,
+            envelope.id,
             wire_address(path) if path else "",
             recipients,
             copy.content,
             copy.size,
             copy.crlf,
-            _of_list(envelope.parameters) if steps[0][0].mailing_list is not None else envelope.parameters,
+            _of_list(envelope.parameters) if ways[0].step.mailing_list is not None else envelope.parameters,
         )
 
-    async def _send(self, hop: NextHop, parcel: Parcel) -> Sequence[StepOutcome]:
+    async def _send(self, hop: NextHop, parcel: Parcel, seat: Seat | None) -> Sequence[StepOutcome]:
         try:
-            async with self.destinations.place(hop.key, self._clock()), self._remote_gate:
+            seat = seat or self.destinations.seat(hop.key, self._clock())
+            async with self.destinations.place(hop.key, seat, self._clock), self._remote_gate:
                 self.remote += 1
                 try:
                     outcomes = await self._couriers(hop).deliver(parcel)
                 finally:
                     self.remote -= 1
         except NotNow as error:
-            return [Untried(error.until, error.why)] * len(parcel.recipients)
+            return [Untried(error.until, error.why, not isinstance(error, Crowded))] * len(parcel.recipients)
         silent = next((each for each in outcomes if isinstance(each, Deferred) and not each.reply), None)
         if silent is not None and all(isinstance(each, Deferred) and not each.reply for each in outcomes):
             self.destinations.silent(hop.key, self._clock(), str(silent))

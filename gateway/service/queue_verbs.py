@@ -14,7 +14,7 @@ from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.observe import maillog
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import HELD, WAITING, QueueState
+from gateway.queue.state import HELD, TRYING, WAITING, QueueState, TargetRow
 from gateway.service.queue_runner import QueueRunner
 
 ANSWER_SECONDS = 30.0
@@ -80,8 +80,17 @@ class QueueVerbs:
         """Raise VerbError for a message that is not there or is being tried."""
         if message in self._runner.busy:
             raise VerbError(f"{message} is being tried at this moment, try again", 4)
+        self._write_down(message)
         if not self._state.targets(message):
             raise VerbError(f"no message {message} in the queue", 1)
+
+    def _write_down(self, message: str) -> None:
+        try:
+            self._runner.write_down(message)
+        except FileNotFoundError:
+            pass  # it will be said what is not there
+        except (Damaged, OSError) as error:
+            raise VerbError(f"{message}: {error}", 1) from None
 
     def _change(self, caller: Caller, wanted: Change) -> dict[str, Any]:
         def change() -> int:
@@ -122,7 +131,7 @@ class QueueVerbs:
 
     def _explain(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
         def explain() -> dict[str, Any]:
-            rows = self._state.targets(wanted.message)
+            self._write_down(wanted.message)
             try:
                 envelope = self._folder.read(wanted.message)
             except FileNotFoundError:
@@ -130,6 +139,10 @@ class QueueVerbs:
             except (Damaged, OSError) as error:
                 raise VerbError(f"{wanted.message}: {error}", 1) from None
             now = time.time()
+            # in its first attempt a message has no rows
+            rows = self._state.targets(wanted.message) or [
+                TargetRow(number, TRYING, 1, now, "") for number in range(len(envelope.targets))
+            ]
             return {
                 "message": wanted.message,
                 "return_path": envelope.return_path,

@@ -8,10 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import uvloop
+
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.queue.state import QueueState
-from gateway.queue.wake import bell, heard
+from gateway.queue.wake import bell, heard, kept
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.instructions import RuleDesk
 from gateway.service.list_desk import make_desk
@@ -53,10 +55,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
         desk = make_desk(host, outbound.resolver)
         state = QueueState(state_dir / "queue.db")
         steps = QueueSteps(
-            host.queue,
-            state,
             host.router,
-            lambda step, path, content, message: host.delivery.deliver([step], path, content, message)[0],
+            host.delivery.deliver,
             outbound.courier,
             settings.queue,
             time.time,
@@ -87,7 +87,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
             loop,
         )
         own_control = await ControlServer(owners.verbs(), everybody=True).start(Path(settings.run_dir) / OWNER_SOCKET)
-        loop.add_reader(sock, lambda: runner.wake(heard(sock)))
+        most = kept()
+        loop.add_reader(sock, lambda: runner.wake(heard(sock, most)))
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
@@ -111,4 +112,4 @@ def run(settings: Settings, pulse: Pulse) -> None:
         if working.done():
             working.result()  # what ended it ends the process, and the master starts another one
 
-    asyncio.run(main())
+    uvloop.run(main())

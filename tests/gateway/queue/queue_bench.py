@@ -109,7 +109,7 @@ class Bench:
     def restart(self) -> None:
         self.state = QueueState(self.path)
         router = Router(View(self.directory, PROFILE), host_names=("here",))
-        steps = QueueSteps(self.folder, self.state, router, self.deliver, self.courier, self.settings, lambda: self.now)
+        steps = QueueSteps(router, self.deliver, self.courier, self.settings, lambda: self.now)
         self.runner = QueueRunner(self.folder, self.state, steps, self.settings, self, lambda: self.now)
 
     def report(
@@ -125,11 +125,13 @@ class Bench:
             raise self.report_problem
         self.told += [(result.target.address.partition("@")[0], result.kind, str(result.outcome)) for result in results]
 
-    def deliver(self, step: Local, path: str, content: Sequence[bytes], message: str) -> Outcome:
-        outcome = self.local.pop(0) if self.local else None
-        if outcome is None:
-            self.delivered.append((step.holder.id, f"Return-Path: <{path}>\n".encode() + b"".join(content)))
-        return outcome
+    def deliver(self, steps: Sequence[Local], path: str, content: Sequence[bytes], message: str) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for step in steps:
+            outcomes.append(self.local.pop(0) if self.local else None)
+            if outcomes[-1] is None:
+                self.delivered.append((step.holder.id, f"Return-Path: <{path}>\n".encode() + b"".join(content)))
+        return outcomes
 
     def courier(self, hop: NextHop) -> SmtpCourier:
         """To the peer of this kind; nobody listens where there is none."""

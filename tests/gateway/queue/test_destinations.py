@@ -20,7 +20,7 @@ def test_places_grow_with_success_and_shrink_with_failure() -> None:
         return int(str(told["allowed"]))
 
     async def main() -> None:
-        async with known.place("a", 0):
+        async with known.place("a", known.seat("a", 0), lambda: 0.0):
             assert allowed() == 2
             for _ in range(50):
                 known.answered("a")
@@ -38,7 +38,7 @@ def test_more_than_the_places_wait_and_more_than_that_are_sent_away() -> None:
 
     async def one(seconds: float) -> None:
         nonlocal busy, most
-        async with known.place("a", 0):
+        async with known.place("a", known.seat("a", 0), lambda: 0.0):
             busy += 1
             most = max(most, busy)
             await asyncio.sleep(seconds)
@@ -50,7 +50,7 @@ def test_more_than_the_places_wait_and_more_than_that_are_sent_away() -> None:
         with pytest.raises(NotNow) as caught:
             await one(0)
         assert caught.value.until == SETTINGS.destination_pause
-        async with known.place("b", 0):  # another one is not concerned
+        async with known.place("b", known.seat("b", 0), lambda: 0.0):  # another one is not concerned
             pass
         cancelled = tasks.pop()
         cancelled.cancel()
@@ -67,7 +67,7 @@ def test_who_does_not_answer_is_left_alone_for_longer_each_time() -> None:
 
     async def may(now: float) -> bool:
         try:
-            async with known.place("a", now):
+            async with known.place("a", known.seat("a", now), lambda: now):
                 return True
         except NotNow as error:
             assert str(error) == "no route"

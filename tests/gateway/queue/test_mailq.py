@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.queue.file import MESSAGES, QueuedEnvelope, QueueFolder, Target
 from gateway.queue.listing import HEAD, listing
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import DONE, WAITING, QueueState, TargetRow
+from gateway.queue.state import DONE, WAITING, Arrived, QueueState, TargetRow
 
 
 def test_listing(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_who_has_it_is_left_out_and_the_last_answer_is_told(tmp_path: Path) -> N
     targets = tuple(Target(f"{name}@far.example") for name in ("got", "waits", "new"))
     folder.inject(QueuedEnvelope("1.a", "me@example.com", 0.0, targets, 1, 1), [b"x"])
     state = QueueState(tmp_path / "queue.db")
-    state.add([("1.a", 2, 0.0)])  # the third is not known to the runner yet
+    state.add([Arrived("1.a", 2, 0.0)])  # the third is not known to the runner yet
     state.claim("1.a", 0.0)
     state.record("1.a", [TargetRow(0, DONE, 1, 0.0, "250 ok"), TargetRow(1, WAITING, 1, 9.0, "421 busy")])
     lines = list(listing(tmp_path / MESSAGES, tmp_path / "queue.db"))

@@ -139,19 +139,31 @@ def test_trouble_with_the_index_passes(tmp_path: Path, monkeypatch: pytest.Monke
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
 
 
-def test_what_was_to_be_put_off_while_the_index_had_trouble_is_not_forgotten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", ["postpone", "add"])
+def test_what_was_to_be_put_off_while_the_index_had_trouble_is_not_forgotten(tmp_path: Path, call: str) -> None:
     bench = Bench(tmp_path)
-    bench.inject(Target("ann@example.com", "t:ann"))
-    bench.runner.look()
-    bench.runner.busy.add("m1")
-    bench.runner._postponed["m1"] = (bench.now, "busy")
-    good = bench.state.postpone
-    bench.state.postpone = lambda *arguments: (_ for _ in ()).throw(Deferred(Condition.QUEUE_UNAVAILABLE))  # type: ignore[method-assign]
+    bench.inject(Target("x@far.example"))
+    if call == "postpone":
+        bench.runner.look()
+    else:
+        bench.runner.wake(["m1"])
+    bench.runner.steps.destinations.silent("mx far.example", bench.now, "no route")
+    good, failures = getattr(bench.state, call), [1]
+
+    def fails(*arguments: Any) -> None:
+        if failures:
+            failures.pop()
+            raise Deferred(Condition.QUEUE_UNAVAILABLE)
+        good(*arguments)
+
+    setattr(bench.state, call, fails)
     with pytest.raises(Deferred):
         bench.work()
-    bench.state.postpone = good  # type: ignore[method-assign]
+    assert bench.work() is not None
+    assert [(row.attempts, row.reply) for row in bench.state.targets("m1")] == [(0, "no route")]
+    bench.now += bench.settings.dead_first + 1
     bench.work()
-    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+    assert [row.attempts for row in bench.state.targets("m1")] == [1]
 
 
 def test_a_message_that_trips_us_is_tried_later_and_stops_nobody(tmp_path: Path) -> None:
@@ -171,20 +183,47 @@ def test_a_message_that_trips_us_is_tried_later_and_stops_nobody(tmp_path: Path)
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
 
 
-def test_an_attempt_whose_outcome_could_not_be_written_is_due_again_in_the_same_runner(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_outcome_that_cannot_be_written_is_kept_and_nothing_else_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    monkeypatch.setattr("gateway.service.queue_runner.TROUBLE_SECONDS", 0.05)
     bench = Bench(tmp_path)
     bench.inject(Target("ann@example.com", "t:ann"))
-    good, failures = bench.state.record, [1, 1]
+    if is_new:
+        bench.runner.wake(["m1"])
+    good, failures, seen = getattr(bench.state, "record_first" if is_new else "record"), [1, 1, 1], []
 
-    def fails(*arguments: Any, **more: Any) -> None:
+    def fails(message: str, *arguments: Any, **more: Any) -> None:
         if failures:
             failures.pop()
+            bench.inject(Target("ann@example.com", "t:ann"), message=f"later{len(failures)}")
+            bench.runner.wake([f"later{len(failures)}"])
+            seen.append(len(bench.delivered))
             raise Deferred(Condition.QUEUE_UNAVAILABLE, "disk full")
-        good(*arguments, **more)
+        good(message, *arguments, **more)
 
-    bench.state.record = fails  # type: ignore[method-assign]
-    bench.work()
-    assert [row.state for row in bench.state.targets("m1")] == ["trying"]
+    setattr(bench.state, "record_first" if is_new else "record", fails)
     assert bench.work() is None
+    assert seen == [1, 1, 1], "what could not be written down might have to be repeated"
+    assert len(bench.delivered) == 4, "nothing is repeated, nothing forgotten"
     assert bench.folder.ids() == set()
-    assert [holder for holder, _ in bench.delivered] == ["t:ann"], "what is delivered is not repeated"
+
+
+def test_a_file_that_cannot_be_removed_is_finished_all_the_same(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"))
+    good = bench.folder.remove
+
+    def fails(message: str) -> None:
+        raise OSError(30, "read-only file system")
+
+    bench.folder.remove = fails  # type: ignore[method-assign]
+    bench.work()
+    bench.work()
+    assert bench.folder.ids() == {"m1"}
+    bench.folder.remove = good  # type: ignore[method-assign]
+    bench.work()
+    assert bench.folder.ids() == set()
+    assert bench.state.messages() == set()
+    assert len(bench.delivered) == 1

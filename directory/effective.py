@@ -22,6 +22,7 @@ _INHERITED = (
     "send_limits",
     "store",
     "mail_host",
+    "delivery",
 )
 
 
@@ -40,6 +41,9 @@ class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_limits: tuple[str, ...] = ()
     #: what people may use
     services: tuple[str, ...] = ("imap", "pop3", "submission", "webmail", "sieve", "selfservice")
+    #: delivery programs (names in `programs`) that see every message before it goes into the store; one that ends with
+    #: 99 has taken it. An account has others with gatepostDelivery, none with the rule `@ deliver`
+    delivery: tuple[str, ...] = ()
 
 
 #: field -> fields that belong to it: who sets the first does not inherit the others, for a soft quota of the domain

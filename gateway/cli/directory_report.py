@@ -12,16 +12,22 @@ import click
 import msgspec
 
 from directory.findings import Finding, findings, transport
-from directory.model import Account, Domain, Entry, MailboxHolder, ServiceAccount
+from directory.model import Account, Deferred, Domain, Entry, MailboxHolder, Refused, ServiceAccount
 from directory.model.extension_rule import parse_rule
 from directory.model.send_limit import parse_limit
+from directory.port import Directory
 from directory.profile import Profile
 from directory.replica import ReplicaReader
+from directory.view import View
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError, call
+from gateway.route.plan import Later
+from gateway.route.router import Router
+from gateway.route.settings import RouteSettings
+from gateway.route.special import ALWAYS
 
 SHOWN = 10
 
@@ -61,6 +67,24 @@ def extension_rules(known: Collection[str]) -> Callable[[Entry], Iterator[Findin
     return check
 
 
+def unread(directory: Directory, settings: RouteSettings, now: float) -> Iterator[Finding]:
+    """Addresses that must reach a person (RFC 5321 4.5.1, RFC 2142) and reach nobody."""
+    router = Router(directory, settings)
+    for domain in directory.domains():
+        for local in sorted(ALWAYS) if domain.kind == "local" else ():
+            address, why = f"{local}@{domain.name}", ""
+            try:
+                plan = router.route(address, now)
+            except (Deferred, Refused) as error:
+                why = error.detail or error.text
+            else:
+                later = [step.reason for step in plan.steps if isinstance(step, Later)]
+                if later and len(later) == len(plan.steps):
+                    why = later[0].detail or later[0].text
+            if why:
+                yield Finding("error", "unread", domain.dn, f"mail for {address} reaches nobody: {why}")
+
+
 def survey(settings: Settings) -> list[Finding]:
     """What is wrong in the directory, worst first. Raises Deferred when there is no copy yet."""
     reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
@@ -69,6 +93,9 @@ def survey(settings: Settings) -> list[Finding]:
             *transport(settings.directory),
             *findings(reader, Profile.of(settings.directory), (send_limits, extension_rules(settings.programs))),
         ]
+        if reader.freshness().complete:
+            view = View(reader, Profile.of(settings.directory), settings.defaults)
+            found.extend(unread(view, settings.route, time.time()))
     finally:
         reader.close()
     if settings.smtp.open_relay != "no":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from directory.model import InvalidAddress, canonical_domain
 from gateway.cli.options import CONFIGURATION_FILE, for_machines
 from gateway.cli.problems import CONFIGURATION, NO
 from gateway.config.load import ConfigurationError, load
@@ -23,6 +24,9 @@ hostname: {hostname}
 
 state_dir: /var/lib/gatepost
 run_dir: /run/gatepost
+
+# domain of addresses without one in mail of this host's own programs: root, postmaster
+route: {{origin: {origin}}}
 
 # users that `gatepost setup` makes: workers and queue runner; the agent, which alone reads the directory's password;
 # delivery programs
@@ -72,6 +76,39 @@ IMPLICIT = """\
 MAX_WORKERS = 64
 
 
+LDIF = """\
+# The mail domain of this host, for ldapadd; look whether ou=domains is where your directory has them.
+dn: cn={domain},ou=domains,{base}
+objectClass: gatepostEntry
+objectClass: gatepostDomain
+cn: {domain}
+gatepostDomainName: {domain}
+"""
+
+
+def parent_domain(host: str) -> str:
+    """The domain a host is in, qmail's defaultdomain; a name of two labels is one itself."""
+    labels = host.split(".")
+    return ".".join(labels[1:]) if len(labels) > 2 else host
+
+
+def domain_entry(host: str, base: str) -> str:
+    """LDIF of the domain that a host takes mail for, under its own name too: qmail's locals and rcpthosts."""
+    domain = parent_domain(host)
+    text = LDIF.format(domain=domain, base=base)
+    return text + (f"gatepostDomainAlias: {host}\n" if domain != host else "")
+
+
+def is_host(what: str) -> bool:
+    """Whether the argument is a host's name and not a file's."""
+    if "/" in what or what.endswith((".yaml", ".yml")) or "." not in what:
+        return False
+    try:
+        return canonical_domain(what) == what.lower()
+    except InvalidAddress:
+        return False
+
+
 def _quoted(text: str) -> str:
     """A YAML scalar that stands for exactly this text."""
     return json.dumps(text, ensure_ascii=False)
@@ -92,7 +129,7 @@ def _asked(value: str | None, question: str, proposal: str) -> str:
 
 
 @click.command(name="init")
-@click.argument("path", type=click.Path(path_type=Path), default=CONFIGURATION_FILE)
+@click.argument("words", metavar="[FQDN] [PATH]", nargs=-1)
 @click.option("--hostname", help="this host's name")
 @click.option("--directory", "server", help="ldap://, ldaps:// or ldapi:// URL of the directory")
 @click.option("--base", help="DN below which everything is")
@@ -107,7 +144,7 @@ def _asked(value: str | None, question: str, proposal: str) -> str:
 @click.option("--force", is_flag=True, help="replace an existing file")
 @for_machines
 def command(
-    path: Path,
+    words: tuple[str, ...],
     hostname: str | None,
     server: str | None,
     base: str | None,
@@ -122,17 +159,34 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write a commented configuration to PATH; asks for what no option gives. An existing file stays (exit code 1)."""
-    if path.exists() and not force:
-        click.echo(f"{path} exists; --force replaces it", err=True)
-        raise SystemExit(NO)
+    """Write a commented configuration to PATH; asks for what no option gives. An existing file stays (exit code 1).
+
+    With FQDN, this host's full name, what no option gives follows from it, and the entry of the mail domain is written
+    beside PATH (domain.ldif): everything that qmail's config-fast tells qmail.
+    """
+    host = words[0].lower() if words and is_host(words[0]) else ""
+    rest = words[1:] if host else words
+    if len(rest) > 1:
+        raise click.UsageError("FQDN and PATH are all there is, as in: gatepost init mail.example.com gatepost.yaml")
+    path = Path(rest[0]) if rest else CONFIGURATION_FILE
+    entry_path = path.with_name("domain.ldif") if host else None
+    for each in (path, entry_path):
+        if each is not None and each.exists() and not force:
+            click.echo(f"{each} exists; --force replaces it", err=True)
+            raise SystemExit(NO)
+    hostname = host or hostname
+    top = ",".join(f"dc={label}" for label in (parent_domain(host) if host else "example.com").split("."))
+    hostname = _asked(hostname, "Name of this host", socket.getfqdn())
+    server = _asked(server, "URL of the directory", "ldap://127.0.0.1")
+    base = _asked(base, "Base of the directory", top)
     with_tls = bool(cert and key)
     text = TEMPLATE.format(
-        hostname=_quoted(_asked(hostname, "Name of this host", socket.getfqdn())),
-        server=_quoted(_asked(server, "URL of the directory", "ldap://127.0.0.1")),
-        base=_quoted(_asked(base, "Base of the directory", "dc=example,dc=com")),
-        bind=_quoted(_asked(bind, "DN that Gatepost logs in with", "cn=gateway,ou=services,dc=example,dc=com")),
+        hostname=_quoted(hostname),
+        server=_quoted(server),
+        base=_quoted(base),
+        bind=_quoted(_asked(bind, "DN that Gatepost logs in with", f"cn=gateway,ou=services,{base}")),
         password_file=_quoted(_asked(password_file, "File with its password", "/etc/gatepost/ldap-password")),
+        origin=_quoted(parent_domain(host) if host else ""),
         profile=_quoted(profile),
         directory_tls=STARTTLS.format(ca=_quoted(ca_file)) if ca_file else "",
         volume=_quoted(volume),
@@ -155,7 +209,13 @@ def command(
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+    if entry_path is not None:
+        entry_path.write_text(domain_entry(host, base), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"path": str(path)}))
-    else:
-        click.echo(f"{path} written; look through it, then: gatepost setup, gatepost check")
+        click.echo(json.dumps({"path": str(path)} | ({"domain": str(entry_path)} if entry_path else {})))
+        return
+    click.echo(f"{path} written; look through it, then: gatepost setup, gatepost check")
+    if entry_path is not None:
+        click.echo(
+            f"{entry_path} written; the domain {parent_domain(host)} for your directory: ldapadd -f {entry_path}"
+        )

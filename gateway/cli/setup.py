@@ -9,8 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -18,23 +17,16 @@ import msgspec
 
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NOT_ALLOWED, TEMPORARY
+from gateway.cli.setup_links import Step, links
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError
 from gateway.service.identity import PASSABLE, Identities, identities, may
-from gateway.service.unit import NAME, unit
+from gateway.service.unit import NAME, socket_units, unit
 from gateway.store.markers import STORE, prepare_volume
 
 UNIT_FOLDER = Path("/etc/systemd/system")
 COMMAND_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something to do; `text` says it as an order."""
-
-    text: str
-    act: Callable[[], object]
 
 
 def _run(*words: str) -> None:
@@ -128,9 +120,17 @@ def _group(gid: int) -> str:
         return str(gid)
 
 
-def units(settings: Settings, configuration: Path, program: Path, folder: Path) -> Iterator[Step]:
-    """The systemd unit, when it is missing or another one."""
-    path, text = folder / NAME, unit(settings, program, configuration.absolute(), systemd_version())
+def units(settings: Settings, configuration: Path, program: Path, folder: Path, *, sockets: bool) -> Iterator[Step]:
+    """The systemd unit, and those of its sockets when they are wanted; where they are missing or others."""
+    texts = {NAME: unit(settings, program, configuration.absolute(), systemd_version())}
+    if sockets:
+        texts |= socket_units(settings)
+    for name, text in texts.items():
+        yield from _unit_file(folder / name, text)
+
+
+def _unit_file(path: Path, text: str) -> Iterator[Step]:
+    folder = path.parent
 
     def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,9 +155,17 @@ def own_program() -> Path:
 @configuration_file
 @click.option("--program", type=click.Path(path_type=Path), help="the gatepost command that the unit starts")
 @click.option("--unit-folder", type=click.Path(path_type=Path), default=UNIT_FOLDER, show_default=True)
+@click.option("--sockets", is_flag=True, help="a systemd socket for each service too: it starts with the first client")
+@click.option("--links", "with_links", is_flag=True, help="sendmail, mailq and newaliases of this host are gatepost")
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path("/"), show_default=True, help="stands before those links"
+)
 @click.option("--dry-run", is_flag=True, help="only say what would be done")
 @for_machines
-def command(path: Path, program: Path | None, unit_folder: Path, dry_run: bool, as_json: bool) -> None:
+def command(
+    path: Path, program: Path | None, unit_folder: Path, sockets: bool, with_links: bool, root: Path, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Make users, folders and the systemd unit of a configuration (as root); a second run finds nothing to do."""
     settings = load(path)
     if os.getuid() != 0 and not dry_run:
@@ -176,7 +184,9 @@ def command(path: Path, program: Path | None, unit_folder: Path, dry_run: bool, 
         who = identities(settings.run_as)
         take(folders(settings, who))
         take(secrets(settings, who))
-    take(units(settings, path, program or own_program(), unit_folder))
+    take(units(settings, path, program or own_program(), unit_folder, sockets=sockets))
+    if with_links:
+        take(links(root, program or own_program()))
     if as_json:
         click.echo(msgspec.json.encode({"done": [] if dry_run else done, "wanted": done if dry_run else []}))
         return

@@ -14,9 +14,15 @@ from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
 from gateway.config.load import load
 from gateway.config.settings import Settings
-from gateway.control.client import ControlError, call
-from gateway.service.health import State, directory_state, queue_state, service_state, uid_of, volumes_state
-from gateway.service.mail_control import MAIL_SOCKET
+from gateway.service.health import (
+    State,
+    directory_state,
+    queue_at_work,
+    queue_state,
+    service_state,
+    uid_of,
+    volumes_state,
+)
 from gateway.service.overview import PROGRAMS, read
 
 SHOWN_SHARED = 3
@@ -49,15 +55,6 @@ def _programs(settings: Settings) -> State:
     return {"ok": True, "names": sorted(settings.programs), "own_uid": own}
 
 
-def _at_work(settings: Settings) -> State:
-    """What the queue does at this moment; empty when its process does not answer."""
-    try:
-        found = call(Path(settings.run_dir) / MAIL_SOCKET, "queue-now", answer_within=2.0)
-    except ControlError:
-        return {}
-    return {name: found[name] for name in ("local", "concurrency_local", "remote", "concurrency_remote")}
-
-
 def facts(settings: Settings) -> dict[str, State]:
     """What `gatepost status --json` prints."""
     processes = read(Path(settings.run_dir))
@@ -65,7 +62,7 @@ def facts(settings: Settings) -> dict[str, State]:
         "service": service_state(processes),
         "directory": _directory(settings),
         "volumes": volumes_state(settings, processes),
-        "queue": {**queue_state(settings), **_at_work(settings)},
+        "queue": {**queue_state(settings), **queue_at_work(settings)},
         "logins": _logins(settings),
         "programs": _programs(settings),
         "relay": {"ok": settings.smtp.open_relay == "no", "open": settings.smtp.open_relay != "no"},

@@ -55,6 +55,10 @@ def _programs(settings: Settings) -> Found:
             yield ("programs", name), f"{name!r} is no name: letters, digits, dot, hyphen and underscore are wanted"
         if not program.argv or not program.argv[0].startswith("/"):
             yield ("programs", name, "argv"), "the absolute path of a program is wanted, then its arguments"
+    for number, name in enumerate(settings.defaults.delivery):
+        if name not in settings.programs:
+            allowed = ", ".join(sorted(settings.programs)) or "none yet"
+            yield ("defaults", "delivery", str(number)), f"{name!r} is none of programs, which are: {allowed}"
 
 
 def _relay(settings: Settings) -> Found:

@@ -6,6 +6,8 @@ circle ends where it closes. The walk also writes its own account of every step 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from directory.model import (
     Condition,
     Deferred,
@@ -212,9 +214,21 @@ class Router:
         tried = [self.settings.postmaster] if self.settings.postmaster else []
         if domain is not None and local != "postmaster":
             tried.append(f"postmaster@{domain.name}")
-        if domain is None:
-            tried.extend(f"postmaster@{other.name}" for other in self.directory.domains())
-        for text in tried:
+        others = (f"postmaster@{other.name}" for other in self.directory.domains() if other != domain)
+        if self._read_by(walk, local, tried if domain is not None else (*tried, *others)):
+            return
+        for dn in administrators(self.directory, domain):
+            walk.say(f"{local} is read by the administrator {dn}")
+            walk.named(dn, recipient, walk.depth + 1, walk.return_path)
+            if walk.steps or walk.deferred:
+                return
+        if domain is not None and self._read_by(walk, local, others):
+            return
+        walk.later(recipient, "", Deferred(Condition.NO_ROUTE, f"nobody reads {local}: set route.postmaster"), None)
+
+    def _read_by(self, walk: Walk, local: str, addresses: Iterable[str]) -> bool:
+        """Walk to the first of the addresses that somebody reads; False when nobody does."""
+        for text in addresses:
             try:
                 address = canonical_address(text)
                 owned = bool(self.directory.owners(str(address)))
@@ -223,10 +237,5 @@ class Router:
             if owned or (text == self.settings.postmaster and self.directory.domain(address.domain) is None):
                 walk.say(f"{local} is read by {text}")
                 walk.address(text, walk.depth + 1, walk.return_path, outside=True)
-                return
-        for dn in administrators(self.directory, domain):
-            walk.say(f"{local} is read by the administrator {dn}")
-            walk.named(dn, recipient, walk.depth + 1, walk.return_path)
-            if walk.steps or walk.deferred:
-                return
-        walk.later(recipient, "", Deferred(Condition.NO_ROUTE, f"nobody reads {local}: set route.postmaster"), None)
+                return True
+        return False

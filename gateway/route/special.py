@@ -3,7 +3,8 @@ root (what the host itself writes to).
 
 An entry of the directory that owns such an address always wins. Without one they go, in this order, to
 `route.postmaster`, to the domain's own postmaster entry, to the administrators named by the domain
-(`gatepostDomainAdmin`), then to those of the other domains in the order of their names.
+(`gatepostDomainAdmin`), then to those of the other domains in the order of their names, then to the postmaster entry of
+another domain in that order.
 """
 
 from __future__ import annotations

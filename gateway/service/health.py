@@ -10,11 +10,14 @@ from typing import Any
 from directory.model import Deferred
 from directory.port import Freshness
 from gateway.config.settings import Settings
+from gateway.control.client import ControlError, call
 from gateway.queue.state import counts, held
+from gateway.service.mail_control import MAIL_SOCKET
 from gateway.service.metrics_files import volumes_down
 from gateway.service.overview import Processes
 
 SHOWN_HELD = 10
+AT_WORK_SECONDS = 2.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 State = dict[str, Any]
 
@@ -83,3 +86,12 @@ def queue_state(settings: Settings) -> State:
         return {"ok": True, **counts(path), "failures": held(path, SHOWN_HELD)}
     except Deferred as error:
         return {"ok": False, "trouble": error.detail}
+
+
+def queue_at_work(settings: Settings) -> State:
+    """What the queue does at this moment, qmail's status line; empty when its process does not answer."""
+    try:
+        found = call(Path(settings.run_dir) / MAIL_SOCKET, "queue-now", answer_within=AT_WORK_SECONDS)
+    except ControlError:
+        return {}
+    return {name: found[name] for name in ("local", "concurrency_local", "remote", "concurrency_remote")}

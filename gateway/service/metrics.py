@@ -21,7 +21,15 @@ from gateway import __version__
 from gateway.config.settings import Settings
 from gateway.observe import maillog
 from gateway.observe.metrics import COUNTERS
-from gateway.service.health import State, directory_state, queue_state, resident, service_state, volumes_state
+from gateway.service.health import (
+    State,
+    directory_state,
+    queue_at_work,
+    queue_state,
+    resident,
+    service_state,
+    volumes_state,
+)
 from gateway.service.host import Host
 from gateway.service.metrics_files import collect
 from gateway.service.overview import Processes, read
@@ -79,6 +87,11 @@ class _Host(Collector):
         if queue["ok"]:
             states = {state: queue[state] for state in ("waiting", "deferred", "failed", "held")}
             yield _labelled("gatepost_queue_targets", "Targets of queued messages", "state", states)
+        if "local" in queue:
+            now = {where: queue[where] for where in ("local", "remote")}
+            most = {where: queue[f"concurrency_{where}"] for where in ("local", "remote")}
+            yield _labelled("gatepost_queue_deliveries", "Deliveries from the queue under way", "where", now)
+            yield _labelled("gatepost_queue_deliveries_max", "How many may be under way", "where", most)
 
     @staticmethod
     def _processes(found: Processes | None) -> Iterator[Metric]:
@@ -123,6 +136,7 @@ def answer(host: Host, method: str, path: str) -> tuple[int, str, bytes]:
         return 405, TEXT, b"GET or HEAD\n"
     found = state(host)
     if path == "/metrics":
+        found["queue"] |= queue_at_work(host.settings)
         return 200, TEXT, exposition(host.settings, found)
     code, body = health(found)
     return code, JSON, body

@@ -49,6 +49,20 @@ SystemCallFilter=@system-service
 [Install]
 WantedBy=multi-user.target
 """
+SOCKET_UNIT = """\
+# made by `gatepost setup --sockets`
+[Unit]
+Description=Gatepost {service}
+
+[Socket]
+{listen}FileDescriptorName={service}
+Service={name}
+Backlog=1024
+BindIPv6Only=ipv6-only
+
+[Install]
+WantedBy=sockets.target
+"""
 NOTIFY_RELOAD_SINCE = 253  # Debian 12 has 252
 
 
@@ -70,6 +84,25 @@ def unit(settings: Settings, program: Path, configuration: Path, systemd_version
         configuration=_escaped(str(configuration)),
         writable="".join(f"{line}\n" for line in lines),
     )
+
+
+def socket_units(settings: Settings) -> dict[str, str]:
+    """File name and text of a socket unit for each service of `listen`: systemd opens the ports, and starts the service
+    with the first client."""
+    found = {}
+    for service, listeners in settings.listen.items():
+        lines = []
+        for each in listeners:
+            if each.path:
+                lines += [f"ListenStream={_escaped(each.path)}", f"SocketMode={each.mode}"]
+            else:
+                host = f"[{each.address}]" if ":" in each.address else each.address
+                lines.append(f"ListenStream={host}:{each.port}")
+        if lines:
+            found[f"gatepost-{service}.socket"] = SOCKET_UNIT.format(
+                service=service, name=NAME, listen="".join(f"{line}\n" for line in lines)
+            )
+    return found
 
 
 def _escaped(path: str) -> str:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 from conftest import GATEPOST, RunningDemo, eventually, has_whole_copy
-from letters import FOUNDING, configured, facts, make_person, offline, outside, post, rcpt, verb
+from letters import FOUNDING, configured, facts, make_person, offline, post, rcpt, verb
 from native_entries import PROFILE
 
 from directory.ldif_file import LdifFile
@@ -267,24 +268,32 @@ def units(config: Path, folder: Path, *more: str) -> dict[str, str]:
 
 
 def test_s42_the_status_line_in_log_status_and_metrics(founded: RunningDemo) -> None:
+    def metric(where: str) -> str:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            told = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+        now, most = (told[f'gatepost_queue_deliveries{end}{{where="{where}"}}'] for end in ("", "_max"))
+        return f"{where} {float(now):.0f}/{float(most):.0f}"
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with configured(founded, metrics={"listen": f"127.0.0.1:{port}"}):
-        log = founded.folder / "demo.log"
+    log = founded.folder / "demo.log"
+    with configured(founded, metrics={"listen": f"127.0.0.1:{port}"}), socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        verb(founded, "domain", "add", "s42.example", "kind=relay", f"next_hops=127.0.0.1:{silent.getsockname()[1]}")
+        assert f"{metric('local')} {metric('remote')}" == "local 0/10 remote 0/20"
         assert "local 0/10 remote 0/20" in verb(founded, "status")
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-            told = answer.read().decode()
-        for line in ('{where="local"} 0.0', '{where="remote"} 0.0'):
-            assert f"gatepost_queue_deliveries{line}\n" in told
-        for line in ('{where="local"} 10.0', '{where="remote"} 20.0'):
-            assert f"gatepost_queue_deliveries_max{line}\n" in told
-        verb(founded, "alias", "add", "s42@example.com", "dd@21cn.example")
         begin = log.stat().st_size
-        post(founded, "s42", "s42@example.com")
-        outside(founded, "s42")
-        eventually(lambda: "status: local 0/10 remote 0/20" in log.read_text()[begin:])
-        assert "status: local 0/10 remote 1/20" in log.read_text()[begin:]
+        post(founded, "s42", "first@s42.example")
+        eventually(lambda: "local 0/10 remote 1/20" in verb(founded, "status"))
+        assert f"{metric('local')} {metric('remote')}" == "local 0/10 remote 1/20"
+        time.sleep(1.1)  # the log says it once a second at most
+        post(founded, "s42", "second@s42.example")
+        eventually(lambda: "status: local 0/10 remote 1/20" in log.read_text()[begin:])
+    eventually(lambda: "status: local 0/10 remote 0/20" in log.read_text()[begin:])
+    waiting = [row["id"] for row in facts(founded, "queue", "list") if "s42.example" in str(row)]
+    verb(founded, "queue", "drop", *waiting, "--yes")
 
 
 def test_s43_ps_shows_the_processes_and_their_users(founded: RunningDemo) -> None:

@@ -100,3 +100,14 @@ def scan_pieces(pieces: Iterator[bytes]) -> Header:
         if head.startswith(b"\n") or b"\n\n" in head or len(head) > MAX_HEADER + 2:
             break
     return scan(head)
+
+
+def head_and_body(pieces: Iterator[bytes]) -> tuple[Header, Iterator[bytes]]:
+    """(the header, the body in pieces) of a message in pieces. Raises HeaderProblem."""
+    header = scan_pieces(pieces)
+
+    def body() -> Iterator[bytes]:
+        yield header.content[header.end + 1 :]
+        yield from pieces
+
+    return header, body()

@@ -23,6 +23,7 @@ from gateway.route.plan import ListMail
 from gateway.service.host import Host
 from gateway.service.list_author import AuthorPolicy
 from gateway.service.list_bounces import Bounces
+from gateway.service.list_decider import Deciders
 from gateway.service.list_mailer import Content, ListMailer
 from gateway.service.list_moderation import Moderation
 from gateway.service.list_subscription import Subscription
@@ -62,8 +63,8 @@ class ListDesk:
         request = request_of(header)
         mailing_list = step.service_of
         if request is None or (
-            not await self.moderation.asked(mailing_list, request, envelope)
-            and not await self._subscription.asked(mailing_list, request, header, envelope)
+            not await self.moderation.asked(mailing_list, request, header, envelope, content)
+            and not await self._subscription.asked(mailing_list, request, header, envelope, content)
         ):
             await self._mailer.to_owners(step.service_of, envelope, content)
 
@@ -93,12 +94,13 @@ def make_desk(host: Host, resolve: Resolve) -> ListDesk:
     mailer = ListMailer(host.directory, host.queue, Path(settings.run_dir) / "queue.sock", settings.hostname)
     room = replace(settings.queue, max_messages=settings.lists.max_held)
     held = QueueFolder(Path(settings.state_dir) / "held", room)
-    moderation = Moderation(mailer, host.router, host.lists, held, settings.lists)
+    deciders = Deciders(mailer, settings.route.extension_separator, resolve, settings.filters.authentication)
+    moderation = Moderation(mailer, host.router, host.lists, held, settings.lists, deciders)
     agent = Path(settings.run_dir) / "control.sock"
     return ListDesk(
         mailer,
         Bounces(mailer, host.lists, settings.lists),
         moderation,
-        Subscription(mailer, moderation, host.lists, agent, settings.lists),
+        Subscription(mailer, deciders, host.lists, agent, settings.lists),
         AuthorPolicy(resolve, settings.lists.own_from),
     )

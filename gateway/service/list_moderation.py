@@ -15,18 +15,18 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from directory.model import Account, Condition, Deferred, MailingList, ServiceAccount
+from directory.model import Condition, Deferred, MailingList
 from gateway.lists import notices
 from gateway.lists.addresses import list_address
 from gateway.lists.requests import Request, post_token
 from gateway.lists.settings import ListSettings
-from gateway.mail.header import HeaderProblem, scan_pieces
+from gateway.mail.header import Header, HeaderProblem, scan_pieces
 from gateway.mime.encoded import decode_header_text
-from gateway.policy.restriction import Sender, is_of
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.route.plan import ListMail
 from gateway.route.router import Router
 from gateway.service.accept import target_of
+from gateway.service.list_decider import Deciders
 from gateway.service.list_facts import HostListFacts
 from gateway.service.list_mailer import Content, ListMailer, beginning
 
@@ -53,10 +53,16 @@ class Moderation:
     """One in the runner, called in its loop."""
 
     def __init__(
-        self, mailer: ListMailer, router: Router, facts: HostListFacts, held: QueueFolder, settings: ListSettings
+        self,
+        mailer: ListMailer,
+        router: Router,
+        facts: HostListFacts,
+        held: QueueFolder,
+        settings: ListSettings,
+        deciders: Deciders,
     ) -> None:
         self._mailer, self._router, self._facts = mailer, router, facts
-        self._held, self._settings = held, settings
+        self._held, self._settings, self._deciders = held, settings, deciders
 
     # -- a post comes --
 
@@ -88,40 +94,35 @@ class Moderation:
 
     # -- somebody decides --
 
-    async def asked(self, mailing_list: MailingList, request: Request, envelope: QueuedEnvelope) -> bool:
-        """Decide by mail. False when a person has to look at the message."""
+    async def asked(
+        self, mailing_list: MailingList, request: Request, header: Header, envelope: QueuedEnvelope, content: Content
+    ) -> bool:
+        """Decide by mail. False when a person has to look at the message. Raises Deferred, OSError."""
         if request.verb not in ("approve", "reject"):
             return False
-        if not self.may_decide(mailing_list, envelope):
+        who, answer_to = envelope.login, envelope.return_path
+        if not self._deciders.is_logged_in(mailing_list, envelope):
+            # the author is proven then, the return path is not
+            who = answer_to = await self._deciders.signer(mailing_list, header, content)
+        if not who:
             self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
             return False
         key = self._facts.key
         post = next((p for p in self._held.ids() if post_token(key, mailing_list.id, p) == request.token), "")
         try:
-            await self.decide(mailing_list, post, request.verb, envelope.login)
+            await self.decide(mailing_list, post, request.verb, who)
             done = {"approve": "The post was sent to the members.\n邮件已发送给成员。\n",
                     "reject": "The post was thrown away.\n邮件已拒绝。\n"}[request.verb]  # fmt: skip
         except NoSuchPost:
             done = "Somebody has decided on this post already, or it expired.\n该邮件已被处理或已过期。\n"
-        if envelope.return_path:
+        if answer_to:
             number = self._mailer.new_id()
             message = notices.notice(
-                mailing_list, envelope.return_path, f"{list_address(mailing_list)}: {request.verb}", done,
+                mailing_list, answer_to, f"{list_address(mailing_list)}: {request.verb}", done,
                 message_id=self._mailer.message_id(number), now=self._mailer.clock(),
             )  # fmt: skip
-            await self._mailer.send(number, (envelope.return_path,), message.as_bytes())
+            await self._mailer.send(number, (answer_to,), message.as_bytes())
         return True
-
-    def may_decide(self, mailing_list: MailingList, envelope: QueuedEnvelope) -> bool:
-        """True when the message was sent by a moderator or an owner who logged in; a return path proves nothing."""
-        directory = self._mailer.directory
-        entry = directory.by_id(envelope.login) if envelope.login else None
-        if not isinstance(entry, Account | ServiceAccount):
-            if envelope.login and entry is None and not directory.freshness().absence_is_final(self._mailer.clock()):
-                raise Deferred(Condition.DIRECTORY_STALE, f"who is {envelope.login}?")
-            return False
-        sender = Sender("", entry, self._router.settings.extension_separator)
-        return any(is_of(directory, mailing_list, sender, word) for word in ("moderators", "owners"))
 
     async def decide(self, mailing_list: MailingList, post: str, verb: str, who: str) -> None:
         """Send a post to the members, or throw it away. Raises NoSuchPost, Deferred, Refused, OSError."""

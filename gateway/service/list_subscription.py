@@ -20,9 +20,9 @@ from gateway.lists.requests import Request, author_of, is_automatic, is_member_w
 from gateway.lists.settings import ListSettings
 from gateway.mail.header import Header
 from gateway.queue.file import QueuedEnvelope
+from gateway.service.list_decider import Deciders
 from gateway.service.list_facts import HostListFacts
-from gateway.service.list_mailer import ListMailer
-from gateway.service.list_moderation import Moderation
+from gateway.service.list_mailer import Content, ListMailer
 
 ASK_AGAIN = 3600.0  # seconds in which one address is not written to about the same wish again
 MAX_ASKED = 10_000
@@ -34,17 +34,17 @@ class Subscription:
     def __init__(
         self,
         mailer: ListMailer,
-        moderation: Moderation,
+        deciders: Deciders,
         facts: HostListFacts,
         agent: Path,
         settings: ListSettings,
     ) -> None:
-        self._mailer, self._moderation, self._facts = mailer, moderation, facts
+        self._mailer, self._deciders, self._facts = mailer, deciders, facts
         self._agent, self._settings = agent, settings
         self._asked: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     async def asked(
-        self, mailing_list: MailingList, request: Request, header: Header, envelope: QueuedEnvelope
+        self, mailing_list: MailingList, request: Request, header: Header, envelope: QueuedEnvelope, content: Content
     ) -> bool:
         """Do what was asked. False when a person has to look at the message. Raises Deferred, OSError."""
         if not envelope.return_path or is_automatic(header):
@@ -70,7 +70,13 @@ class Subscription:
         if request.verb in ("subscribe", "unsubscribe"):
             await self._wished(mailing_list, request.verb, author, envelope)
             return True
-        return request.verb == "admit" and await self._admit(mailing_list, request, envelope)
+        if request.verb != "admit":
+            return False
+        is_his = self._deciders.is_logged_in(mailing_list, envelope)
+        if not is_his and not await self._deciders.signer(mailing_list, header, content):
+            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
+            return False
+        return await self._admit(mailing_list, request)
 
     async def _wished(self, mailing_list: MailingList, verb: str, author: str, envelope: QueuedEnvelope) -> None:
         if envelope.login:  # submission has checked that From is his own
@@ -157,8 +163,9 @@ class Subscription:
         await self._tell(mailing_list, address, text)
 
     async def _unpark(self, mailing_list: MailingList, member: str, envelope: QueuedEnvelope) -> bool:
-        """Let a member have mail again, when an owner or moderator who logged in asks."""
-        if not self._moderation.may_decide(mailing_list, envelope):
+        """Let a member have mail again, when an owner or moderator who logged in asks: no token bounds this wish in
+        time, and what DKIM has signed can be sent again by anybody."""
+        if not self._deciders.is_logged_in(mailing_list, envelope):
             self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
             return False
         done = await asyncio.to_thread(self._facts.state.unpark, mailing_list.id, known_as(member))
@@ -171,15 +178,12 @@ class Subscription:
         await self._tell(mailing_list, envelope.return_path, text)
         return True
 
-    async def _admit(self, mailing_list: MailingList, request: Request, envelope: QueuedEnvelope) -> bool:
+    async def _admit(self, mailing_list: MailingList, request: Request) -> bool:
         try:
             address = str(canonical_address(request.address))
         except InvalidAddress:
             return False
         if not self._is_good(mailing_list, request.token, "admit", address):
-            return False
-        if not self._moderation.may_decide(mailing_list, envelope):
-            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
             return False
         await self._write(mailing_list, "subscribe", address)
         return True

@@ -23,7 +23,7 @@ from gateway.files.durable import make_folders
 from gateway.files.secret import make_once
 from gateway.mail.address_list import AddressProblem, addresses
 from gateway.mail.dkim import Algorithm, BodyHash, Signer, record, signature
-from gateway.mail.header import Header, HeaderProblem, scan_pieces
+from gateway.mail.header import HeaderProblem, head_and_body, scan_pieces
 from gateway.observe.log import fields
 
 FOLDER = "dkim"
@@ -91,9 +91,12 @@ class Signing:
 
     async def of_author(self, content: Content, size: int) -> bytes:
         """Signature fields by the domain of the author; b"" where it is not ours or signs nothing. Raises OSError."""
-        header, _ = _front(content())
-        authors = header.all(b"from") if header is not None else []
-        if header is None or len(authors) != 1:
+        try:
+            header = scan_pieces(content())
+        except HeaderProblem:
+            return b""
+        authors = header.all(b"from")
+        if len(authors) != 1:
             return b""
         try:
             (address, *_) = addresses(header.unfolded(authors[0])) or ("",)
@@ -112,8 +115,9 @@ class Signing:
         return await asyncio.to_thread(self._sign, signers, content)
 
     def _sign(self, signers: list[Signer], content: Content) -> bytes:
-        header, body = _front(content())
-        if header is None:
+        try:
+            header, body = head_and_body(content())
+        except HeaderProblem:
             return b""
         digest = BodyHash()
         for piece in body:
@@ -149,20 +153,6 @@ class Signing:
                 self._troubled[path] = now
                 _log.error("%s", fields(event="dkim-key-unusable", domain=domain, selector=selector, detail=str(error)))
             return None
-
-
-def _front(pieces: Iterator[bytes]) -> tuple[Header | None, Iterator[bytes]]:
-    """(the header, the body in pieces); None for a header over a limit."""
-    try:
-        header = scan_pieces(pieces)
-    except HeaderProblem:
-        return None, iter(())
-
-    def body() -> Iterator[bytes]:
-        yield header.content[header.end + 1 :]
-        yield from pieces
-
-    return header, body()
 
 
 def txt(text: str) -> str:

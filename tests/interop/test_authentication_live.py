@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
 
+import ldap3
 import pytest
 from conftest import GATEPOST, RunningDemo
+from dkim_signing import signed
+from in_process import run
 from scripted_dns import ScriptedDns, scripted_dns
 
-from gateway.mail.dkim import Algorithm, BodyHash, signature
-from gateway.mail.header import scan
-from gateway.service.signing import key_path, load_key, make_key, txt
+from gateway.mail.dkim import Algorithm
+from gateway.service.signing import txt
 
 HERE = "ip4:127.0.0.1"
 ZONE = {
@@ -48,6 +50,10 @@ class Checked:
                     return octets
             time.sleep(0.1)
         raise AssertionError(f"{subject} did not come")
+
+    def do(self, *words: str) -> None:
+        code, text = run(self.demo, *words)
+        assert code == 0, text
 
     def results(self, subject: str) -> list[str]:
         """The parts of our field, the name of the host left out."""
@@ -84,12 +90,9 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checked]:
 
 def sign(folder: Path, text: bytes, script: ScriptedDns, domain: str, algorithm: Algorithm) -> bytes:
     selector = f"s{len(script.zone)}"
-    make_key(key_path(folder, domain, selector), algorithm)
-    signer, record = load_key(key_path(folder, domain, selector), domain, selector)
-    script.zone[f"{selector}._domainkey.{domain} TXT"] = [txt(record)]
-    header, digest = scan(text), BodyHash()
-    digest.update(text[header.end + 1 :])
-    return signature(signer, (header,), digest.digest(), time.time()) + text
+    octets, name, record = signed(text, folder, domain, selector=selector, algorithm=algorithm, now=time.time())
+    script.zone[f"{name} TXT"] = [txt(record)]
+    return octets
 
 
 @pytest.mark.parametrize(
@@ -152,3 +155,60 @@ def test_a_dead_dns_puts_no_message_off(checked: Checked, tmp_path: Path) -> Non
     finally:
         checked.dns.faults.discard("silent")
     assert [one.partition(" ")[0] for one in checked.results("dead-dns-")] == ["spf=temperror", "dkim=temperror"]
+
+
+def sent_out(demo: RunningDemo, text: bytes) -> bytes:
+    """What came out at the far end with `text` in it."""
+    folder = Path(demo.facts["smarthost"]["sink_dir"])
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for path in folder.rglob("*"):
+            if path.is_file() and text in (octets := path.read_bytes()):
+                return octets
+        time.sleep(0.1)
+    raise AssertionError(f"{text!r} did not leave")
+
+
+def test_a_moderator_outside_decides_by_a_signature(checked: Checked, tmp_path: Path) -> None:
+    checked.do("list", "add", "calm@example.com", "jane")
+    checked.do("list", "set", "calm@example.com", "moderation=all", "moderator_addresses=mod@pass.test")
+    time.sleep(1.0)  # what the promise allows
+    checked.send("x@none.test", b"From: x@none.test\nSubject: to-be-approved-\n\nhello\n", to="calm@example.com")
+    told = sent_out(checked.demo, b"to-be-approved-").replace(b"\r\n", b"\n").replace(b"=\n", b"").replace(b"=3D", b"=")
+    token = re.search(rb"subject=approve%20([a-z2-7]{26})", told)
+    assert token is not None, told
+    text = b"From: mod@pass.test\nTo: calm-request@example.com\nSubject: approve " + token[1] + b"\n\nyes\n"
+    checked.send("mod@pass.test", text, to="calm-request@example.com")  # SPF alone proves no author
+    checked.send(
+        "x@none.test", sign(tmp_path, text, checked.dns, "none.test", "rsa-sha256"), to="calm-request@example.com"
+    )
+    checked.send(
+        "x@none.test", sign(tmp_path, text, checked.dns, "pass.test", "rsa-sha256"), to="calm-request@example.com"
+    )
+    assert b"List-Id:" in checked.arrived("to-be-approved-")
+    assert b"mod@pass.test" in sent_out(checked.demo, b"The post was sent to the members")
+    log = (checked.demo.folder / "demo.log").read_text()
+    assert log.count("event=decision-not-proven") == 2 and "event=post-approved" in log and "by=mod@pass.test" in log
+
+
+def test_a_report_goes_to_who_is_proven_and_to_nobody_else(checked: Checked, tmp_path: Path) -> None:
+    """An address behind which there are two, one of them gone: what fails after 250 is told to a proven return path."""
+    checked.do("alias", "add", "both@example.com", "jane")
+    with checked.demo.administrator() as admin:
+        assert admin.search(
+            checked.demo.facts["directory"]["base"], "(gatepostAddress=both@example.com)", attributes=[]
+        )
+        change = {"gatepostForward": [(ldap3.MODIFY_ADD, ["nobody-at-all@example.com"])]}
+        assert admin.modify(admin.response[0]["dn"], change), admin.result
+    time.sleep(1.0)
+    for number, (path, signer) in enumerate((("a@fail.test", ""), ("b@pass.test", ""), ("c@fail.test", "fail.test"))):
+        text = f"From: {path}\nSubject: half-lost-{number}-\n\nhello\n".encode()
+        checked.send(
+            path, sign(tmp_path, text, checked.dns, signer, "rsa-sha256") if signer else text, "both@example.com"
+        )
+        checked.arrived(f"half-lost-{number}-")
+    for number in (1, 2):
+        assert b"multipart/report" in sent_out(checked.demo, f"Subject: half-lost-{number}-".encode())
+    with pytest.raises(StopIteration):
+        folder = Path(checked.demo.facts["smarthost"]["sink_dir"])
+        next(path for path in folder.rglob("*") if path.is_file() and b"half-lost-0-" in path.read_bytes())

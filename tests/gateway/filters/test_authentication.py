@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dkim_signing import signed
 from scripted_dns import ScriptedDns, scripted_dns
 
 from gateway.deliver.settings import DnsSettings
@@ -17,11 +18,11 @@ from gateway.filters.authentication import AuthenticationCheck
 from gateway.filters.dkim import Verified
 from gateway.filters.port import ACCEPT, Facts, Verdict
 from gateway.filters.settings import AuthenticationSettings
-from gateway.mail.dkim import Algorithm, BodyHash, signature
+from gateway.mail.dkim import Algorithm
 from gateway.mail.envelope import Envelope
 from gateway.mail.header import scan
 from gateway.service.resolver import Resolver
-from gateway.service.signing import key_path, load_key, make_key, txt
+from gateway.service.signing import txt
 
 TEXT = b"From: Jane <jane@mail.far.test>\nTo: a@b.test\nDate: x\nSubject: y\n\nHello\n"
 FACTS = Facts(Envelope("jane@mail.far.test"), scan(b"\n"), "192.0.2.1", "mx", "here.test", "id1", "host.far.test")
@@ -32,14 +33,9 @@ def sign(
     folder: Path, text: bytes, zone: dict[str, list[str]], domain: str, algorithm: Algorithm = "ed25519-sha256"
 ) -> bytes:
     """`text` with a signature more, whose key is in `zone`."""
-    selector = f"s{len(zone)}"
-    path = key_path(folder, domain, selector)
-    make_key(path, algorithm)
-    signer, record = load_key(path, domain, selector)
-    zone[f"{selector}._domainkey.{domain} TXT"] = [txt(record)]
-    header, digest = scan(text), BodyHash()
-    digest.update(text[header.end + 1 :])
-    return signature(signer, (header,), digest.digest(), 1000.0) + text
+    octets, name, record = signed(text, folder, domain, selector=f"s{len(zone)}", algorithm=algorithm)
+    zone[f"{name} TXT"] = [txt(record)]
+    return octets
 
 
 class Bench:

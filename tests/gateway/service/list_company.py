@@ -11,6 +11,7 @@ from directory.model import Deferred, MailingList
 from directory.raw import RawEntry
 from directory.view import View
 from gateway.deliver.resolve import Records
+from gateway.filters.settings import AuthenticationSettings
 from gateway.lists.settings import ListSettings
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.list_state import ListState
@@ -19,6 +20,7 @@ from gateway.route.plan import ListMail
 from gateway.route.router import Router
 from gateway.service.list_author import AuthorPolicy
 from gateway.service.list_bounces import Bounces
+from gateway.service.list_decider import Deciders
 from gateway.service.list_desk import ListDesk
 from gateway.service.list_facts import HostListFacts
 from gateway.service.list_mailer import ListMailer
@@ -59,13 +61,14 @@ class Desk:
         facts = HostListFacts(self.state, folder / "lists.key")
         mailer = ListMailer(self.view, self.queue, folder / "bell", "mx.example.com", lambda: self.now)
         router = Router(self.view, lists=facts)
-        moderation = Moderation(mailer, router, facts, self.held, settings)
+        deciders = Deciders(mailer, "+", self, AuthenticationSettings())  # type: ignore[arg-type]
+        moderation = Moderation(mailer, router, facts, self.held, settings, deciders)
         self.agent = folder / "control.sock"
         self.desk = ListDesk(
             mailer,
             Bounces(mailer, facts, settings),
             moderation,
-            Subscription(mailer, moderation, facts, self.agent, settings),
+            Subscription(mailer, deciders, facts, self.agent, settings),
             AuthorPolicy(self, settings.own_from),  # type: ignore[arg-type]
         )
         self.router = router

@@ -9,10 +9,12 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
+from dkim_signing import signed
 from list_company import BASE, Desk, entry
 
-from directory.model import Account, Deferred
+from directory.model import Account, Condition, Deferred
 from directory.port import Freshness
+from gateway.mail import dkim
 from gateway.policy.restriction import Sender, is_moderated
 from gateway.service.list_moderation import NoSuchPost
 
@@ -89,6 +91,77 @@ def test_who_decides_by_mail(desk: Desk, login: str, return_path: str, is_done: 
         assert sent == [(["team-owner@example.com"], return_path, asked)]
     else:
         assert [(one[0], one[1]) for one in sent] == ([([return_path], "")] if return_path else [])
+
+
+def sign(text: bytes, folder: Path, desk: Desk, domain: str, *, leaves_out: bytes = b"") -> bytes:
+    """`text` with a signature of `domain`, whose key is in the DNS; a field called `leaves_out` is not signed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if leaves_out:
+            patch.setattr(dkim, "SIGNED", tuple(name for name in dkim.SIGNED if name != leaves_out))
+            patch.setattr(dkim, "OVERSIGNED", ())
+        octets, name, record = signed(text, folder, domain)
+    desk.dns[name] = record.encode()
+    return octets
+
+
+@pytest.mark.parametrize(
+    ("author", "signer", "is_done"),
+    [
+        ("mod@example.com", "example.com", True), ("own@example.com", "example.com", True),
+        ("m@far.example", "far.example", True), ("M <m@FAR.example>", "far.example", True),
+        ("mod@example.com", "far.example", False), ("mod@example.com", "sub.example.com", False),
+        ("mod@example.com", "", False), ("ann@example.com", "example.com", False),
+        ("x@far.example", "far.example", False), ("mod@example.com, ann@example.com", "example.com", False),
+    ],
+)  # fmt: skip
+def test_who_decides_by_a_signature(desk: Desk, tmp_path: Path, author: str, signer: str, is_done: bool) -> None:
+    asyncio.run(desk.handle("post", POST))
+    asked = f"From: {author}\nSubject: approve {token(desk.sent()[0][2], 'approve')}\n\nyes\n".encode()
+    if signer:
+        asked = sign(asked, tmp_path, desk, signer)
+    asyncio.run(desk.handle("request", b"Received: x\n" + asked, return_path="victim@else.example"))
+    assert bool(desk.held.ids()) is not is_done
+    recipients = [one for message in desk.sent() for one in message[0]]
+    if is_done:  # the one who is proven is told, not the return path
+        own = re.sub(r".*<|>", "", author).lower()
+        assert recipients.count(own) == 1 and "victim@else.example" not in recipients
+    else:
+        assert recipients == ["team-owner@example.com"]
+
+
+def test_a_signature_that_does_not_cover_the_decision(desk: Desk, tmp_path: Path) -> None:
+    asyncio.run(desk.handle("post", POST))
+    subject = f"Subject: approve {token(desk.sent()[0][2], 'approve')}\n".encode()
+    harmless = b"From: mod@example.com\nSubject: lunch?\n\nyes\n"
+    loose = sign(harmless, tmp_path, desk, "example.com", leaves_out=b"subject")
+    for text in (
+        loose.replace(b"Subject: lunch?\n", subject),
+        subject + loose,
+        subject + sign(harmless, tmp_path, desk, "example.com", leaves_out=b"to"),
+        sign(harmless, tmp_path, desk, "example.com").replace(b"Subject: lunch?\n", subject),
+    ):
+        asyncio.run(desk.handle("request", text))
+        assert desk.held.ids(), text
+
+
+def test_a_signature_whose_key_cannot_be_had_now(desk: Desk, tmp_path: Path) -> None:
+    asyncio.run(desk.handle("post", POST))
+    asked = f"From: m@far.example\nSubject: approve {token(desk.sent()[0][2], 'approve')}\n\n".encode()
+    asked = sign(asked, tmp_path, desk, "far.example")
+    record = desk.dns["k._domainkey.far.example"]
+    desk.dns["k._domainkey.far.example"] = Deferred(Condition.DNS_UNAVAILABLE, "x")
+    with pytest.raises(Deferred):
+        asyncio.run(desk.handle("request", asked))
+    assert desk.held.ids() and desk.sent() == []
+    desk.dns["k._domainkey.far.example"] = record
+    asyncio.run(desk.handle("request", asked))
+    assert desk.held.ids() == set()
+
+
+def test_no_question_about_mail_of_somebody_else(desk: Desk, tmp_path: Path) -> None:
+    asked = sign(b"From: x@far.example\nSubject: approve " + b"a" * 26 + b"\n\n", tmp_path, desk, "far.example")
+    asyncio.run(desk.handle("request", asked))
+    assert desk.questions == []
 
 
 def test_a_token_is_good_for_its_own_list_and_post_alone(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dkim_signing import signed
 from list_company import BASE, Desk, entry
 
 from directory.model import Condition, Deferred, MailingList
@@ -17,6 +18,7 @@ from gateway.control.server import ControlServer, Right, Verb, VerbError
 from gateway.lists.requests import Request, author_of, is_automatic, is_member_wish, member_wish_token, request_of
 from gateway.mail.header import scan
 from gateway.service.agent_subscriptions import Subscription, _written
+from gateway.service.list_facts import HostListFacts
 
 TOKEN = "a" * 26
 
@@ -123,6 +125,33 @@ def test_what_could_not_be_queued_is_asked_when_it_is_tried_again(
 def test_a_login_is_proof_enough(desk: Desk) -> None:
     leave = b"From: ann@example.com\nSubject: unsubscribe\n\n"
     assert asked(desk, leave, login="t:uid=ann", return_path="ann@example.com") == [("unsubscribe", "ann@example.com")]
+
+
+@pytest.mark.parametrize(
+    ("author", "signer", "is_done"),
+    [("own@example.com", "example.com", True), ("own@example.com", "far.example", False), ("ann@example.com", "example.com", False)],
+)  # fmt: skip
+def test_an_owner_admits_by_a_signature_too(
+    desk: Desk, tmp_path: Path, author: str, signer: str, is_done: bool
+) -> None:
+    key = HostListFacts(desk.state, tmp_path / "lists.key").key
+    token = member_wish_token(key, desk.team.id, "admit", "new@far.example", desk.now)
+    text = f"From: {author}\nSubject: admit new@far.example {token}\n\n".encode()
+    octets, name, record = signed(text, tmp_path, signer)
+    desk.dns[name] = record.encode()
+    assert asked(desk, octets) == ([("subscribe", "new@far.example")] if is_done else [])
+
+
+def test_a_signature_lets_nobody_have_mail_again(desk: Desk, tmp_path: Path) -> None:
+    """There is no token in that wish: an old message could be sent again."""
+    octets, name, record = signed(
+        b"From: own@example.com\nSubject: unpark out@far.example\n\n", tmp_path, "example.com"
+    )
+    desk.dns[name] = record.encode()
+    asked(desk, octets)
+    assert [one[0] for one in desk.sent()] == [["team-owner@example.com"]]
+    asked(desk, octets, login="t:uid=own", return_path="own@example.com")
+    assert [one[0] for one in desk.sent()] == [["own@example.com"]]
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,13 @@ def unix_owner(uid: int) -> str:
     return f"uid {uid}"
 
 
+def made_of(message: str) -> Iterator[str]:
+    """Ids of messages of which this one may have been made: a report is called `<id>.<hash>`, what rules led to
+    `<id>.R<hash>`, so that it has the same name when it is made again after a crash."""
+    while message := message.rpartition(".")[0]:
+        yield message
+
+
 class Damaged(ValueError):
     """A file in the queue's folder that cannot be read as a queue file; the message says why."""
 

@@ -1,6 +1,7 @@
 """Takes what programs of this host left in `spool/drop` into the queue: at start, then each minute.
 
-A crash between the queue file and the removal of the dropped one takes the message in again under the same id.
+A crash between the queue file and the removal of the dropped one takes the message in again under the same id, before
+the queue is worked on.
 """
 
 from __future__ import annotations
@@ -148,14 +149,17 @@ class DropSweep:
         except (Deferred, Refused):
             return None
 
+    async def try_sweep(self) -> None:
+        """Trouble with the queue or the disk leaves the mail where it is until the next round."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.sweep)
+        except (Deferred, OSError) as error:
+            _log.warning("%s", fields(event="drop-not-swept", detail=str(error)))
+        except Exception:
+            maillog.bug(where="drop")
+
     async def sweep_for_ever(self) -> None:
-        """Until cancelled; trouble with the queue or the disk leaves the mail where it is until the next round."""
-        loop = asyncio.get_running_loop()
+        """Until cancelled."""
         while True:
-            try:
-                await loop.run_in_executor(None, self.sweep)
-            except (Deferred, OSError) as error:
-                _log.warning("%s", fields(event="drop-not-swept", detail=str(error)))
-            except Exception:
-                maillog.bug(where="drop")
             await asyncio.sleep(SWEEP_SECONDS)
+            await self.try_sweep()

@@ -29,6 +29,8 @@ from gateway.route.plan import Instructions
 from gateway.route.router import Router
 from gateway.service.program_client import Programs
 
+MAX_ID = 120  # octets: a name of a file and of the runner's bell has room for more
+
 
 class RuleDesk:
     """One a runner."""
@@ -68,10 +70,10 @@ class RuleDesk:
 
 
 def _id_of(envelope: QueuedEnvelope, step: Instructions) -> str:
-    """The same each time, so that a crash behind the injection leaves one message, not two."""
-    return (
-        f"{envelope.id.partition('.R')[0]}.R{hashlib.sha256(f'{envelope.id} {step.target}'.encode()).hexdigest()[:16]}"
-    )
+    """The same each time, so that a crash behind the injection leaves one message, not two. It begins with what it is
+    made of, while that is short enough for a name."""
+    whole = envelope.id if len(envelope.id) <= MAX_ID else envelope.id.partition(".R")[0]
+    return f"{whole}.R{hashlib.sha256(f'{envelope.id} {step.target}'.encode()).hexdigest()[:16]}"
 
 
 class _Work:

@@ -4,7 +4,7 @@
                                                             -> rejected or expired: the held file goes
 
 Every step may be repeated after a crash: the held file and the queue file of a post have one name, so that it is never
-there twice; moderators may be told twice.
+there twice, and a post that is in both was approved; moderators may be told twice.
 """
 
 from __future__ import annotations
@@ -91,6 +91,12 @@ class Moderation:
             days=self._settings.held_lifetime / 86400,
         )
         await self._mailer.send(number, self._mailer.moderators(mailing_list), octets)
+
+    def recover(self) -> None:
+        """At the start, before the queue is worked on: a post that is there, too, was approved when a crash came.
+        Raises OSError."""
+        for post in self._held.ids() & self._mailer.queue.ids():
+            self._held.remove(post)
 
     # -- somebody decides --
 

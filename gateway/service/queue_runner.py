@@ -28,6 +28,7 @@ from gateway.queue.settings import QueueSettings
 from gateway.queue.state import DONE, FAILED, TRYING, WAITING, Arrived, QueueState, TargetRow
 from gateway.service.queue_attempt import AttemptPlan, Attempts
 from gateway.service.queue_inventory import BATCH, LOOK_AGAIN_SECONDS, LOOK_SECONDS, TIDY_SECONDS, QueueInventory
+from gateway.service.queue_lineage import Lineage
 from gateway.service.queue_steps import QueueSteps
 from gateway.service.reporting import Result
 
@@ -81,6 +82,12 @@ class QueueRunner:
         self._said_at = 0.0
         self._rung = asyncio.Event()
         self._there.recover()
+        self._lineage = Lineage(folder.ids())
+        for message in self._lineage.first():
+            if message in self._there.known:
+                self._ready.append(message)
+            else:
+                self._there.wake([message])
 
     @property
     def busy(self) -> Set[str]:
@@ -196,7 +203,9 @@ class QueueRunner:
             self._turn = not self._turn
             some = self._ready if self._ready and (self._turn or not self._there.new) else self._there.new
             message = some.popleft()
-            if message not in self.busy and (some is self._ready or message in self._there.unwritten):
+            if message in self.busy or not (some is self._ready or message in self._there.unwritten):
+                continue
+            if not self._lineage.keeps(message):
                 return message
         return None
 
@@ -205,13 +214,16 @@ class QueueRunner:
     def _find_due(self) -> None:
         now, most = self._clock(), BATCH + len(self.busy)
         found = [*self._state.owing(now, BATCH), *self._state.due(now, most)]
-        self._ready.extend(message for message in dict.fromkeys(found) if message not in self.busy)
+        self._ready.extend(
+            message for message in dict.fromkeys(found) if message not in self.busy and not self._lineage.keeps(message)
+        )
         if not self._ready:
             following = self._state.next_due(now)
             self._there.due_at = NEVER if following is None else following
 
     def _ended(self, message: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._ready.extend(self._lineage.tried(message))
         if message not in self._there.later:
             self._there.busy.discard(message)
         self._rung.set()
@@ -299,6 +311,12 @@ class QueueRunner:
             if len(rows) < len(envelope.targets):  # it could not be read when it came
                 self._state.add([Arrived(message, len(envelope.targets), now, owner=envelope.owner)])
                 rows = self._state.targets(message)
+        if any(row.owed for row in rows):
+            # told by itself: a report has its name from what it tells, and may be there already
+            with contextlib.suppress(Exception):  # stops no delivery, comes again behind it and is said there
+                if await self._settle(message, queued):
+                    return
+                rows = self._state.targets(message)
         due = [row for row in rows if row.state == WAITING and row.due <= horizon]
         if due:
             finished = set() if is_first else self._state.done_keys(message)
@@ -371,8 +389,8 @@ class QueueRunner:
         for row in after:
             self._there.expect(row.due)
 
-    async def _settle(self, message: str, queued: QueuedMessage) -> None:
-        """Make the reports that are owed; remove what is finished. Raises Deferred."""
+    async def _settle(self, message: str, queued: QueuedMessage) -> bool:
+        """Make the reports that are owed; remove what is finished: True when it is. Raises Deferred."""
         envelope, rows = queued.envelope, self._state.targets(message)
         owed = [
             Result(envelope.targets[row.number], row.owed, row.outcome or Taken(), row.attempts)  # type: ignore[arg-type]
@@ -382,10 +400,11 @@ class QueueRunner:
         if owed and self._clock() - envelope.began > DEBT_LIFETIMES * self._settings.lifetime:
             _log.error("%s", fields(id=message, event="report-given-up", detail=owed[0].target.address))
             self._state.hold(message, "nobody could be told: the report could not be made")
-            return
+            return False
         if owed:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, self._reporter.report, envelope, owed, queued.content, self._clock())
         is_over = bool(rows) and all(row.state in (DONE, FAILED) for row in rows)
         if owed or is_over:
             await self._written(message, lambda: self._state.told(message), removes=is_over)
+        return is_over

@@ -71,6 +71,10 @@ def run(settings: Settings, pulse: Pulse) -> None:
             make_srs(settings, signs=True),
             Signing(host.directory, state_dir / DKIM_FOLDER),
         )
+        # what a crash left half moved into the queue is settled before the queue delivers it
+        desk.moderation.recover()
+        drop = DropSweep(settings, host.queue, host.router, host.journals)
+        await drop.try_sweep()
         runner = QueueRunner(host.queue, state, steps, settings.queue, host.reporter)
         verbs = {
             **MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs(),
@@ -94,7 +98,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
-        sweeping = asyncio.ensure_future(DropSweep(settings, host.queue, host.router, host.journals).sweep_for_ever())
+        sweeping = asyncio.ensure_future(drop.sweep_for_ever())
         expiring = asyncio.ensure_future(desk.tend_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
         working = asyncio.ensure_future(runner.serve(stop))

@@ -1,15 +1,10 @@
-"""Processes that do one thing with a store when they are told to, and say so when it is done.
-
-Run as `python crash_child.py`. For each line `ACTION FOLDER` a child is forked that opens and prepares a store
-there and prints `ready PID`; at the next line it acts and prints `done`; it may be killed from outside on the
-way. Then `ended` is printed, with the exit code. Nothing is opened before a fork.
-"""
+"""Children that do one thing with a store: words are ACTION FOLDER; the store is made there first."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
+
+from children import begin, serve
 
 from directory.model import Account
 from gateway.store import markers
@@ -64,28 +59,13 @@ def prepare(stores: Stores) -> None:
     stores.create_mailbox(ANN, "Work")
 
 
-def child(action: str, folder: Path) -> None:
-    stores = open_stores(folder)
+def child(action: str, folder: str) -> None:
+    stores = open_stores(Path(folder))
     prepare(stores)
-    print("ready", os.getpid(), flush=True)
-    sys.stdin.readline()
+    begin()
     ACTIONS[action](stores)
-    os.write(1, b"done\n")  # in one piece, since a write may be the last thing it does
-
-
-def serve() -> None:
-    while line := sys.stdin.readline().split():
-        pid = os.fork()
-        if pid == 0:
-            try:
-                child(line[0], Path(line[1]))
-            except BaseException as error:
-                print("failed", repr(error), flush=True)
-                os._exit(1)
-            os._exit(0)
-        print("ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
     repository.SHARDS = SHARDS
-    serve()
+    serve(child)

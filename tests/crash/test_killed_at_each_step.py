@@ -7,13 +7,12 @@ without a file or a file without a row; UIDs are never given again; quota use is
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import crash_child
 import pytest
+from children import Children
 
 from directory.model import MailboxHolder
 from gateway.store.repository import MessageRow
@@ -29,51 +28,9 @@ MAX_CALLS = 61
 LONG = bool(os.environ.get("GATEPOST_LONG_TESTS"))  # every single write of the index
 
 
-class Children:
-    """The process that forks them."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, crash_child.__file__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
-        )  # fmt: skip
-
-    def _say(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-
-    def _hear(self) -> list[str]:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().split()
-
-    def attempt(self, folder: Path, action: str, call: str, number: int) -> tuple[bool, bool]:
-        """Kill a child at its `number`-th `call`: (it got through, it said so)."""
-        self._say(f"{action} {folder}")
-        ready, pid = self._hear()
-        assert ready == "ready"
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}",
-             "-p", pid],
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert tracer.stderr is not None
-        assert "attached" in (line := tracer.stderr.readline()), line
-        self._say("go")
-        heard = self._hear()
-        if was_told := heard == ["done"]:
-            heard = self._hear()
-        tracer.communicate(timeout=60)
-        assert heard in (["ended", "0"], ["ended", "-9"])
-        return heard[1] == "0", was_told
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
-
-
 @pytest.fixture(scope="module")
 def children() -> Iterator[Children]:
-    started = Children()
+    started = Children(crash_child.__file__)
     yield started
     started.close()
 
@@ -100,7 +57,7 @@ def test_killed(children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for number in range(1, MAX_CALLS, 1 if call != "pwrite64" or LONG else 4):
         folder = tmp_path / str(number)
         folder.mkdir()
-        got_through, was_told = children.attempt(folder, action, call, number)
+        got_through, was_told = children.attempt(call, number, action, folder)
         stores = crash_child.open_stores(folder)
         inbox, work = state(stores, crash_child.ANN, "INBOX"), state(stores, crash_child.ANN, "Work")
         bobs = state(stores, crash_child.BOB, "INBOX")

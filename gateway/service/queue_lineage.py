@@ -1,0 +1,45 @@
+"""Which messages wait for others at the start of a runner.
+
+A report, and what rules pass on, is a message made of another one, under a name made from that one's. When a crash comes
+before it is written down that it was made, it is made again: the same file under the same name, so that it is there
+once. That holds only while the first one has not been delivered and removed; so it is not tried before the one that it
+was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from gateway.queue.file import made_of
+
+
+class Lineage:
+    """Of the messages that are `present` when a runner starts; of those that come later nothing needs to wait."""
+
+    def __init__(self, present: Set[str]) -> None:
+        #: messages of which others were made, and that were not tried since
+        self._untried = {origin for message in present for origin in made_of(message) if origin in present}
+        self._kept: dict[str, None] = {}
+
+    def first(self) -> list[str]:
+        """Messages that are to be tried whether they are due or not, because others wait for them."""
+        return sorted(message for message in self._untried if not self._has_to_wait(message))
+
+    def _has_to_wait(self, message: str) -> bool:
+        return any(origin in self._untried for origin in made_of(message))
+
+    def keeps(self, message: str) -> bool:
+        """True for one that has to wait: it is kept and given back by `tried`."""
+        if not self._untried or not self._has_to_wait(message):
+            return False
+        self._kept[message] = None
+        return True
+
+    def tried(self, message: str) -> list[str]:
+        """An attempt at this one ended: what waited, and what others still wait for, is to be looked at again."""
+        if message not in self._untried:
+            return []
+        self._untried.discard(message)
+        following = [each for each in self._untried if message in made_of(each)]
+        kept, self._kept = list(self._kept), {}
+        return list(dict.fromkeys((*following, *kept)))

@@ -87,6 +87,13 @@ class SearchContents:
 
 
 @dataclass(frozen=True, slots=True)
+class Compute:
+    """Do something long that needs nothing but itself, while other sessions have their turn. Answer: its result."""
+
+    work: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """The present time. Answer: unix time, seconds."""
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from gateway.imap.content import Octets
 from gateway.imap.parser import BadCommand, Parser
+from gateway.imap.search_return import Part, read_part
 from gateway.mime import Section, What
 
 MAX_ITEMS = 64
@@ -81,17 +82,35 @@ def parse_items(arguments: Parser) -> list[Item]:
     return list(dict.fromkeys(found))
 
 
-def parse_modifiers(arguments: Parser) -> int | None:
-    """The MODSEQ of CHANGEDSINCE, None when there are no modifiers. Raises BadCommand."""
+@dataclass(slots=True)
+class Modifiers:
+    """What stands in parentheses behind the items of FETCH (RFC 4466 2.4)."""
+
+    #: CHANGEDSINCE (RFC 7162 3.1.4.1)
+    since: int | None = None
+    #: PARTIAL (RFC 9394 3.3)
+    part: Part | None = None
+
+
+def parse_modifiers(arguments: Parser, *, by_uid: bool) -> Modifiers:
+    """The modifiers, if there are any. Raises BadCommand."""
+    found = Modifiers()
     if arguments.at_end():
-        return None
+        return found
     arguments.space()
     arguments.expect(b"(")
-    arguments.expect(b"CHANGEDSINCE")
-    arguments.space()
-    since = arguments.modseq()
-    arguments.expect(b")")
-    return since
+    while found == Modifiers() or not arguments.at(b")"):
+        if found != Modifiers():
+            arguments.space()
+        name = arguments.atom().upper()
+        arguments.space()
+        if name == b"CHANGEDSINCE" and found.since is None:
+            found.since = arguments.modseq()
+        elif name == b"PARTIAL" and by_uid and found.part is None:
+            found.part = read_part(arguments)
+        else:
+            raise BadCommand("unknown FETCH modifier")
+    return found
 
 
 def _item(arguments: Parser) -> Item:

@@ -20,6 +20,8 @@ MAX_MODSEQ = (1 << 63) - 1  # RFC 7162 7
 MAX_RANGES = 10_000  # of one sequence set
 #: a sequence set: (first, last) in the order given, `*` is 0
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
+#: the set that `$` stands for: what the last SEARCH kept (RFC 5182)
+SAVED: Ranges = ((-1, -1),)
 
 
 class BadCommand(ValueError):
@@ -140,7 +142,9 @@ class Parser:
         return value
 
     def sequence_set(self) -> Ranges:
-        """Ranges as (first, last); `*` is 0."""
+        """Ranges as (first, last); `*` is 0. `SAVED` for `$`."""
+        if self.at_word(b"$"):
+            return SAVED
         ranges = []
         for item in self._match(_SET, "sequence set")[0].split(b","):
             first, _, last = item.partition(b":")

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from gateway.imap.flags import has_flag
-from gateway.imap.parser import BadCommand, Parser, Ranges
+from gateway.imap.parser import SAVED, BadCommand, Parser, Ranges
 from gateway.imap.search_subject import Subject, Wanted, days, folded
 from gateway.imap.view import Message, View
 from gateway.mime.encoded import codec_of
@@ -80,7 +80,7 @@ class Keys:
             test = self._several(depth + 1)
             arguments.expect(b")")
             return test
-        if arguments.at_digit() or arguments.ahead(b"*"):
+        if arguments.at_digit() or arguments.ahead(b"*") or arguments.ahead(b"$"):
             return self._numbers(arguments.sequence_set(), by_uid=False)
         name = arguments.atom().upper()
         if name in _SIMPLE:
@@ -103,7 +103,9 @@ class Keys:
 
     def _numbers(self, ranges: Ranges, *, by_uid: bool) -> Test:
         view = self.view
-        if not by_uid:  # numbers beyond the last message find nothing; the set as a whole is no error
+        if (
+            not by_uid and ranges is not SAVED
+        ):  # numbers beyond the last message find nothing; the set as a whole is no error
             count = view.count
             clipped = []
             for first, last in ranges:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from gateway.imap.content import Content
 from gateway.mime import decode_header_text, decoded_text, field_values, header_end
-from gateway.mime.envelope_fields import DATE, EnvelopeFields
+from gateway.mime.envelope_fields import DATE, Address, EnvelopeFields
 
 _MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _DATE = re.compile(rb"(?:[A-Za-z]{3}\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{2,4})")
@@ -101,6 +101,21 @@ class Subject:
             text = self._texts[field] = folded(decode_header_text(envelope.get(field)))
         return wanted.text in text
 
+    def field(self, field: int) -> bytes:
+        """The raw value of a field of the envelope, empty where there is none."""
+        envelope = self._envelope
+        return envelope.get(field) if envelope is not None else b""
+
+    def first_address(self, field: int) -> Address | None:
+        """The first address of a field of the envelope."""
+        envelope = self._envelope
+        return envelope.first(field) if envelope is not None else None
+
+    def raw_header(self, name: bytes) -> list[bytes]:
+        """Every field of that name, unfolded, as it was sent."""
+        head = self._content.data
+        return field_values(head[: header_end(head)], name)
+
     def sent_day(self) -> int | None:
         """The day in the Date field as written there; -1 when it has none, None when there is no envelope here."""
         envelope = self._envelope
@@ -116,8 +131,7 @@ class Subject:
 
     def header_texts(self, name: bytes) -> list[str]:
         """Every field of that name, folded."""
-        head = self._content.data
-        return [folded(decode_header_text(value)) for value in field_values(head[: header_end(head)], name)]
+        return [folded(decode_header_text(value)) for value in self.raw_header(name)]
 
     def body_contains(self, wanted: str) -> bool:
         """True when the text of some part, or a header inside the message, contains folded `wanted`."""

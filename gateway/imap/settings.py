@@ -26,6 +26,8 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_errors: Count = 20
     #: a message that a client may put into a mailbox
     max_append: Size = 52_428_800
+    #: messages that SORT and THREAD put in order
+    max_sorted: Count = 200_000
     #: different keywords on all messages of an account together
     max_keywords: Count = 500
     #: how often a client in IDLE is told that the server is there, and a lost hint is made good for

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.imap.flags import SEEN, has_flag
-from gateway.imap.parser import BadCommand, Ranges
+from gateway.imap.parser import SAVED, BadCommand, Ranges
 
 #: flag changes remembered to be told; a session that is further behind compares every MODSEQ
 MAX_LOG = 4096
@@ -226,7 +226,7 @@ class Contents:
 class View:
     """A session's view of a mailbox. Message numbers begin with 1."""
 
-    __slots__ = ("_columns", "_own", "contents", "count", "told")
+    __slots__ = ("_columns", "_own", "contents", "count", "saved", "told")
 
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
@@ -235,6 +235,8 @@ class View:
         #: changes of flags up to this MODSEQ are told
         self.told = contents.modseq
         self._own: dict[int, int] = {}
+        #: UIDs that `$` stands for, ascending; those of messages that are gone mean nothing
+        self.saved: Sequence[int] = ()
 
     @property
     def is_stale(self) -> bool:
@@ -272,6 +274,8 @@ class View:
 
         UIDs that do not exist are ignored, a number that does not is an error (RFC 9051 9). Raises BadCommand.
         """
+        if ranges is SAVED:
+            ranges, by_uid = tuple([(uid, uid) for uid in self.saved]), True
         top = self.last_uid if by_uid else self.count
         pairs: list[tuple[int, int]] = []
         for first, last in ranges:

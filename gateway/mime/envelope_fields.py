@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _STRING = rb'(?:NIL|"(?:[^"\\]++|\\.)*+")'
 _NULLABLE = rb'(?:NIL|"((?:[^"\\]++|\\.)*+)")'
@@ -22,6 +23,14 @@ DATE, SUBJECT, FROM, TO, CC, BCC, IN_REPLY_TO, MESSAGE_ID = 1, 2, 3, 6, 7, 8, 9,
 _LISTS = frozenset((FROM, TO, CC, BCC))
 
 
+class Address(NamedTuple):
+    """An address of an envelope as it was sent; `host` is empty where a group begins."""
+
+    name: bytes
+    local: bytes
+    host: bytes
+
+
 class EnvelopeFields:
     """Values of an envelope that `gateway.mime` made, taken out as they are asked for."""
 
@@ -38,6 +47,15 @@ class EnvelopeFields:
         if field in _LISTS:
             return b", ".join([_shown(*each.groups()) for each in _ADDRESS.finditer(value)])
         return _PAIR.sub(rb"\1", value) if b"\\" in value else value
+
+    def first(self, field: int) -> Address | None:
+        """The first address of a list, None when there is none."""
+        value = self._match[field] if self._match is not None else None
+        found = _ADDRESS.search(value) if value else None
+        if found is None:
+            return None
+        name, _, local, host = (_PAIR.sub(rb"\1", each or b"") for each in found.groups())
+        return Address(name, local, host)
 
 
 def _shown(name: bytes | None, _: bytes | None, local: bytes | None, host: bytes | None) -> bytes:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from directory.model import Condition, Deferred
 from gateway.imap.content import (
     Clock,
+    Compute,
     Content,
     CountLines,
     Octets,
@@ -206,6 +207,10 @@ async def _in_file(
     return await executor.in_pool(partial(work, request.source, request))
 
 
+async def _compute(executor: ImapExecutor, request: Compute) -> object:
+    return await executor.in_pool(request.work)
+
+
 async def _pause(_: ImapExecutor, __: Pause) -> None:
     await asyncio.sleep(0)
 
@@ -220,6 +225,7 @@ REQUESTS: dict[type, Callable[..., object]] = {
     ReadSpan: partial(_in_file, _span),
     CountLines: partial(_in_file, _lines),
     SkipOctets: partial(_in_file, _skip),
+    Compute: _compute,
     Pause: _pause,
     Clock: _clock,
 }

@@ -24,10 +24,12 @@ from gateway.imap.commands import (  # noqa: F401
     rename,
     search,
     select,
+    sort,
     starttls,
     status,
     store,
     subscribe,
+    thread,
 )
 from gateway.imap.registry import COMMANDS
 

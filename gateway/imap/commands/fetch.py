@@ -186,13 +186,16 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     ranges = arguments.sequence_set()
     arguments.space()
     items = parse_items(arguments)
-    since = parse_modifiers(arguments)
+    modifiers = parse_modifiers(arguments, by_uid=by_uid)
+    since = modifiers.since
     arguments.end()
     if by_uid and Plain.UID not in items:
         items.insert(0, Plain.UID)
     assert session.selected is not None
     view, read_only = session.selected.view, session.selected.read_only
     numbers = view.numbers(ranges, by_uid=by_uid)
+    if modifiers.part is not None:
+        numbers = modifiers.part.of(numbers)
     if since is not None:
         if Plain.MODSEQ not in items:
             items.append(Plain.MODSEQ)

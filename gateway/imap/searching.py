@@ -1,0 +1,104 @@
+"""From search keys to the messages that match: what SEARCH, SORT and THREAD share."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from gateway.ask import Ask, Dialogue
+from gateway.imap.batches import batches
+from gateway.imap.content import Clock, Octets, Pause, SearchContents
+from gateway.imap.parser import Parser
+from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
+from gateway.imap.session import No, Session
+from gateway.imap.view import Message, View
+
+BATCH = 128  # messages of which content is looked at in one go
+OCTETS = 1 << 20  # of messages that are looked into in one go, unless it is one message
+VIEW_BATCH = 4096  # messages the view decides before others have their turn
+
+
+def charset_of(arguments: Parser) -> str:
+    """The codec of the charset that comes next. Raises No where it is not known (RFC 3501 6.4.4)."""
+    try:
+        return codec_of_charset(arguments.astring())
+    except BadCharset:
+        raise No("[BADCHARSET (US-ASCII UTF-8)] this charset is not known") from None
+
+
+def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool]]:
+    """How content is read, less of it first: (octets, parsed)."""
+    if needs.envelope:
+        yield Octets.NONE, True
+    if needs.header:
+        yield Octets.HEADER, needs.envelope
+    if needs.body:
+        yield Octets.ALL, True
+
+
+def _by_view(view: View, spans: Iterable[range], test: Test) -> Dialogue:
+    """Numbers of messages that match, and of messages that are not decided."""
+    found, undecided = array("I"), array("I")
+    looked_at = 0
+    for span in spans:
+        for start in range(0, len(span), VIEW_BATCH):
+            part = span[start : start + VIEW_BATCH]
+            looked_at += len(part)
+            if looked_at > VIEW_BATCH:
+                looked_at = 0
+                yield Ask(Pause())
+            for message in view.messages(part):
+                answer = test(message, None)
+                if answer:
+                    found.append(message.number)
+                elif answer is None:
+                    undecided.append(message.number)
+    return found, undecided
+
+
+def find(view: View, keys: Keys, test: Test) -> Dialogue:
+    """The numbers of messages that match, ascending. Those that vanish meanwhile do not.
+
+    What the view knows decides first; of the messages that are left open envelopes are looked at, then headers, then
+    texts, a portion at a time.
+    """
+    if keys.needs.clock:
+        keys.now = yield Ask(Clock())
+    spans = [range(1, view.count + 1)] if keys.within is None else keys.within
+    found, undecided = yield from _by_view(view, spans, test)
+    is_sorted = True
+    for octets, parsed in _tiers(keys.needs):
+        left = array("I")
+        for batch in batches(view.messages(undecided), BATCH, OCTETS if octets is Octets.ALL else 0):
+            answers = yield Ask(SearchContents(tuple(batch), octets, parsed, test))
+            for message in batch:
+                answer = answers.get(message.uid, False)
+                if answer:
+                    is_sorted = is_sorted and (not found or found[-1] < message.number)
+                    found.append(message.number)
+                elif answer is None:
+                    left.append(message.number)
+        undecided = left
+    return found if is_sorted else array("I", sorted(found))
+
+
+def collect(view: View, numbers: Sequence[int], octets: Octets, look: Callable[[Message, Any], Any]) -> Dialogue:
+    """{UID: what `look` finds in a message with its content}; of messages that are gone nothing."""
+    found: dict[int, Any] = {}
+
+    def test(message: Message, subject: object) -> bool:
+        found[message.uid] = look(message, subject)
+        return True
+
+    for batch in batches(view.messages(numbers), BATCH, OCTETS if octets is Octets.ALL else 0):
+        yield Ask(SearchContents(tuple(batch), octets, True, test))
+    return found
+
+
+def within_limit(session: Session, found: Sequence[int]) -> None:
+    """Raises No where more messages would be put in order than `imap.max_sorted`."""
+    if len(found) > session.settings.max_sorted:
+        raise No(
+            f"[LIMIT] {len(found)} messages are more than {session.settings.max_sorted}, which can be put in order"
+        )

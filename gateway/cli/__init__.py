@@ -27,6 +27,7 @@ VERBS = (
     "init",
     "inject",
     "list",
+    "migrate",
     "passwd",
     "ps",
     "queue",

@@ -20,6 +20,8 @@ from gateway.control.client import ControlError
 
 #: where programs look for Sendmail (FHS 3.0, 4.7.3), and its two other names
 LINKS = ("usr/sbin/sendmail", "usr/lib/sendmail", "usr/bin/mailq", "usr/bin/newaliases")
+#: where Debian's Sendmail keeps the program that the names lead to
+OTHERS = ("usr/lib/sm.bin/sendmail", "usr/lib/sm.bin/mailq")
 KEPT = ".before-gatepost"
 SET_ID = stat.S_ISUID | stat.S_ISGID
 DIVERT_SECONDS = 30
@@ -46,7 +48,7 @@ def links(root: Path, program: Path) -> Iterator[Step]:
 
 def set_id_files(root: Path) -> list[Path]:
     """Programs of another mail system below `root`, now or kept aside, that run as somebody else than who calls them."""
-    paths = [path for name in LINKS for path in (root / name, root / f"{name}{KEPT}")]
+    paths = [path for name in (*LINKS, *OTHERS) for path in (root / name, root / f"{name}{KEPT}")]
     return [path for path in paths if path.is_file() and not path.is_symlink() and path.stat().st_mode & SET_ID]
 
 

@@ -66,6 +66,7 @@ class Condition(Enum):
     ACCOUNT_REBIND = (451, "4.2.1", "this address has changed hands, try again later")
     AUTHENTICATION_UNAVAILABLE = (454, "4.7.0", "temporary authentication failure")
     SENDING_TOO_FAST = (450, "4.7.1", "sending limit reached, try again later")
+    SENDING_STOPPED = (451, "4.7.1", "sending is stopped for this account, ask your administrator")
     TOO_MANY_CONNECTIONS = (421, "4.7.0", "too many connections, try again later")
     OVERLOADED = (421, "4.3.2", "too busy, try again later")
     SHUTTING_DOWN = (421, "4.3.2", "service closing, try again in a moment")

@@ -12,6 +12,7 @@ from directory.replica import ReplicaReader
 from directory.state import problem
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
+from gateway.cli.user_brake import named_rows
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.service.health import (
@@ -19,6 +20,7 @@ from gateway.service.health import (
     directory_state,
     queue_at_work,
     queue_state,
+    sending_state,
     service_state,
     uid_of,
     volumes_state,
@@ -47,6 +49,14 @@ def _logins(settings: Settings) -> State:
     return {"ok": not trouble, "trouble": trouble}
 
 
+def _sending(settings: Settings) -> State:
+    """Accounts that may not send, by name."""
+    found = sending_state(settings)
+    if found["accounts"]:
+        found["accounts"] = named_rows(settings, found["accounts"])
+    return found
+
+
 def _programs(settings: Settings) -> State:
     """Delivery programs, and whether they run as a user of their own."""
     found = read(Path(settings.run_dir))
@@ -63,6 +73,7 @@ def facts(settings: Settings) -> dict[str, State]:
         "directory": _directory(settings),
         "volumes": volumes_state(settings, processes),
         "queue": {**queue_state(settings), **queue_at_work(settings)},
+        "sending": _sending(settings),
         "logins": _logins(settings),
         "programs": _programs(settings),
         "relay": {"ok": settings.smtp.open_relay == "no", "open": settings.smtp.open_relay != "no"},
@@ -107,6 +118,14 @@ def _lines(found: dict[str, State]) -> list[str]:
             local = f"local {queue['local']}/{queue['concurrency_local']}"
             lines.append(f"           {local} remote {queue['remote']}/{queue['concurrency_remote']}")
         lines += [f"           held {each['message']}: {each['reply']}" for each in queue["failures"]]
+    sending = found["sending"]
+    if "trouble" in sending:
+        lines.append(f"sending    NOT OK  who may not send cannot be read: {sending['trouble']}")
+    elif sending["stopped"]:
+        lines.append(
+            f"sending    {'ok' if sending['ok'] else 'NOT OK'}  {sending['stopped']} stopped; gatepost user brake list"
+        )
+        lines += [f"           {each['name']} (login {each['login']}): {each['seen']}" for each in sending["accounts"]]
     programs = found["programs"]
     if programs["names"]:
         lines.append(f"programs   ok  {', '.join(programs['names'])}")

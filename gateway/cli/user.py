@@ -24,6 +24,7 @@ from gateway.cli.entries import (
 )
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.user_app_password import app_password
+from gateway.cli.user_brake import brake
 from gateway.config.load import load
 from gateway.config.settings import Settings
 
@@ -36,6 +37,7 @@ def command() -> None:
 
 
 command.add_command(app_password)
+command.add_command(brake)
 
 
 @command.command(name="add")

@@ -17,6 +17,7 @@ from gateway.imap.settings import ImapSettings
 from gateway.lists.settings import ListSettings
 from gateway.mail.settings import BounceSettings, SrsSettings
 from gateway.observe.settings import TraceSettings
+from gateway.policy.settings import BrakeSettings
 from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
 from gateway.route.relay_settings import RelaySettings
@@ -101,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     route: RouteSettings = RouteSettings()
     queue: QueueSettings = QueueSettings()
     lists: ListSettings = ListSettings()
+    brake: BrakeSettings = BrakeSettings()
     #: delivery programs, by the name that rules and accounts (gatepostDelivery) have for them
     programs: dict[str, ProgramSettings] = {}
     bounce: BounceSettings = BounceSettings()

@@ -80,6 +80,28 @@ def ran(*, id: str, recipient: str, account: str, program: str, code: int | None
     _log.info("%s", fields(id=id, event="program", recipient=recipient, account=account, program=program, code=code))
 
 
+def sending_stopped(*, account: str, sign: str, seen: str, by: str) -> None:
+    """An account sends nothing from now on."""
+    metrics.count(metrics.SENDING_STOPS, sign)
+    _log.warning("%s", fields(event="sending-stopped", account=account, sign=sign, seen=seen, by=by))
+
+
+def sending_released(*, account: str, by: str, mail: str, messages: int) -> None:
+    """An account may send again; what became of its messages that were held."""
+    _log.info("%s", fields(event="sending-released", account=account, by=by, mail=mail, messages=messages))
+
+
+def stop_told(*, id: str, account: str, recipient: str, seen: str) -> None:  # noqa: A002
+    """The postmaster is told, with the message `id`, that an account was stopped."""
+    trail.note("sending-stopped", id=id, account=account, recipient=recipient, seen=seen)
+    _log.info("%s", fields(id=id, event="stop-told", account=account, recipient=recipient))
+
+
+def brake_trouble(*, detail: str) -> None:
+    """Which accounts are stopped cannot be read, or what they send cannot be written down."""
+    _log.error("%s", fields(event="brake-trouble", detail=detail))
+
+
 def over_soft_quota(*, account: str) -> None:
     """A store holds more than its soft quota from now on."""
     _log.info("%s", fields(event="over-soft-quota", account=account))

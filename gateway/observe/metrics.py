@@ -52,5 +52,6 @@ CUT = counter("sessions_cut", "Sessions that this host ended, by reason", "servi
 LATE = counter("file_calls_late", "File calls that a volume did not answer in time", "volume")
 DOWN = counter("volume_downs", "Times a volume stopped answering", "volume")
 UP = counter("volume_ups", "Times a volume answered again", "volume")
+SENDING_STOPS = counter("sending_stops", "Accounts that were stopped from sending, by the sign that was seen", "sign")
 LOGINS = counter("logins", "Logins by service and outcome", "service", "outcome")
 BUGS = counter("bugs", "Unexpected errors, each with a traceback in the log")

@@ -45,6 +45,8 @@ from gateway.files.database import connect, looking, transaction
 WAITING, TRYING, HELD, DONE, FAILED = "waiting", "trying", "held", "done", "failed"
 MAX_REPLY = 1000
 T = TypeVar("T")
+#: of what is held because its owner may not send; what an operator held has another one
+STOPPED_REPLY = "on hold: sending is stopped for the account that sent it"
 
 _FORMATS = (
     """
@@ -342,6 +344,35 @@ class QueueState:
                 " WHERE message=? AND (owed<>'' OR state IN (?,?))",
                 (HELD, why[:MAX_REPLY], message, WAITING, TRYING),
             )
+
+    def hold_targets(self, message: str, numbers: Iterable[int], why: str) -> int:
+        """Hold these targets of a message as far as they wait; how many."""
+        held = 0
+        with self._change() as db:
+            for number in numbers:
+                held += db.execute(
+                    "UPDATE target SET state=?, reply=?, attempts=attempts+1 WHERE message=? AND number=? AND state=?",
+                    (HELD, why, message, number, WAITING),
+                ).rowcount
+        return held
+
+    def held_with(self, owner: str, why: str, limit: int) -> list[str]:
+        """The first messages of an owner with targets that are held for this reason."""
+        rows = self._read(
+            "SELECT DISTINCT message FROM target WHERE owner=? AND owner<>'' AND state=? AND reply=?"
+            " ORDER BY message LIMIT ?",
+            (owner, HELD, why, limit),
+        )
+        return [str(row[0]) for row in rows]
+
+    def end_hold(self, message: str, why: str, after: str, due: float) -> int:
+        """Targets of a message that are held for this reason wait again, or are done with; how many."""
+        with self._change() as db:
+            done = db.execute(
+                "UPDATE target SET state=?, due=?, reply='', attempts=attempts+1 WHERE message=? AND state=? AND reply=?",
+                (after, due, message, HELD, why),
+            )
+        return done.rowcount
 
     def told(self, message: str) -> None:
         """The reports that a message owed are on disk."""

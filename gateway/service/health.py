@@ -11,6 +11,7 @@ from directory.model import Deferred
 from directory.port import Freshness
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError, call
+from gateway.queue.brakes import BRAKES, stopped
 from gateway.queue.state import counts, held
 from gateway.service.mail_control import MAIL_SOCKET
 from gateway.service.metrics_files import volumes_down
@@ -18,6 +19,7 @@ from gateway.service.overview import Processes
 
 SHOWN_HELD = 10
 AT_WORK_SECONDS = 2.0
+SHOWN_STOPPED = 10
 PAGE = os.sysconf("SC_PAGE_SIZE")
 State = dict[str, Any]
 
@@ -77,6 +79,16 @@ def directory_state(freshness: Freshness | Deferred) -> State:
         "braked": freshness.braked,
         "trouble": freshness.trouble,
     }
+
+
+def sending_state(settings: Settings) -> State:
+    """Accounts that may not send; not well where the brake stopped one of them."""
+    try:
+        found = stopped(Path(settings.state_dir) / BRAKES)
+    except Deferred as error:
+        return {"ok": False, "trouble": error.detail, "stopped": 0, "accounts": []}
+    shown = [{"account": one.account, "by": one.by, "seen": one.seen} for one in found[:SHOWN_STOPPED]]
+    return {"ok": all(one.by != "brake" for one in found), "stopped": len(found), "accounts": shown}
 
 
 def queue_state(settings: Settings) -> State:

@@ -22,6 +22,7 @@ from gateway.service.notify import Hints
 from gateway.service.pools import OTHER, Pools
 from gateway.service.reporting import Reporter
 from gateway.service.send_counter import SendCounter
+from gateway.service.sending_watch import SendingWatch
 from gateway.service.sessions import Sessions
 from gateway.store.stores import Stores
 
@@ -48,6 +49,7 @@ class Host:
     lists: HostListFacts
     send_counter: SendCounter
     journals: JournalDesk
+    watch: SendingWatch
     open_mailboxes: OpenMailboxes = field(default_factory=OpenMailboxes)
     sessions: Sessions = field(default_factory=Sessions)
 

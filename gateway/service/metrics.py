@@ -27,6 +27,7 @@ from gateway.service.health import (
     queue_at_work,
     queue_state,
     resident,
+    sending_state,
     service_state,
     volumes_state,
 )
@@ -48,6 +49,7 @@ def state(host: Host) -> dict[str, State]:
         "directory": directory_state(host.directory.freshness()),
         "volumes": volumes_state(host.settings, processes),
         "queue": queue_state(host.settings),
+        "sending": sending_state(host.settings),
     }
 
 
@@ -84,6 +86,7 @@ class _Host(Collector):
         down = self._found["volumes"]["down"]
         volumes = {name: float(down.get(name, 0)) for name in self._settings.store.volumes}
         yield _labelled("gatepost_volume_down", "Processes that get no answer from a volume", "volume", volumes)
+        yield _plain("accounts_stopped", "Accounts that may not send", self._found["sending"]["stopped"])
         if queue["ok"]:
             states = {state: queue[state] for state in ("waiting", "deferred", "failed", "held")}
             yield _labelled("gatepost_queue_targets", "Targets of queued messages", "state", states)

@@ -14,6 +14,7 @@ from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
+from gateway.service.brake_desk import BrakeDesk
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.instructions import RuleDesk
 from gateway.service.list_desk import make_desk
@@ -28,6 +29,7 @@ from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.selftest.clean import SelftestVerbs
+from gateway.service.sending_watch import STOPPED
 from gateway.service.signing import FOLDER as DKIM_FOLDER
 from gateway.service.signing import Signing
 from gateway.service.single import only_one
@@ -75,11 +77,22 @@ def run(settings: Settings, pulse: Pulse) -> None:
         desk.moderation.recover()
         drop = DropSweep(settings, host.queue, host.router, host.journals)
         await drop.try_sweep()
-        runner = QueueRunner(host.queue, state, steps, settings.queue, host.reporter)
+        runner = QueueRunner(host.queue, state, steps, settings.queue, host.reporter, watch=host.watch)
+        brakes = BrakeDesk(
+            host.watch.brakes,
+            host.watch.facts,
+            runner,
+            host.queue,
+            state,
+            host.directory,
+            settings.hostname,
+            Path(settings.run_dir) / "queue.sock",
+        )
         verbs = {
             **MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
             **SelftestVerbs(host).verbs(),
+            **brakes.verbs(),
         }
         control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
         owners = OwnerVerbs(
@@ -92,7 +105,14 @@ def run(settings: Settings, pulse: Pulse) -> None:
         )
         own_control = await ControlServer(owners.verbs(), everybody=True).start(Path(settings.run_dir) / OWNER_SOCKET)
         most = kept()
-        loop.add_reader(sock, lambda: runner.wake(heard(sock, most)))
+
+        def rung() -> None:
+            names = heard(sock, most)
+            if STOPPED in names:
+                brakes.wake()
+            runner.wake(names)
+
+        loop.add_reader(sock, rung)
         publisher = Publisher(Path(settings.run_dir))
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
@@ -100,6 +120,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         purging = asyncio.ensure_future(purge_for_ever(settings))
         sweeping = asyncio.ensure_future(drop.sweep_for_ever())
         expiring = asyncio.ensure_future(desk.tend_for_ever())
+        braking = asyncio.ensure_future(brakes.tend_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
         working = asyncio.ensure_future(runner.serve(stop))
         await asyncio.wait((stopped, working), return_when=asyncio.FIRST_COMPLETED)
@@ -109,6 +130,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
         tending.cancel()
         purging.cancel()
         expiring.cancel()
+        braking.cancel()
+        await host.watch.close()
         await outbound.close()
         control.close()
         own_control.close()

@@ -26,6 +26,14 @@ FORMATS = (
 PARTS = 100  # of a period
 
 
+class OverLimit(Deferred):
+    """Whose limit it is, by the name that is counted."""
+
+    def __init__(self, who: str, detail: str) -> None:
+        super().__init__(Condition.SENDING_TOO_FAST, detail)
+        self.who = who
+
+
 class SendCounter:
     """Synchronous; call it in the pool. The file is made when somebody with a limit first sends."""
 
@@ -35,7 +43,7 @@ class SendCounter:
         self._connection: sqlite3.Connection | None = None
 
     def take(self, wanted: Sequence[tuple[str, tuple[SendLimit, ...]]], recipients: int, now: float) -> None:
-        """Count `recipients` for each name with its limits, or raise Deferred(SENDING_TOO_FAST) and count nothing."""
+        """Count `recipients` for each name with its limits, or raise OverLimit and count nothing."""
         try:
             with self._lock:
                 if self._connection is None:
@@ -71,4 +79,4 @@ class SendCounter:
         ).fetchone()
         if row[0] + recipients > limit.count:
             detail = f"{who}: {row[0]} + {recipients} recipients in {limit.seconds} s, limit {limit.count}"
-            raise Deferred(Condition.SENDING_TOO_FAST, detail)
+            raise OverLimit(who, detail)

@@ -25,7 +25,7 @@ from gateway.policy.originator import may_write_as
 from gateway.policy.restriction import Sender, is_moderated, refusal, too_large
 from gateway.policy.send_limit import counted
 from gateway.queue.file import unix_owner
-from gateway.route.plan import Plan
+from gateway.route.plan import Plan, Remote
 from gateway.service.accept import Arrival
 from gateway.service.checks import added as added_by
 from gateway.service.checks import forged, is_relay, without
@@ -33,6 +33,7 @@ from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.final_delivery import Outcome
 from gateway.service.host import Host
 from gateway.service.login import Peer, log_in
+from gateway.service.send_counter import OverLimit
 from gateway.smtp import protocol
 from gateway.smtp.extensions.futurerelease import not_before
 from gateway.smtp.requests import (
@@ -57,6 +58,11 @@ def _shown(header: Header, name: bytes) -> str:
     """A field for people."""
     found = header.all(name)
     return decode_header_text(header.unfolded(found[0])[:MAX_SHOWN]) if found else ""
+
+
+def _is_outside(plan: Plan) -> bool:
+    """Is the recipient himself on another host? (Not: where somebody here forwards his mail to.)"""
+    return plan.entry is None and any(isinstance(step, Remote) for step in plan.steps)
 
 
 class SmtpExecutor:
@@ -108,9 +114,18 @@ class SmtpExecutor:
     def _check_originator(self, request: CheckOriginator) -> None:
         account = self._account()
         assert account is not None
+        self._check_brake(account.id)
         if request.return_path and not self._may_write_as(account, request.return_path):
             raise self._not_own(Refused(Condition.SENDER_NOT_OWNED, f"{account.dn}: {request.return_path}"))
         self._check_size(account, request.size)
+
+    def _check_brake(self, account: str) -> None:
+        """Raise Deferred for an account that sends nothing at the moment."""
+        try:
+            self._host.watch.check(account)
+        except Deferred as error:
+            maillog.answered(recipient="-", client=self._session.client.address, error=error)
+            raise
 
     def _may_write_as(self, account: Account | ServiceAccount, address: str) -> bool:
         return may_write_as(self._host.directory, account, address, self._host.settings.route.extension_separator)
@@ -166,6 +181,9 @@ class SmtpExecutor:
             self._host.acceptance.check_room(plan)
             return plan
         except (Deferred, Refused) as error:
+            login = self._session.login
+            if login is not None and error.condition in (Condition.NO_SUCH_RECIPIENT, Condition.ACCOUNT_CLOSED):
+                self._host.watch.refused(login.account)
             maillog.answered(
                 sender=envelope.return_path,
                 recipient=request.address,
@@ -294,10 +312,18 @@ class SmtpExecutor:
         host, account = self._host, self._account()
         if account is None:
             return
+        host.watch.check(account.id)  # it may have been stopped since MAIL
         wanted = counted(host.directory, account, envelope.return_path, host.settings.defaults.send_limits)
+        recipients = len(envelope.recipients)
         if wanted:
-            recipients = len(envelope.recipients)
-            await host.in_pool(lambda: host.send_counter.take(wanted, recipients, time.time()))
+            try:
+                await host.in_pool(lambda: host.send_counter.take(wanted, recipients, time.time()))
+            except OverLimit as error:
+                if error.who == account.id:
+                    host.watch.limited(account.id)
+                raise
+        outside = [each.address.lower() for each in envelope.recipients if _is_outside(each.route)]
+        host.watch.sent(account.id, recipients, outside, self._session.client.address)
 
     def _deliver(
         self,

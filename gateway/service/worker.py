@@ -17,10 +17,12 @@ from directory.replica import ReplicaReader
 from directory.view import View
 from gateway.config.settings import Settings
 from gateway.observe.log import fields
+from gateway.queue.brakes import BRAKES, Brakes
 from gateway.queue.file import QueueFolder
 from gateway.queue.grace import QuotaGrace
 from gateway.queue.list_state import ListState
 from gateway.queue.replied import Replied
+from gateway.queue.sending_facts import SendingFacts
 from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
@@ -32,10 +34,11 @@ from gateway.service.list_facts import HostListFacts
 from gateway.service.listeners import Listeners
 from gateway.service.metrics_files import Publisher
 from gateway.service.notify import Hints
-from gateway.service.pools import Pools
+from gateway.service.pools import OTHER, Pools
 from gateway.service.pulse import Pulse
 from gateway.service.reporting import Reporter
 from gateway.service.send_counter import SendCounter
+from gateway.service.sending_watch import SendingWatch
 from gateway.service.sessions import first_of
 from gateway.service.sockets import Sockets
 from gateway.service.srs_keys import make_srs
@@ -116,6 +119,14 @@ def make_host(settings: Settings, number: int) -> Host:
         lists,
         SendCounter(state / "send-limits.db"),
         journals,
+        SendingWatch(
+            directory,
+            Brakes(state / BRAKES),
+            SendingFacts(state / "sending.db", settings.brake.history),
+            settings.brake,
+            pools.of(OTHER).run,
+            bell,
+        ),
     )
 
 
@@ -148,6 +159,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
             await host.sessions.ended(settings.processes.drain_timeout, stop)
         host.sessions.retire()
         await host.sessions.ended(settings.processes.stop_timeout)
+        await host.watch.close()
         host.hints.close()
         host.pools.shutdown()
         host.stores.close()

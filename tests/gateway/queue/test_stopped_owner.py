@@ -1,0 +1,108 @@
+"""Mail of an account that may not send: held where it leaves, whenever its turn comes; delivered here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from queue_bench import BODY, Bench, Peer, serving
+
+from gateway.queue.file import QueuedEnvelope, Target
+from gateway.queue.state import STOPPED_REPLY, WAITING
+
+HERE, AWAY = Target("ann@example.com", "t:ann"), Target("x@far.example")
+
+
+class Watching:
+    def __init__(self) -> None:
+        self.stopped: set[str] = set()
+        self.seen: list[tuple[str, int]] = []
+
+    def is_stopped(self, account: str) -> bool:
+        return account in self.stopped
+
+    def failed(self, account: str, recipients: int) -> None:
+        self.seen.append((account, recipients))
+
+
+def put(bench: Bench, message: str, *targets: Target, owner: str = "t:ann", not_before: float = 0.0) -> None:
+    size = len(BODY)
+    bench.folder.inject(
+        QueuedEnvelope(
+            message, "me@example.com", bench.now, targets, size, size, login=owner, owner=owner, not_before=not_before
+        ),
+        [BODY],
+    )
+
+
+def states(bench: Bench, message: str) -> list[str]:
+    return [row.state for row in bench.state.targets(message)]
+
+
+def watched(bench: Bench) -> Watching:
+    watch = bench.runner._watch = Watching()
+    return watch
+
+
+def test_what_leaves_is_held_at_its_first_attempt_and_at_every_other(tmp_path: Path) -> None:
+    peer = Peer()
+    with serving(peer) as port:
+        bench = Bench(tmp_path, port)
+        watch = watched(bench)
+        watch.stopped = {"t:ann"}
+        put(bench, "m1", HERE, AWAY)
+        put(bench, "m2", AWAY, owner="t:kim")
+        put(bench, "m3", AWAY, not_before=bench.now + 60)
+        bench.runner.wake(["m1", "m2", "m3"])
+        bench.work()
+        assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+        assert len(peer.taken) == 1 and bench.folder.ids() == {"m1", "m3"}
+        assert states(bench, "m1") == ["done", "held"] and bench.state.targets("m1")[1].reply == STOPPED_REPLY
+        bench.now += 61
+        bench.work()
+        assert states(bench, "m3") == ["held"]
+        assert bench.state.held_with("t:ann", STOPPED_REPLY, 9) == ["m1", "m3"]
+
+        # dropped and sent on release
+        watch.stopped = set()
+        assert bench.runner.drop_held("m1") == 1
+        assert bench.folder.ids() == {"m3"}
+        assert bench.state.end_hold("m3", STOPPED_REPLY, WAITING, bench.now) == 1
+        bench.runner.wake([])
+        bench.work()
+        assert bench.folder.ids() == set() and len(peer.taken) == 2
+
+
+def test_what_waits_is_held_at_once_and_what_an_operator_held_stays_his(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    watched(bench)
+    put(bench, "m1", HERE, AWAY, not_before=bench.now + 60)
+    put(bench, "m2", AWAY, not_before=bench.now + 60)
+    bench.runner.look()
+    bench.state.change("m2", WAITING, "held", bench.now)
+    assert (bench.runner.hold_outgoing("m1"), bench.runner.hold_outgoing("m2")) == (1, 0)
+    assert states(bench, "m1") == ["waiting", "held"]
+    assert bench.runner.drop_held("m2") == 0 and states(bench, "m2") == ["held"]
+    assert bench.runner.drop_held("m1") == 1 and states(bench, "m1") == ["waiting", "done"]
+    assert bench.folder.ids() == {"m1", "m2"}, "of the one a recipient here still waits"
+
+
+def test_a_crash_behind_the_hold_leaves_it_held(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    watched(bench).stopped = {"t:ann"}
+    put(bench, "m1", AWAY)
+    bench.work()
+    bench.state.close()
+    bench.restart()
+    bench.work()
+    assert states(bench, "m1") == ["held"]
+
+
+def test_failures_are_told(tmp_path: Path) -> None:
+    peer = Peer()
+    peer.answer_rcpt = {"x@far.example": "550 5.1.1 who?"}
+    with serving(peer) as port:
+        bench = Bench(tmp_path, port)
+        watch = watched(bench)
+        put(bench, "m1", AWAY, Target("y@far.example"))
+        bench.work()
+        assert watch.seen == [("t:ann", 1)]

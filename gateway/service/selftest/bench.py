@@ -5,11 +5,11 @@ from __future__ import annotations
 import imaplib
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
+from directory.brake import SELFTEST
 from gateway.config.settings import Listener, Settings
 from gateway.control.client import ControlError, call
 from gateway.queue.file import MESSAGES
@@ -114,7 +114,7 @@ class Bench:
     def message(self, recipient: str, author: str = "", more: str = "") -> Message:
         """A new message from the person, or from `author`; `more` are octets of text behind the usual ones."""
         self._sent += 1
-        token = f"{self.names.run}-{self._sent}"
+        token = f"{self.names.run}-{self._sent:03d}"
         author = author or self.person.address
         head = (
             f"From: {author}\r\nTo: {recipient}\r\nSubject: {SUBJECT} {token}\r\nDate: {formatdate()}\r\n"
@@ -122,19 +122,23 @@ class Bench:
         )
         return Message(token, f"{head}\r\n{BODY}{more}".encode())
 
-    def by_host(
-        self, recipient: str, return_path: str | None = None, message: Message | None = None
-    ) -> tuple[str, Message]:
+    def by_host(self, recipient: str, return_path: str | None = None) -> tuple[str, Message]:
         """Sent as a program of this host does; (id, message)."""
-        message = message or self.message(recipient)
+        message = self.message(recipient)
         with clients.smtp(clients.local(self.settings), self.left()) as client:
             path = self.person.address if return_path is None else return_path
             return clients.send(client, path, recipient, message.content), message
 
-    def by_mx(self, recipient: str, sender: str, message: Message | None = None) -> tuple[str, Message]:
+    def by_mx(self, recipient: str, sender: str) -> tuple[str, Message]:
         """Sent as another host does."""
-        message = message or self.message(recipient, sender)
+        message = self.message(recipient, sender)
         with clients.smtp(clients.mx(self.settings), self.left()) as client:
+            return clients.send(client, sender, recipient, message.content), message
+
+    def by_lmtp(self, recipient: str, sender: str) -> tuple[str, Message]:
+        """Sent as another gateway does."""
+        message = self.message(recipient, sender)
+        with clients.smtp(clients.lmtp(self.settings), self.left(), hello="lhlo") as client:
             return clients.send(client, sender, recipient, message.content), message
 
     def by_login(self, recipient: str) -> tuple[str, Message]:
@@ -146,12 +150,13 @@ class Bench:
             return clients.send(client, self.person.address, recipient, message.content), message
 
     def refusal(self, listener: Listener, sender: str, recipient: str) -> str:
-        """The reply to RCPT; nothing is sent."""
+        """The reply to RCPT (to MAIL, where that is not taken); nothing is sent."""
         with clients.smtp(listener, self.left()) as client:
-            client.mail(sender)
-            reply = clients.said(*client.rcpt(recipient))
+            code, text = client.mail(sender)
+            if code == 250:
+                code, text = client.rcpt(recipient)
             client.rset()
-            return reply
+            return clients.said(code, text)
 
     # -- what becomes of it ----------------------------------------------------------------------------------
 
@@ -258,17 +263,13 @@ class Bench:
         check_body(content, "in the mailbox")
         return content
 
-    def forget(self, *criteria: str) -> int:
-        """Delete the person's messages that fit; how many."""
-        reader, gone = self.reader(), 0
-        for mailbox, uid in self.found(*criteria):
+    def forget(self) -> None:
+        """Delete what self-tests have sent to the person, killed ones too."""
+        reader = self.reader()
+        for mailbox, uid in self.found("HEADER", FIELD, SELFTEST):
             reader.select(mailbox)
             reader.uid("STORE", str(uid), "+FLAGS.SILENT", "(\\Deleted)")
             reader.uid("EXPUNGE", str(uid))
-            gone += 1
-        with suppress(imaplib.IMAP4.error):
-            reader.unselect()
-        return gone
 
 
 def check_body(content: bytes, place: str) -> None:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from gateway.service.selftest.bench import Bench
 
 Outcome = Literal["ok", "FAILED", "skipped"]
-#: what a test needs: a person who logs in; entries of the self-test; its far end
-Need = Literal["person", "entries", "sink"]
+#: what a test needs: a person who logs in; that it is the self-test's own, in its own domain; its list; its alias; its
+#: far end. In the order in which it is told what is missing.
+Need = Literal["person", "entries", "list", "alias", "sink"]
+NEEDS: tuple[Need, ...] = ("person", "entries", "list", "alias", "sink")
 
 
 class Failed(Exception):

@@ -1,4 +1,4 @@
-"""Clients of the listeners of this host, as the configuration names them: SMTP, LMTP and IMAP, with TLS where it is.
+"""Clients of the listeners of this host, as the configuration names them: SMTP, LMTP, IMAP and POP3, with TLS where it is.
 
 Certificates are not looked at here: that is a test of its own, and the others tell of mail.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import imaplib
 import ipaddress
+import poplib
 import re
 import smtplib
 import socket
@@ -93,6 +94,17 @@ class _Imap(imaplib.IMAP4):
         return self._dial()
 
 
+class _Pop3(poplib.POP3):
+    """The same for POP3."""
+
+    def __init__(self, connect: Dial, seconds: float) -> None:
+        self._dial = connect
+        super().__init__("localhost", timeout=seconds)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return self._dial()
+
+
 @contextmanager
 def smtp(listener: Listener, seconds: float, *, hello: str = "ehlo", tls: bool = False) -> Iterator[smtplib.SMTP]:
     """A session that has said EHLO (`hello` lhlo: LHLO), under TLS with `tls`. Raises OSError, SMTPException."""
@@ -140,27 +152,25 @@ def _takes_logins(settings: Settings, listener: Listener) -> bool:
     return listener.tls != "none" or allowed == "always" or (allowed == "loopback" and is_loopback)
 
 
+def _for_logins(settings: Settings, *services: Service) -> Listener | None:
+    """The first listener of these services that takes logins from this host."""
+    listeners = (listener for service in services for listener in settings.listen.get(service, ()))
+    return next((listener for listener in listeners if _takes_logins(settings, listener)), None)
+
+
 def submission(settings: Settings) -> Listener:
     """Where a mail program sends. Raises Skipped."""
-    for service in ("submission", "submissions"):
-        for listener in settings.listen.get(service, ()):
-            if _takes_logins(settings, listener):
-                return listener
-    raise Skipped("there is no listen.submission or listen.submissions that takes logins")
-
-
-def imap_listener(settings: Settings) -> Listener:
-    """Where a mail program reads. Raises Skipped."""
-    for service in ("imaps", "imap"):
-        for listener in settings.listen.get(service, ()):
-            if _takes_logins(settings, listener):
-                return listener
-    raise Skipped("there is no listen.imaps or listen.imap that takes logins: nothing can be read back")
+    listener = _for_logins(settings, "submission", "submissions")
+    if listener is None:
+        raise Skipped("there is no listen.submission or listen.submissions that takes logins")
+    return listener
 
 
 def imap(settings: Settings, login: str, password: str, seconds: float) -> imaplib.IMAP4:
     """A session that is logged in. Raises Skipped, Failed, OSError, imaplib.IMAP4.error."""
-    listener = imap_listener(settings)
+    listener = _for_logins(settings, "imaps", "imap")
+    if listener is None:
+        raise Skipped("there is no listen.imaps or listen.imap that takes logins: nothing can be read back")
     client = _Imap(lambda: _dialled(listener, seconds), seconds)
     try:
         if listener.tls == "starttls":
@@ -177,6 +187,35 @@ def imap(settings: Settings, login: str, password: str, seconds: float) -> imapl
     return client
 
 
+def pop3(settings: Settings, login: str, password: str, seconds: float) -> poplib.POP3:
+    """A session that is logged in. Raises Skipped, Failed, OSError, poplib.error_proto."""
+    listener = _for_logins(settings, "pop3s", "pop3")
+    if listener is None:
+        raise Skipped("there is no listen.pop3s or listen.pop3 that takes logins")
+    client = _Pop3(lambda: _dialled(listener, seconds), seconds)
+    try:
+        if listener.tls == "starttls":
+            client.stls(open_context())
+        client.user(login)
+        client.pass_(password)
+    except poplib.error_proto as error:
+        close_pop3(client)
+        raise Failed(
+            f"POP3 at {where(listener)} lets {login} log in", str(error), f"gatepost doctor login {login}"
+        ) from None
+    except BaseException:
+        close_pop3(client)
+        raise
+    return client
+
+
+def close_pop3(client: poplib.POP3) -> None:
+    """End a session, whatever state it is in."""
+    with suppress(OSError, poplib.error_proto):
+        client.quit()
+    client.close()
+
+
 def close(client: imaplib.IMAP4) -> None:
     """End a session, whatever state it is in."""
     with suppress(OSError, imaplib.IMAP4.error):
@@ -191,6 +230,10 @@ def said(code: int, text: bytes) -> str:
     return f"{code} {' '.join(text.decode('utf-8', 'replace').split())}"
 
 
+def _octets(text: bytes | str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
+
+
 def send(client: smtplib.SMTP, return_path: str, recipient: str, content: bytes) -> str:
     """One message to one recipient; the id that the service gave it. Raises Failed where it is not taken."""
     for what, command in (
@@ -198,7 +241,10 @@ def send(client: smtplib.SMTP, return_path: str, recipient: str, content: bytes)
         (f"RCPT TO:<{recipient}>", partial(client.rcpt, recipient)),
         ("the message", partial(client.data, content)),
     ):
-        code, text = command()
+        try:
+            code, text = command()
+        except smtplib.SMTPResponseException as error:  # DATA itself was refused
+            code, text = error.smtp_code, _octets(error.smtp_error)
         if code != 250:
             raise Failed(
                 f"250 for {what}", said(code, text), f"gatepost doctor address {recipient}, and the log of the service"

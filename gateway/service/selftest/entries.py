@@ -32,18 +32,20 @@ from gateway.control.client import ControlError, call
 from gateway.files.names import host_id
 from gateway.queue.file import MESSAGES, Damaged, read_envelope
 from gateway.service.mail_control import MAIL_SOCKET
+from gateway.service.selftest.case import Need
 
 PROGRAM = "selftest"  # of `programs` in the configuration
 OUTSIDE = "outside"  # what stands below the domain is outside
 ANSWER_SECONDS = 10.0
-GONE_SECONDS = 5.0
-PAUSE_SECONDS = 0.05
+DROP_SECONDS = 2.0  # for the runner to let go of a message
+PAUSE_SECONDS = 0.2
 MAX_OLD = 20  # runs whose leftovers are removed at one start
 MAX_QUEUED = 10_000  # messages of the queue that are looked at for ours
 OTHER_HOST_SECONDS = 600.0  # a run of another host that shares the directory is over by then
 RUN_SECONDS = 600.0  # and every message of a run has an id of this time
-TEMPORARY = 4  # exit code of what may go better later
-NO_SUCH = 1
+#: codes of refusals that may be others a moment later: not there yet, still in use, not now
+NO, WRONG, TEMPORARY = 1, 2, 4
+BUSY = 75  # it would take too long to wait for another answer
 _NAME = re.compile(rf"zz-{SELFTEST}([0-9a-f]{{8}})([0-9a-f]{{4}})\.invalid\Z")
 
 
@@ -110,12 +112,22 @@ class Entries:
         self._control = Path(settings.run_dir) / "control.sock"
         self._mail = Path(settings.run_dir) / MAIL_SOCKET
         self._is_domain_made = False
+        self._is_runner_silent = False
+        #: what could not be made though the rest was, and why
+        self.missing: dict[Need, ControlError] = {}
+
+    @classmethod
+    def left_of(cls, settings: Settings, names: Names) -> Entries:
+        """Those of a run that is over, to be removed."""
+        entries = cls(settings, names)
+        entries._is_domain_made = True
+        return entries
 
     def _ask(self, verb: str, **arguments: Any) -> Any:
         return call(self._control, verb, answer_within=ANSWER_SECONDS, **arguments)
 
     def make(self, sink_port: int) -> None:
-        """Make them; live in every process of this host when it returns. Raises ControlError."""
+        """Make them; live in every process of this host when it returns. Raises ControlError where there is no account."""
         names = self.names
         self._is_domain_made = True
         relay = [_set("relay_hosts", f"127.0.0.1:{sink_port}")] if sink_port else []
@@ -126,9 +138,20 @@ class Entries:
             login=names.run,
             name="Gatepost self-test",
             addresses=[names.address("me"), names.address("postmaster")],
-            changes=[_set("hidden", "yes"), *rules],
+            changes=[_set("hidden", "yes"), _set("services", "imap", "pop3", "submission"), _set("quota", "0"), *rules],
             password=self.password,
         )
+        self._try("list", self._make_list)
+        self._try("alias", self._make_alias)
+
+    def _try(self, what: Need, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except ControlError as error:
+            self.missing[what] = error
+
+    def _make_list(self) -> None:
+        names = self.names
         self._ask(
             "add-list",
             address=names.address("list"),
@@ -136,14 +159,16 @@ class Entries:
             members=[names.run, names.outside("member")],
             changes=[_set("hidden", "yes")],
         )
-        self._ask("add-alias", address=names.address("error"), targets=[names.run])
-        forward = {"field": "forwards", "operation": "add", "values": [names.address("nobody")]}
-        self._ask("change", kind="alias", name=names.address("error"), changes=[forward])
 
-    def set_quota(self, octets: int | None) -> None:
-        """The account's quota, None = none of its own. Raises ControlError."""
-        change = _set("quota", *([str(octets)] if octets is not None else []))
-        self._ask("change", kind="user", name=self.names.run, changes=[change])
+    def _make_alias(self) -> None:
+        address = self.names.address("error")
+        self._ask("add-alias", address=address, targets=[self.names.run])
+        forward = {"field": "forwards", "operation": "add", "values": [self.names.address("nobody")]}
+        self._ask("change", kind="alias", name=address, changes=[forward])
+
+    def set_quota(self, octets: int) -> None:
+        """The account's quota, 0 = unlimited. Raises ControlError."""
+        self._ask("change", kind="user", name=self.names.run, changes=[_set("quota", str(octets))])
 
     # -- taking away -----------------------------------------------------------------------------------------
 
@@ -151,14 +176,14 @@ class Entries:
         """Take away messages, entries and stores until the monotonic time `until`; what is left, in words."""
         if not self._is_domain_made:
             return []
-        left = drop_messages(self._settings, self.names)
+        left = self._drop_messages()
         for kind, name in (
             ("list", self.names.address("list")),
             ("alias", self.names.address("error")),
             ("user", self.names.run),
         ):
             left += self._until_done(partial(self._delete, kind, name), until)
-        left += drop_messages(self._settings, self.names)  # reports that were made meanwhile
+        left += self._drop_messages()  # reports that were made meanwhile
         left += self._until_done(self._clean_store, until)
         if not left:  # it tells a later run what is still to do
             left += self._until_done(partial(self._delete, "domain", self.names.domain), until)
@@ -170,16 +195,20 @@ class Entries:
             try:
                 work()
             except ControlError as error:
-                if time.monotonic() > until or error.code not in (NO_SUCH, TEMPORARY):
+                if time.monotonic() > until or error.code not in (NO, WRONG, TEMPORARY):
                     return [str(error)]
-                time.sleep(4 * PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)
             else:
                 return []
 
     def _delete(self, kind: str, name: str) -> None:
         """Raises ControlError unless it is gone."""
-        if self._is_there(kind, name):
+        try:
             self._ask("delete", kind=kind, name=name)
+        except ControlError as error:
+            # asked in any case: the agent may have been about to make it when the run was interrupted
+            if error.code != NO or self._is_there(kind, name):
+                raise
 
     def _is_there(self, kind: str, name: str) -> bool:
         with suppress(Deferred), local_copy(self._settings) as view:
@@ -189,27 +218,43 @@ class Entries:
         return True
 
     def _clean_store(self) -> None:
+        if self._is_runner_silent:
+            raise ControlError("the store stays: the queue runner does not answer", BUSY)
         call(self._mail, "selftest-clean", answer_within=ANSWER_SECONDS, domain=self.names.domain)
 
-
-def _set(field: str, *values: str) -> dict[str, Any]:
-    return {"field": field, "operation": "set", "values": list(values)}
-
-
-def drop_messages(settings: Settings, names: Names) -> list[str]:
-    """Take every queued message from or to the domain out of the queue; what could not be, in words."""
-    folder = Path(settings.state_dir) / "queue" / MESSAGES
-    left: list[str] = []
-    for message in _queued(folder, names):
-        try:
-            call(Path(settings.run_dir) / MAIL_SOCKET, "queue-drop", answer_within=ANSWER_SECONDS, message=message)
-        except ControlError:
+    def _drop_messages(self) -> list[str]:
+        """Take every message from or to the domain out of the queue; what could not be, in words."""
+        folder = Path(self._settings.state_dir) / "queue" / MESSAGES
+        left: list[str] = []
+        for message in _queued(folder, self.names):
+            if self._is_dropped(message):
+                continue
             # the file is the truth: without it the runner has nothing to do, now or when it comes back
             try:
                 (folder / message).unlink(missing_ok=True)
             except OSError as error:
                 left.append(f"{message} in the queue: {error.strerror}")
-    return left
+        return left
+
+    def _is_dropped(self, message: str) -> bool:
+        """True when the runner has thrown the message away; False where it does not know it, or does not answer."""
+        begin = time.monotonic()
+        while not self._is_runner_silent and time.monotonic() - begin < DROP_SECONDS:
+            asked = time.monotonic()
+            try:
+                call(self._mail, "queue-drop", answer_within=DROP_SECONDS, message=message)
+            except ControlError as error:
+                self._is_runner_silent = time.monotonic() - asked >= DROP_SECONDS
+                if error.code != TEMPORARY:
+                    return False
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return True
+        return False
+
+
+def _set(field: str, *values: str) -> dict[str, Any]:
+    return {"field": field, "operation": "set", "values": list(values)}
 
 
 def _queued(folder: Path, names: Names) -> Iterator[str]:
@@ -242,7 +287,5 @@ def remove_leftovers(settings: Settings, until: float) -> list[str]:
         names = [Names(domain.name.removesuffix(".invalid")) for domain in view.domains() if is_ours(domain.name)]
     for one in names[:MAX_OLD]:
         if one.is_of_this_host or time.time() - one.began > OTHER_HOST_SECONDS:
-            entries = Entries(settings, one)
-            entries._is_domain_made = True
-            left += entries.remove(until)
+            left += Entries.left_of(settings, one).remove(until)
     return left

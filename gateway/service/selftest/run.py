@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import imaplib
 import os
+import poplib
 import signal
 import smtplib
 import time
@@ -22,8 +23,8 @@ from directory.model import Account, Condition, Deferred
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError, call
 from gateway.service.selftest import deliver, receive, services
-from gateway.service.selftest.bench import SUBJECT, Bench, Person
-from gateway.service.selftest.case import Case, Failed, Result, Skipped
+from gateway.service.selftest.bench import FIELD, Bench, Person
+from gateway.service.selftest.case import NEEDS, Case, Failed, Need, Result, Skipped
 from gateway.service.selftest.entries import Entries, Names, local_copy, remove_leftovers
 from gateway.service.selftest.sink import Sink
 from gateway.service.selftest.tail import Tail
@@ -46,10 +47,19 @@ class Interrupted(BaseException):
     """A signal came: the run ends, and what it made is taken away."""
 
 
+def _open_lock(path: Path) -> int:
+    """Made by root or by the mail user, for both: the folder gives it its group."""
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    os.fchmod(fd, 0o640)
+    return fd
+
+
 @contextmanager
 def _alone(run_dir: Path) -> Iterator[None]:
     """One run at a time on a host. Raises ControlError."""
-    fd = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+    fd = _open_lock(run_dir / LOCK)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +99,7 @@ class Run:
         self._bench = Bench(settings, configuration, Names.fresh())
         self._results: list[Result] = []
         self._sink: Sink | None = None
-        self._why_not: dict[str, str] = {}
+        self._why_not: dict[Need, str] = {}
 
     def run(self, login: str = "", password: str = "") -> list[Result]:
         """Raises ControlError where the service does not run, or where another self-test does; Interrupted."""
@@ -116,17 +126,19 @@ class Run:
         if self._needs and self._settings.trace.keep:
             tail = Tail(trail_folder(self._settings))
         if self._needs and self._settings.role != "all":
-            self._why_not["person"] = self._why_not["entries"] = (
-                f"this host only delivers (role: {self._settings.role})"
-            )
+            self._lack("person", f"this host only delivers (role: {self._settings.role})")
         elif login:
             person = self._person(login, password)
-            self._why_not["entries"] = "it needs entries of its own, which are not made with --login"
+            self._lack("entries", "it needs entries of its own, which are not made with --login")
         elif self._needs:
             person = self._make()
-        if "sink" in self._needs and self._sink is None and "entries" not in self._why_not:
-            self._why_not["sink"] = "the far end of the self-test could not listen on loopback"
         self._bench.give(person, self._sink, tail)
+
+    def _lack(self, need: Need, why: str) -> None:
+        """Tests that need it are skipped; without an account there is nothing else of ours either."""
+        also = NEEDS[NEEDS.index(need) :] if need in ("person", "entries") else (need,)
+        for each in also:
+            self._why_not.setdefault(each, why)
 
     def _person(self, login: str, password: str) -> Person:
         """Who is there already. Raises ControlError."""
@@ -134,32 +146,44 @@ class Run:
             found = [entry for entry in named(view, login) if isinstance(entry, Account)]
             if len(found) != 1 or not found[0].primary:
                 raise ControlError(f"{len(found)} accounts with an address have the login {login!r}", 1)
-            domain = view.domain(found[0].primary.rpartition("@")[2].lower())
-            catches = domain is not None and bool(domain.catch_all)
-            return Person(login, password, found[0].primary, catches)
+            addresses = [address for address in (found[0].primary, *found[0].addresses) if address.isascii()]
+            if not addresses:
+                raise ControlError(f"{login} has no address in ASCII that could be tested with", 1)
+            domain = view.domain(addresses[0].rpartition("@")[2].lower())
+            return Person(login, password, addresses[0], domain is not None and bool(domain.catch_all))
 
     def _make(self) -> Person | None:
         """Entries of our own; None where they cannot be made."""
         begin = time.monotonic()
         left = self._leftovers()
-        with suppress(OSError):
-            self._sink = Sink(f"far.{self._bench.names.domain}") if "sink" in self._needs else None
+        if "sink" in self._needs:
+            try:
+                self._sink = Sink(f"far.{self._bench.names.domain}")
+            except OSError as error:
+                self._lack("sink", f"the far end of the self-test cannot listen on loopback: {error}")
         self._bench.entries = entries = Entries(self._settings, self._bench.names)
         try:
             entries.make(self._sink.port if self._sink is not None else 0)
         except ControlError as error:
-            seconds = time.monotonic() - begin
-            if error.code == TEMPORARY:
-                self._add(Result(
-                    ENTRIES, "FAILED", seconds, "entries can be made in the directory", str(error),
-                    "gatepost directory status",
-                ))  # fmt: skip
-            else:
-                self._add(Result(ENTRIES, "skipped", seconds, reason=f"{error}; --login LOGIN tests with a person"))
-            self._why_not["person"] = self._why_not["entries"] = "no entries could be made"
+            self._not_made(error, "an account", time.monotonic() - begin)
+            self._lack("person", "no account could be made")
             return None
+        for need, problem in entries.missing.items():
+            if need in self._needs:
+                self._not_made(problem, f"a mailing {need}" if need == "list" else f"an {need}", 0.0)
+                self._lack(need, f"no {need} could be made")
         self._add(Result(ENTRIES, "ok", time.monotonic() - begin, note=f"{entries.names.domain}{left}"))
         return Person(entries.names.run, entries.password, entries.names.address("me"))
+
+    def _not_made(self, error: ControlError, what: str, seconds: float) -> None:
+        """Trouble is a failure; a directory that does not let us is not."""
+        if error.code == TEMPORARY:
+            self._add(Result(
+                ENTRIES, "FAILED", seconds, f"{what} can be made in the directory", str(error),
+                "gatepost directory status",
+            ))  # fmt: skip
+        else:
+            self._add(Result(ENTRIES, "skipped", seconds, reason=f"{what}: {error}; --login LOGIN tests with a person"))
 
     def _leftovers(self) -> str:
         try:
@@ -174,8 +198,7 @@ class Run:
         until = time.monotonic() + RUN_SECONDS
         for case in self._cases:
             left = until - time.monotonic()
-            missing = next((self._why_not[need] for need in ("person", "entries", "sink")
-                            if need in case.needs and need in self._why_not), "")  # fmt: skip
+            missing = next((self._why_not[need] for need in NEEDS if need in case.needs & self._why_not.keys()), "")
             if missing or left <= 0:
                 reason = missing or f"the tests before it took all of the {RUN_SECONDS:g} s"
                 self._add(Result(case.name, "skipped", 0.0, reason=reason))
@@ -196,7 +219,7 @@ class Run:
         except Deferred as error:
             came = error.detail or Condition(error.condition).text
             return self._failed(case, begin, Failed("the local copy can be read", came, "gatepost directory status"))
-        except (OSError, smtplib.SMTPException, imaplib.IMAP4.error) as error:
+        except (OSError, smtplib.SMTPException, imaplib.IMAP4.error, poplib.error_proto) as error:
             self._bench.drop_reader()
             came = f"{type(error).__name__}: {error}"
             return self._failed(case, begin, Failed("the service answers in time", came, "gatepost ps, and the log"))
@@ -216,9 +239,9 @@ class Run:
         self._bench.begin(CLEAN_SECONDS / 2)
         if self._bench.entries is None and self._bench.has_person:
             try:
-                self._bench.forget("SUBJECT", SUBJECT)
+                self._bench.forget()
             except (OSError, imaplib.IMAP4.error, Failed, Skipped) as error:
-                left.append(f"messages with the subject {SUBJECT!r} in the mailbox: {error}")
+                left.append(f"messages with the field {FIELD} in the mailbox: {error}")
         self._bench.drop_reader()
         if self._bench.entries is not None:
             left += self._bench.entries.remove(until)
@@ -229,5 +252,5 @@ class Run:
                 CLEAN, "FAILED", time.monotonic() - begin, "everything that was made is taken away",
                 "; ".join(left), "the next gatepost selftest tries again",
             ))  # fmt: skip
-        elif self._needs:
+        elif self._bench.has_person:
             self._add(Result(CLEAN, "ok", time.monotonic() - begin))

@@ -1,4 +1,4 @@
-"""TLS of every listener, quota, a mailing list, and IDLE."""
+"""LMTP, POP3, TLS of every listener, quota, a mailing list, and IDLE."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gateway.service.selftest import clients
 from gateway.service.selftest.bench import Bench
 from gateway.service.selftest.case import Failed, Skipped, case
 
+UNLIMITED = 0
 QUOTA = 1024  # octets; less than one message of the self-test
 MAX_REPLY = 64 * 1024
 SOON_SECONDS = 7 * 86_400.0
@@ -27,8 +28,10 @@ _LIKE = {"submission": "mx", "submissions": "mx", "imaps": "imap", "pop3s": "pop
 def _verifying(settings: Settings) -> ssl.SSLContext:
     """Trusts the authorities of this host, and the very certificate that the configuration names."""
     context = ssl.create_default_context()
-    if settings.tls.cert:
+    try:
         context.load_verify_locations(settings.tls.cert)
+    except OSError as error:
+        raise Skipped(f"{settings.tls.cert} cannot be read: {error.strerror or error}") from None
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
@@ -62,6 +65,33 @@ def _handshake(service: str, listener: Listener, context: ssl.SSLContext, hostna
     return ssl.cert_time_to_seconds(ends) - time.time()
 
 
+@case("lmtp", needs=("person",))
+def lmtp(bench: Bench) -> None:
+    """Another gateway brings a message by LMTP; it takes none for outside."""
+    sender = bench.names.outside("somebody")
+    identity, message = bench.by_lmtp(bench.person.address, sender)
+    bench.arrived(message, identity)
+    with clients.smtp(clients.lmtp(bench.settings), bench.left(), hello="lhlo") as client:
+        client.mail(sender)
+        reply = clients.said(*client.rcpt(bench.names.outside("victim")))
+    if not reply.startswith("5"):
+        raise Failed("5yz for a recipient outside", reply, "listen.lmtp: who may connect to it?")
+
+
+@case("pop3", needs=("person",))
+def pop3(bench: Bench) -> None:
+    """The mailbox can be read by POP3, too."""
+    identity, message = bench.by_host(bench.person.address)
+    bench.arrived(message, identity)
+    client = clients.pop3(bench.settings, bench.person.login, bench.person.password, bench.left())
+    try:
+        numbers = range(len(client.list()[1]), 0, -1)
+        if not any(message.token.encode() in b"\n".join(client.top(number, 0)[1]) for number in numbers):
+            raise Failed("POP3 shows the message", f"{len(numbers)} others", f"gatepost trace {identity}")
+    finally:
+        clients.close_pop3(client)
+
+
 @case("tls")
 def tls(bench: Bench) -> str:
     """Every listener with TLS shows a certificate that is valid for this host's name, and the one of the configuration."""
@@ -87,7 +117,7 @@ def tls(bench: Bench) -> str:
     return f"{len(wanted)} listeners, certificate good for {days}{': renew it' if min(left) < SOON_SECONDS else ''}"
 
 
-def _set_quota(bench: Bench, octets: int | None) -> None:
+def _set_quota(bench: Bench, octets: int) -> None:
     assert bench.entries is not None
     bench.entries.set_quota(octets)
 
@@ -111,12 +141,12 @@ def quota(bench: Bench) -> None:
         if f"(STORAGE {QUOTA // 1024}" not in str(shown) and f"{QUOTA // 1024})" not in str(shown):
             raise Failed(f"IMAP shows the limit of {QUOTA} octets", str(shown), f"gatepost account show {recipient}")
     finally:
-        _set_quota(bench, None)
+        _set_quota(bench, UNLIMITED)
     identity, message = bench.by_mx(recipient, sender)
     bench.arrived(message, identity)
 
 
-@case("list", needs=("entries", "sink"))
+@case("list", needs=("list", "sink"))
 def mailing_list(bench: Bench) -> None:
     """A post comes to a member here and to one outside, as the list's; who fails fails to the list."""
     address, outside = bench.names.address("list"), bench.names.outside("member")

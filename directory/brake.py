@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from directory.model.selftest import is_selftest
+
 WINDOW_SECONDS = 600.0
 FLOOR = 20
 SHARE = 0.02
 LAST_ONES = 3  #: so many entries or more may not all vanish, however small the company
-#: stands in the name of every entry that `gatepost selftest` makes; it takes them away itself, often many in ten minutes
-SELFTEST = "gatepost-selftest-"
 
 #: kind of a profile -> what the brake counts it as
 CATEGORY = {
@@ -34,8 +34,8 @@ _HELP = (
 
 
 def is_counted(dn: str) -> bool:
-    """False for entries of the self-test, which come and go."""
-    return SELFTEST not in dn.partition(",")[0].lower()
+    """False for entries of the self-test, which come and go, often many in ten minutes."""
+    return not is_selftest(dn.partition(",")[0])
 
 
 def allowed(total: int) -> int:

@@ -19,6 +19,7 @@ from directory.model import (
     Refused,
     canonical_address,
 )
+from directory.model.selftest import is_selftest
 from directory.port import Directory
 from gateway.lists.addresses import served
 from gateway.mail.srs import Srs
@@ -214,7 +215,11 @@ class Router:
         tried = [self.settings.postmaster] if self.settings.postmaster else []
         if domain is not None and local != "postmaster":
             tried.append(f"postmaster@{domain.name}")
-        others = (f"postmaster@{other.name}" for other in self.directory.domains() if other != domain)
+        others = (
+            f"postmaster@{other.name}"
+            for other in self.directory.domains()
+            if other != domain and not is_selftest(other.name)
+        )
         if self._read_by(walk, local, tried if domain is not None else (*tried, *others)):
             return
         for dn in administrators(self.directory, domain):

@@ -8,7 +8,7 @@ import smtplib
 from typing import Any
 
 from conftest import RunningDemo, eventually
-from letters import FOUNDING, Person, configured, facts, make_person, outside, rcpt, verb
+from letters import FOUNDING, Person, facts, make_person, outside, rcpt, verb
 
 pytestmark = FOUNDING
 
@@ -89,8 +89,7 @@ def test_s46_a_remote_message_is_taken_by_the_far_end(founded: RunningDemo) -> N
 
 
 def test_s47_postmaster_double_bounce_and_programs(founded: RunningDemo) -> None:
-    with configured(founded, route={"postmaster": "postmaster@example.com"}):  # other tests' domains have none
-        selftest(founded, "postmaster", "doublebounce", "program")
+    selftest(founded, "postmaster", "doublebounce", "program")
     me = make_person(founded, "me47")
     verb(founded, "domain", "add", "d47.example")
     verb(founded, "alias", "add", "postmaster@d47.example", "me47")
@@ -106,11 +105,10 @@ def test_s47_postmaster_double_bounce_and_programs(founded: RunningDemo) -> None
 
 
 def test_s47b_what_comes_by_smtp(founded: RunningDemo) -> None:
-    with configured(founded, route={"postmaster": "postmaster@example.com"}):
-        selftest(
-            founded, "smtp", "remote-local", "remote-error", "relay", "remote-postmaster", "user-agent",
-            "user-agent-remote",
-        )  # fmt: skip
+    selftest(
+        founded, "smtp", "remote-local", "remote-error", "relay", "remote-postmaster", "user-agent",
+        "user-agent-remote",
+    )  # fmt: skip
     me = make_person(founded, "me47b")
     verb(founded, "domain", "add", "d47b.example")
     verb(founded, "alias", "add", "postmaster@d47b.example", "me47b")

@@ -278,13 +278,20 @@ def test_a_certificate_for_another_name(broken: RunningDemo) -> None:
     assert "openssl x509" in result["advice"]
 
 
-def test_no_postmaster_of_a_domain(broken: RunningDemo) -> None:
-    assert run(broken, "domain", "add", "lonely.example")[0] == 0
+def test_a_postmaster_who_is_gone(broken: RunningDemo) -> None:
+    for words in (
+        ("domain", "add", "lonely.example"),
+        ("user", "add", "gone", "--name", "Gone", "--address", "gone@lonely.example"),
+        ("alias", "add", "postmaster@lonely.example", "gone"),
+        ("user", "delete", "gone", "--yes"),
+    ):
+        assert run(broken, *words)[0] == 0
     try:
         code, text = run(broken, "selftest", "postmaster")
     finally:
+        assert run(broken, "alias", "remove", "postmaster@lonely.example", "--yes")[0] == 0
         assert run(broken, "domain", "delete", "lonely.example", "--yes")[0] == 0
-    assert code == 1
+    assert code == 1, text
     lines = text.splitlines()
     assert re.match(r"postmaster +FAILED +\d+ ms$", lines[1])
     assert lines[2] == "    expected  somebody reads postmaster@lonely.example (RFC 5321 4.5.1)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
-from directory.brake import SELFTEST
+from directory.model.selftest import SELFTEST
 from gateway.config.settings import Listener, Settings
 from gateway.control.client import ControlError, call
 from gateway.queue.file import MESSAGES

@@ -5,7 +5,8 @@ that is its postmaster too, a list and an alias. So nobody's mailbox gets a mess
 leaves the domain goes to the far end that the self-test listens as (`gatepostRelayHost` of the domain).
 
 The domain is made first and goes last: while it is there, a later run finds what is left by it. Names begin with
-`zz` so that the domain is never the first one of the company. The deletion brake does not count them.
+`zz` so that the domain is never the first one of the company. The deletion brake does not count the entries, and
+postmaster of no other domain is looked for among them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from directory.brake import SELFTEST
 from directory.model import Deferred
+from directory.model.selftest import SELFTEST
 from directory.profile import Profile
 from directory.replica import ReplicaReader
 from directory.view import View

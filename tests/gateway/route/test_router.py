@@ -247,6 +247,18 @@ def test_configured_postmaster_comes_first() -> None:
     assert [shown(step) for step in plan.steps] == ["bob"]
 
 
+def test_a_self_test_is_nobody_elses_postmaster() -> None:
+    def company(name: str) -> Router:
+        own = person("ann", addresses=[f"postmaster@{name}"])
+        return Router(View(MemorySource(PROFILE, (domain("example.com"), domain(name), own)), PROFILE))
+
+    for recipient in ("postmaster@example.com", "postmaster", "root@example.com"):
+        (step,) = company("other.example").route(recipient, time.time()).steps
+        assert shown(step) == "ann"
+        with pytest.raises(Deferred, match="nobody reads"):
+            company("zz-gatepost-selftest-1.invalid").route(recipient, time.time())
+
+
 def test_account_is_found_again_by_its_id() -> None:
     assert isinstance(router().route_account("t:uid=cat", "cat@example.com", time.time()), Local)
     with pytest.raises(Refused):

@@ -5,6 +5,7 @@ from directory.model.address import (
     InvalidAddress,
     canonical_address,
     canonical_domain,
+    domain_of,
     split_address,
 )
 from directory.model.attribute import ADMIN, SELF, attribute, standard
@@ -45,6 +46,7 @@ __all__ = [
     "attribute",
     "canonical_address",
     "canonical_domain",
+    "domain_of",
     "split_address",
     "standard",
 ]

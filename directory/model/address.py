@@ -59,6 +59,15 @@ def canonical_domain(domain: str) -> str:
     return encoded
 
 
+def domain_of(address: str) -> str:
+    """The canonical domain of an address; where it is not valid, what stands there in lower case."""
+    domain = address.rpartition("@")[2]
+    try:
+        return canonical_domain(domain)
+    except InvalidAddress:
+        return domain.lower()
+
+
 def split_address(text: str) -> tuple[str, str]:
     """Split at the last `@`. Raises InvalidAddress when a part is missing or too long."""
     local, at, domain = text.rpartition("@")

@@ -283,7 +283,7 @@ class Domain(Entry):
     )
     max_accounts: int | None = attribute("gatepostMaxAccounts", 51, INTEGER, "Most accounts in this domain", since=None)
     domain_quota: int | None = attribute(
-        "gatepostDomainQuota", 52, INTEGER, "Sum of all mailboxes of this domain in bytes", since=None
+        "gatepostDomainQuota", 52, INTEGER, "Sum of all mailboxes of this domain in bytes"
     )
     quota: int | None = attribute("gatepostQuota", 7, INTEGER, "Hard quota in bytes, 0 is unlimited")
     quota_soft: int | None = attribute("gatepostQuotaSoft", 8, INTEGER, "Soft quota in bytes: warn from here on")

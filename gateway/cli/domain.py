@@ -11,6 +11,7 @@ from gateway.cli.domain_dkim import dkim
 from gateway.cli.entries import acting_as, ask, changes, domain_named, done, facts, local_copy, show, sure, table
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
+from gateway.store.domain_use import FILE, read_sums
 
 
 @click.group(name="domain")
@@ -50,9 +51,12 @@ def list_all(path: Path, as_json: bool) -> None:
 @for_machines
 @click.argument("name")
 def show_one(path: Path, as_json: bool, name: str) -> None:
-    """Show a domain."""
-    with local_copy(load(path)) as view:
-        show(domain_named(view, name), as_json)
+    """Show a domain; what its mailboxes hold together where gatepostDomainQuota limits that."""
+    settings = load(path)
+    with local_copy(settings) as view:
+        domain = domain_named(view, name)
+        sums = read_sums(Path(settings.state_dir) / FILE) if domain.domain_quota else None
+        show(domain, as_json, {"domain_used": sums.octets.get(domain.name, 0)} if sums is not None else None)
 
 
 @command.command(name="set")

@@ -33,7 +33,7 @@ from gateway.control.protocol import Claim
 T = TypeVar("T", bound=Entry)
 _CHANGE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*?)(\+=|-=|=)(.*)\Z", re.DOTALL)
 _OPERATIONS = {"=": "set", "+=": "add", "-=": "remove"}
-_SIZES = frozenset({"quota", "quota_soft", "max_message_size"})
+_SIZES = frozenset({"quota", "quota_soft", "max_message_size", "domain_quota", "domain_used"})
 _LIMITS = _SIZES | {"quota_messages"}
 _TIMES = frozenset({"expires"})
 
@@ -123,9 +123,9 @@ def _shown(name: str, value: Any) -> str:
     return str(value)
 
 
-def show(entry: Entry, as_json: bool) -> None:
-    """Print one entry."""
-    found = facts(entry)
+def show(entry: Entry, as_json: bool, also: dict[str, Any] | None = None) -> None:
+    """Print one entry, and what is known of it beside the directory."""
+    found = facts(entry) | (also or {})
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return

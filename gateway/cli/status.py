@@ -26,6 +26,7 @@ from gateway.service.health import (
     volumes_state,
 )
 from gateway.service.overview import PROGRAMS, read
+from gateway.store.domain_use import FILE, read_sums
 
 SHOWN_SHARED = 3
 
@@ -75,9 +76,16 @@ def facts(settings: Settings) -> dict[str, State]:
         "queue": {**queue_state(settings), **queue_at_work(settings)},
         "sending": _sending(settings),
         "logins": _logins(settings),
+        "domains": _domains(settings),
         "programs": _programs(settings),
         "relay": {"ok": settings.smtp.open_relay == "no", "open": settings.smtp.open_relay != "no"},
     }
+
+
+def _domains(settings: Settings) -> State:
+    """Domains that take no more mail; a company's limit is no trouble of the service."""
+    sums = read_sums(Path(settings.state_dir) / FILE)
+    return {"ok": True, "full": sums.full() if sums is not None else {}}
 
 
 def _lines(found: dict[str, State]) -> list[str]:
@@ -126,6 +134,10 @@ def _lines(found: dict[str, State]) -> list[str]:
             f"sending    {'ok' if sending['ok'] else 'NOT OK'}  {sending['stopped']} stopped; gatepost user brake list"
         )
         lines += [f"           {each['name']} (login {each['login']}): {each['seen']}" for each in sending["accounts"]]
+    for name, (used, quota) in found["domains"]["full"].items():
+        lines.append(
+            f"domains    ok  {name} is full: its mailboxes hold {used} of {quota} octets (gatepostDomainQuota)"
+        )
     programs = found["programs"]
     if programs["names"]:
         lines.append(f"programs   ok  {', '.join(programs['names'])}")

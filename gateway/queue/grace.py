@@ -24,12 +24,11 @@ _FORMATS = (
 )
 
 
-def full(account: str, seconds: float, grace: float) -> Deferred | Refused:
-    """The answer for a mailbox that has been full for `seconds`."""
+def full(account: str, seconds: float, grace: float, why: str = "") -> Deferred | Refused:
+    """The answer for a mailbox that has been full for `seconds`; `why` is for operators."""
+    detail = f"{account}: {why}" if why else account
     return (
-        Deferred(Condition.MAILBOX_FULL_FOR_NOW, account)
-        if seconds < grace
-        else Refused(Condition.MAILBOX_FULL, account)
+        Deferred(Condition.MAILBOX_FULL_FOR_NOW, detail) if seconds < grace else Refused(Condition.MAILBOX_FULL, detail)
     )
 
 
@@ -48,8 +47,8 @@ class QuotaGrace:
         except sqlite3.Error as error:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"{path}: {error}") from error
 
-    def full(self, account: str, now: float) -> Deferred | Refused:
-        """The answer for a full mailbox; the first time is remembered."""
+    def full(self, account: str, now: float, why: str = "") -> Deferred | Refused:
+        """The answer for a full mailbox; the first time is remembered. `why` is for operators."""
         try:
             with self._lock:
                 self._db.execute("INSERT OR IGNORE INTO over_quota VALUES (?,?)", (account, now))
@@ -57,7 +56,7 @@ class QuotaGrace:
                 since = self._db.execute("SELECT since FROM over_quota WHERE account=?", (account,)).fetchone()[0]
         except sqlite3.Error as error:
             return Deferred(Condition.MAILBOX_FULL_FOR_NOW, f"{account}: {error}")
-        return full(account, now - since, self._grace)
+        return full(account, now - since, self._grace, why)
 
     def _look(self) -> None:
         """Have what the file holds in memory; nothing is read while no process has changed it."""

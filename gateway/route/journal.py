@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from directory.model import InvalidAddress, canonical_domain
+from directory.model import domain_of
 from directory.port import Directory
 from gateway.mail.envelope import EnvelopeRecipient
 from gateway.route.plan import Discard, Instructions, Local, Plan, RemoteLmtp
@@ -41,7 +41,7 @@ def journals(
         concerned[sender.rpartition("@")[2].lower()] = set(everybody)
     seen: dict[str, tuple[str, set[int]]] = {}
     for name, numbers in concerned.items():
-        domain = directory.domain(_canonical(name))
+        domain = directory.domain(domain_of(name))
         if domain is None or not domain.journal:
             continue
         for address in domain.journal:
@@ -61,12 +61,3 @@ def _domains(recipient: EnvelopeRecipient) -> Iterator[str]:
             yield (step.holder.primary or step.recipient).rpartition("@")[2].lower()
         else:
             yield step.recipient.rpartition("@")[2].lower()
-
-
-def _canonical(name: str) -> str:
-    if name.isascii():
-        return name
-    try:
-        return canonical_domain(name)
-    except InvalidAddress:
-        return name

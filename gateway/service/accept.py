@@ -23,6 +23,7 @@ from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Pl
 from gateway.service.final_delivery import FinalDelivery, Outcome
 from gateway.service.journal import Copies, JournalDesk, Message
 from gateway.service.reporting import Reporter, Result, without_success
+from gateway.store.domain_use import DOMAIN_FULL
 from gateway.store.stores import Stores
 
 DIRECT_MAX = 1000
@@ -140,7 +141,11 @@ class Acceptance:
             return
         holder: MailboxHolder = step.holder
         self._stores.check_takes_mail(holder)
-        if not self._stores.has_index or not (holder.quota or holder.quota_messages or holder.quota_soft):
+        if not self._stores.has_index:
+            return
+        if self._stores.room_of_domain(holder) == 0:
+            raise self._grace.full(holder.id, time.time(), DOMAIN_FULL)
+        if not (holder.quota or holder.quota_messages or holder.quota_soft):
             return
         limits = self._stores.limits(holder, note=False)
         if not limits.bytes and not limits.messages:

@@ -55,7 +55,7 @@ class FinalDelivery:
                     self._vacation.after(step, path, content, message_id)
                 outcomes.append(None)
             elif isinstance(answer, Refused) and answer.condition is Condition.MAILBOX_FULL:
-                outcomes.append(self._grace.full(account, time.time()))
+                outcomes.append(self._grace.full(account, time.time(), answer.detail))
             else:
                 outcomes.append(answer)
         return outcomes

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from directory.model import Condition, Deferred, Refused
+from directory.model import Condition, Deferred
 from gateway.imap.ports import Appended, AppendPiece, BeginAppend, DropAppend, Failure, FinishAppend
 from gateway.service.imap_changing import no_right, too_many_keywords
 from gateway.service.imap_selecting import catch_up
@@ -79,11 +79,9 @@ async def _begin(executor: ImapExecutor, request: BeginAppend) -> Failure | None
             return Failure("TRYCREATE", "no such mailbox")
         account, limits = stores.repository.account(holder.id), stores.limits(holder)
         # stored it may be half as large, when every line is empty; the exact answer comes at the end
-        if account is not None and (
-            (limits.bytes and account.used_bytes + request.size // 2 > limits.bytes)
-            or (limits.messages and account.used_messages >= limits.messages)
-        ):
-            raise Refused(Condition.MAILBOX_FULL)
+        half = request.size // 2
+        if account is not None and limits.are_over(account.used_bytes + half, account.used_messages + 1, half):
+            raise limits.refusal(half)
         return too_many_keywords(executor, holder.id, request.keywords) if request.keywords else None
 
     failure = await executor.in_pool(check)

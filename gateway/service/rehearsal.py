@@ -27,6 +27,8 @@ from gateway.service.worker import is_alive
 from gateway.smtp.commands import VERBS
 from gateway.smtp.session import Client, Session
 from gateway.smtp.settings import Role
+from gateway.store.domain_use import DOMAIN_FULL, DomainUse, read_sums
+from gateway.store.domain_use import FILE as DOMAIN_SUMS
 from gateway.store.limits import grace_ends
 from gateway.store.repository import Repository
 from gateway.store.sqlite.usage import ReadOnlyIndex
@@ -93,7 +95,13 @@ def rehearse(
     index = cast(Repository, ReadOnlyIndex(state / "index")) if settings.role == "all" else None
     grace = _Grace(state / "over_quota.db", settings.queue.quota_grace)
     acceptance = Acceptance(
-        Stores(settings.store, index, is_alive=lambda entry: is_alive(directory, entry), over_soft=grace),
+        Stores(
+            settings.store,
+            index,
+            is_alive=lambda entry: is_alive(directory, entry),
+            over_soft=grace,
+            domain_room=DomainUse(state / DOMAIN_SUMS, directory.domain),
+        ),
         cast(Any, None),
         cast(Any, grace),
         cast(Any, None),
@@ -116,6 +124,8 @@ def rehearse(
         if not told.reply.startswith("2"):
             break
     told.steps = router.steps
+    if (told.detail or "").endswith(DOMAIN_FULL) and (sums := read_sums(state / DOMAIN_SUMS)) is not None:
+        told.steps += [f"{name} is full: {used} of {quota} octets" for name, (used, quota) in sums.full().items()]
     for step in router.plan.steps if router.plan is not None else ():
         if isinstance(step, Local) and step.holder.quota_soft and (since := grace.since(step.holder.id)) is not None:
             told.steps.append(f"{step.holder.dn}: {soft_quota(step.holder, since)}")

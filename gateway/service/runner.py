@@ -15,6 +15,7 @@ from gateway.control.server import ControlServer
 from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
 from gateway.service.brake_desk import BrakeDesk
+from gateway.service.domain_sums import sum_for_ever
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.instructions import RuleDesk
 from gateway.service.list_desk import make_desk
@@ -118,6 +119,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
+        summing = asyncio.ensure_future(sum_for_ever(host))
         sweeping = asyncio.ensure_future(drop.sweep_for_ever())
         expiring = asyncio.ensure_future(desk.tend_for_ever())
         braking = asyncio.ensure_future(brakes.tend_for_ever())
@@ -136,6 +138,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         control.close()
         own_control.close()
         sweeping.cancel()
+        summing.cancel()
         if working.done():
             working.result()  # what ended it ends the process, and the master starts another one
 

@@ -44,6 +44,8 @@ from gateway.service.sockets import Sockets
 from gateway.service.srs_keys import make_srs
 from gateway.service.trail import keep_trail
 from gateway.service.vacation import Vacation
+from gateway.store.domain_use import FILE as DOMAIN_SUMS
+from gateway.store.domain_use import DomainUse
 from gateway.store.sqlite import SqliteRepository
 from gateway.store.stores import Stores
 
@@ -88,6 +90,7 @@ def make_host(settings: Settings, number: int) -> Host:
         is_alive=lambda entry: is_alive(directory, entry),
         is_down=pools.is_down,
         over_soft=grace,
+        domain_room=DomainUse(state / DOMAIN_SUMS, directory.domain),
     )
     bell = Path(settings.run_dir) / "queue.sock"
     vacation = Vacation(

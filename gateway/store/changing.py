@@ -67,7 +67,7 @@ class Changing(Delivering, Adopting):
         except (Deferred, Refused):
             self.expunge(receiver, row, [new.uid for _, new in done])
             raise
-        self.added(receiver)
+        self.added(receiver, sum(new.size for _, new in done))
         self.changed(receiver.id, row.id, [new for _, new in done])
         return done
 
@@ -94,7 +94,7 @@ class Changing(Delivering, Adopting):
                 done += self._batch(holder, mailbox, receiver, row, batch, bound, is_move=True)
         finally:
             if receiver.id != holder.id:
-                self.added(receiver)
+                self.added(receiver, sum(new.size for _, new in done))
             self.changed(receiver.id, row.id, [new for _, new in done])
             self._changed_now(holder.id, mailbox.id, bool(done))
         return done

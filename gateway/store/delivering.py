@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from gateway.files.durable import rename_unique, write_synced
 from gateway.store.adopting import Adopting
+from gateway.store.domain_use import domain_name
 from gateway.store.errors import MailboxExists, NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.flags import letters, words
@@ -120,7 +121,7 @@ class Delivering(Adopting):
         for way in ways:
             outcome = outcomes[way.number]
             if isinstance(outcome, MessageRow):
-                self.added(way.target.holder, outcome.used)
+                self.added(way.target.holder, size, outcome.used)
         return outcomes
 
     def _way(self, number: int, target: Target) -> _Way:
@@ -209,9 +210,9 @@ class Delivering(Adopting):
                             w.target.holder.id,
                             w.mailbox,
                             NewMessage(w.ukey, size, crlf, now, w.target.recipient),
-                            self.limits(w.target.holder),
+                            bound,
                         )
-                        for w in indexed
+                        for w, bound in zip(indexed, self._bounds(indexed, size), strict=True)
                     ]
                 )
             except Deferred as error:
@@ -249,6 +250,17 @@ class Delivering(Adopting):
             outcome = outcomes[way.number]
             if isinstance(outcome, MessageRow) and outcome.uid:
                 self.changed(way.target.holder.id, way.mailbox, outcome.modseq)
+
+    def _bounds(self, ways: list[_Way], size: int) -> Iterator[Limits]:
+        """The limits for each target of one message: what others of its domain get counts already."""
+        claimed: dict[str, int] = {}
+        for way in ways:
+            bound = self.limits(way.target.holder)
+            if bound.room is not None:
+                name = domain_name(way.target.holder)
+                bound = replace(bound, room=max(0, bound.room - claimed.get(name, 0)))
+                claimed[name] = claimed.get(name, 0) + size
+            yield bound
 
     def _undo(self, way: _Way, row: MessageRow | Deferred | Refused | None, error: OSError) -> Deferred:
         """The file did not get its name: no row without file, no file that nobody answered for."""
@@ -301,7 +313,7 @@ class Delivering(Adopting):
                 way = _Way(0, Target(holder, ""), folder, ukey, row.id, temporary)
                 raise self._undo(way, placed, error) from error
             commit.folders([os.path.join(folder, "cur")])
-        self.added(holder)
+        self.added(holder, placed.size)
         self.changed(holder.id, row.id, placed.modseq)
         return placed
 

@@ -232,9 +232,9 @@ class MemoryRepository:
                 return []
             box = self._box(account, mailbox)
             used, count = self._accounts[account].used()
-            used, count = used + sum(m.size for m in messages), count + len(messages)
-            if (limits.bytes and used > limits.bytes) or (limits.messages and count > limits.messages):
-                raise Refused(Condition.MAILBOX_FULL)
+            added = sum(m.size for m in messages)
+            if limits.are_over(used + added, count + len(messages), added):
+                raise limits.refusal(added)
             box.modseq += 1
             now = time.time()
             return [box.insert(message, box.uidnext, now) for message in messages]

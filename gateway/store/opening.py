@@ -16,6 +16,7 @@ from gateway.files.durable import make_folders, sync_folder
 from gateway.files.names import host_id, unique_name
 from gateway.store import markers
 from gateway.store.agreed import Agreed, agreed_on
+from gateway.store.domain_use import DomainRoom, NoQuota
 from gateway.store.errors import MailboxExists
 from gateway.store.layout import PLACES, folder_of, path_variables
 from gateway.store.limits import NeverOver, OverSoft, is_over, limits_of, note_use
@@ -64,10 +65,12 @@ class Opening:
         is_alive: Callable[[str], bool] = lambda _: True,
         is_down: Callable[[str], bool] = lambda _: False,
         over_soft: OverSoft | None = None,
+        domain_room: DomainRoom | None = None,
     ) -> None:
         """`on_change(account, mailbox id, MODSEQ)` is called after each committed change, in any thread;
         `is_alive(id)` says whether the directory still has an entry, raising Deferred when it cannot say;
-        `is_down(volume)` whether files of a volume hang at the moment; `over_soft` keeps since when soft quotas are exceeded."""
+        `is_down(volume)` whether files of a volume hang at the moment; `over_soft` keeps since when soft quotas are exceeded,
+        `domain_room` what the domains hold."""
         self._settings = settings
         self._index = repository
         self._worker = worker
@@ -81,6 +84,7 @@ class Opening:
         self._is_alive = is_alive
         self._is_down = is_down
         self._over_soft = over_soft or NeverOver()
+        self._domain_room = domain_room or NoQuota()
         self._furnished: set[str] = set()
         self._noted: dict[tuple[str, int], int] = {}
         self._pruned: dict[tuple[str, int], int] = {}
@@ -318,14 +322,21 @@ class Opening:
 
     def limits(self, holder: MailboxHolder, *, note: bool = True) -> Limits:
         """What the store of a holder may hold at this moment. `note=False` writes nothing and waits for nothing."""
-        return limits_of(holder, self._over_soft, self.repository.account, time.time(), note=note)
+        found = limits_of(holder, self._over_soft, self.repository.account, time.time(), note=note)
+        room = self._domain_room.room(holder)
+        return found if room is None else replace(found, room=room)
+
+    def room_of_domain(self, holder: MailboxHolder) -> int | None:
+        """Octets that the domain of a holder may still take in; None = no limit known. Waits for nothing."""
+        return self._domain_room.room(holder)
 
     def is_over_soft(self, holder: MailboxHolder) -> bool:
         """True when a holder was over the soft quota at the last addition and is still. Waits for nothing."""
         return is_over(holder, self._over_soft, self.repository.account)
 
-    def added(self, holder: MailboxHolder, used: int | None = None) -> None:
+    def added(self, holder: MailboxHolder, octets: int, used: int | None = None) -> None:
         """Something was added to the store of a holder: the grace of the soft quota may begin. `used`: what it
         holds now, where that is known."""
         if self._index is not None:
+            self._domain_room.added(holder, octets)
             note_use(holder, self._over_soft, self._index.account, time.time(), used)

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from directory.model import Deferred, Refused
+from directory.model import Condition, Deferred, Refused
+from gateway.store.domain_use import DOMAIN_FULL
 
 INBOX = "INBOX"
 INBOX_ID = 1  # made with the account and never deleted; its rename moves the messages only
@@ -92,10 +93,26 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Hard limits of a store; 0 is unlimited."""
+    """Hard limits of a store; 0 is unlimited. `room`: octets that may be added whatever it holds, None = no limit."""
 
     bytes: int = 0
     messages: int = 0
+    room: int | None = None
+
+    def are_over(self, octets: int, messages: int, added: int) -> bool:
+        """True when a store may not come to hold so much, `added` octets of it new."""
+        return (
+            bool(self.bytes and octets > self.bytes)
+            or bool(self.messages and messages > self.messages)
+            or self._is_domain_full(added)
+        )
+
+    def _is_domain_full(self, added: int) -> bool:
+        return self.room is not None and added > self.room
+
+    def refusal(self, added: int) -> Refused:
+        """What is answered when they are over."""
+        return Refused(Condition.MAILBOX_FULL, DOMAIN_FULL if self._is_domain_full(added) else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,10 +81,8 @@ def _place_in_mailbox(
     octets = unseen = deleted = placed = 0
     for message, limits in wanted:
         size = message.size
-        if (limits.bytes and used + octets + size > limits.bytes) or (
-            limits.messages and count + placed + 1 > limits.messages
-        ):
-            outcomes.append(Refused(Condition.MAILBOX_FULL))
+        if limits.are_over(used + octets + size, count + placed + 1, octets + size):
+            outcomes.append(limits.refusal(octets + size))
             continue
         octets += size
         outcomes.append(_insert(db, account, mailbox, message, uid, modseq, now, used + octets))

@@ -35,6 +35,7 @@ class Stores:
         self.repository = self
         self.used = 0
         self.soft = 0
+        self.room: int | None = None
         self.has_index = True
         self.hanging: set[str] = set()
 
@@ -59,6 +60,9 @@ class Stores:
     def limits(self, holder: MailboxHolder, *, note: bool = True) -> Limits:
         assert not note, "RCPT writes nothing"
         return Limits(self.soft or holder.quota or 0, 0)
+
+    def room_of_domain(self, holder: MailboxHolder) -> int | None:
+        return self.room
 
     def account(self, account: str) -> object:
         return SimpleNamespace(used_bytes=self.used, used_messages=0)
@@ -185,6 +189,16 @@ def test_a_roomy_mailbox_is_not_asked_for_each_message(desk: Desk) -> None:
     desk.acceptance.check_room(plan)
     with pytest.raises(Deferred):
         desk.acceptance.check_room(Plan((local("ann", quota=999),)))
+
+
+def test_a_full_domain_is_told_at_rcpt_as_a_full_mailbox_is(desk: Desk) -> None:
+    plan = Plan((local("ann"),))
+    desk.stores.room = 1
+    desk.acceptance.check_room(plan)
+    desk.stores.room = 0
+    with pytest.raises(Deferred, match="gatepostDomainQuota") as caught:
+        desk.acceptance.check_room(plan)
+    assert caught.value.condition.code == 452
 
 
 def notified(desk: Desk, *steps: Step, notify: str, lost: tuple[Lost, ...] = (), vouched: bool = True) -> Target:

@@ -83,6 +83,14 @@ def test_place_answers_for_each(repository: Repository) -> None:
     assert repository.place([]) == []
 
 
+def test_room_limits_what_is_added_whatever_is_there(repository: Repository) -> None:
+    outcomes = repository.place([Placement("a", 1, new(n), Limits(room=room)) for n, room in enumerate((10, 9, 0))])
+    assert [type(outcome) for outcome in outcomes] == [MessageRow, Refused, Refused]
+    with pytest.raises(Refused, match="gatepostDomainQuota"):
+        repository.add("a", 1, [new(3), new(4)], Limits(bytes=1000, room=19))
+    assert len(repository.add("a", 1, [new(3), new(4)], Limits(room=20))) == 2
+
+
 def test_add_is_all_or_nothing(repository: Repository) -> None:
     with pytest.raises(Refused) as caught:
         repository.add("a", 1, [new(n) for n in range(3)], Limits(messages=2))

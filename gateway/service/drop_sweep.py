@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-from directory.model import Deferred, InvalidAddress, Refused
+from directory.model import Condition, Deferred, InvalidAddress, Refused
 from gateway.config.settings import Settings
 from gateway.files import drop
 from gateway.files.spool import lines_of, size_of
@@ -54,13 +54,16 @@ class DropSweep:
         self._refused: set[str] = set()
 
     def sweep(self) -> int:
-        """Take everything in: how many messages. What is no mail stays where it is, and is told once."""
+        """Take everything in: how many messages. What is no mail stays where it is, and is told once. Raises Deferred,
+        OSError."""
         taken = 0
         try:
             present = list(drop.names(self.folder, time.time()))
         except FileNotFoundError:
             return 0
         self._refused.intersection_update(present)
+        if present and not self._router.directory.freshness().complete:  # who has a journal is not known
+            raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
         for name in present:
             if name in self._refused:
                 continue

@@ -61,9 +61,9 @@ class _Grace:
     def note(self, account: str, is_over: bool, now: float) -> None:
         """A rehearsal remembers nothing."""
 
-    def full(self, account: str, now: float) -> Deferred | Refused:
+    def full(self, account: str, now: float, why: str = "") -> Deferred | Refused:
         since = over_since(self._path, account)
-        return full(account, now - (since if since is not None else now), self._seconds)
+        return full(account, now - (since if since is not None else now), self._seconds, why)
 
 
 @dataclass(slots=True)

@@ -88,6 +88,8 @@ class Modifiers:
 
     #: CHANGEDSINCE (RFC 7162 3.1.4.1)
     since: int | None = None
+    #: VANISHED (RFC 7162 3.2.6)
+    vanished: bool = False
     #: PARTIAL (RFC 9394 3.3)
     part: Part | None = None
 
@@ -103,13 +105,18 @@ def parse_modifiers(arguments: Parser, *, by_uid: bool) -> Modifiers:
         if found != Modifiers():
             arguments.space()
         name = arguments.atom().upper()
-        arguments.space()
         if name == b"CHANGEDSINCE" and found.since is None:
+            arguments.space()
             found.since = arguments.modseq()
         elif name == b"PARTIAL" and by_uid and found.part is None:
+            arguments.space()
             found.part = read_part(arguments)
+        elif name == b"VANISHED" and by_uid and not found.vanished:
+            found.vanished = True
         else:
             raise BadCommand("unknown FETCH modifier")
+    if found.vanished and found.since is None:
+        raise BadCommand("VANISHED needs CHANGEDSINCE")
     return found
 
 

@@ -49,6 +49,14 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Expunged:
+    """What was expunged from the selected mailbox after a MODSEQ. Answer: UIDs, ascending; None when that is not known
+    back so far. Raises Deferred."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Wake the session (`Session.woken`) when the selected mailbox changes, or no more."""
 

@@ -56,6 +56,8 @@ class Session:
     errors: int = 0
     #: MODSEQ is told with every change of flags (RFC 7162 3.1)
     condstore: bool = False
+    #: what is gone is told by UID (RFC 7162 3.2.3)
+    qresync: bool = False
     #: of the command that runs
     tag: bytes = b"*"
     #: where the last partial FETCH ended
@@ -223,9 +225,17 @@ class Session:
         if self.selected is not None and self.selected.view.is_stale:
             yield from self.look(files=False)
         if self.selected is not None:
-            text = self.selected.view.changes(may_expunge=may_expunge, with_modseq=self.condstore)
+            view = self.selected.view
+            text = view.changes(may_expunge=may_expunge, with_modseq=self.condstore, by_uid=self.qresync)
             if text:
                 yield text
+
+    def expunged(self) -> Dialogue:
+        """Tell what a command has removed; its OK then says up to where the client knows all (RFC 7162 3.2.7)."""
+        if not self.qresync:
+            return ""
+        yield from self.changes(may_expunge=True)
+        return f"[HIGHESTMODSEQ {self.selected.view.told}] expunged" if self.selected is not None else ""
 
     def _facts(self, parser: Parser) -> CommandFacts:
         name = parser.atom().upper()

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from gateway.imap.flags import SEEN, has_flag
 from gateway.imap.parser import SAVED, BadCommand, Ranges
+from gateway.imap.sets import set_of
 
 #: flag changes remembered to be told; a session that is further behind compares every MODSEQ
 MAX_LOG = 4096
@@ -341,8 +342,8 @@ class View:
             if at >= 0 and columns.modseqs[at] > self.told:
                 self._own[uid] = columns.modseqs[at]
 
-    def changes(self, *, may_expunge: bool, with_modseq: bool = False) -> bytes:
-        """Untagged EXPUNGE, FETCH and EXISTS for what the session does not know yet; from then on it does.
+    def changes(self, *, may_expunge: bool, with_modseq: bool = False, by_uid: bool = False) -> bytes:
+        """Untagged EXPUNGE (VANISHED with `by_uid`), FETCH and EXISTS for what the session does not know yet; from then on it does.
 
         While a command with message numbers runs no EXPUNGE may be sent (RFC 3501 7.4.1), nor then EXISTS,
         since the new messages' numbers would be wrong.
@@ -350,7 +351,7 @@ class View:
         contents = self.contents
         out: list[bytes] = []
         if may_expunge and self._columns is not contents.columns:
-            self._expunge(out)
+            self._expunge(out, by_uid=by_uid)
         for uid in contents.changed_since(self.told):
             number = self.number(uid)
             at = contents.columns.index(uid)
@@ -364,12 +365,15 @@ class View:
             out.append(b"* %d EXISTS\r\n" % self.count)
         return b"".join(out)
 
-    def _expunge(self, out: list[bytes]) -> None:
+    def _expunge(self, out: list[bytes], *, by_uid: bool) -> None:
         step, numbers = self._columns.step, []
         while step.following is not None:
             numbers += [number for number in map(self.number, step.removed) if number]
             step = step.following
         numbers.sort(reverse=True)
-        out.extend(b"* %d EXPUNGE\r\n" % number for number in numbers)
+        if by_uid and numbers:
+            out.append(b"* VANISHED " + set_of(self.uids(numbers[::-1])).encode() + b"\r\n")
+        elif not by_uid:
+            out.extend(b"* %d EXPUNGE\r\n" % number for number in numbers)
         self._columns = self.contents.columns
         self.count -= len(numbers)

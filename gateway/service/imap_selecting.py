@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from directory.model import Refused
 from gateway.imap.flags import flags_text
-from gateway.imap.ports import Opened, OpenMailbox, Refresh, Watch
+from gateway.imap.ports import Expunged, Opened, OpenMailbox, Refresh, Watch
 from gateway.imap.view import Columns, Contents, Row, View
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.repository import MailboxRow, MessageRow, Outline, Repository
@@ -239,6 +239,18 @@ async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:
     return await follow_hint(executor, contents, holder.id, mailbox.id)
 
 
+async def _expunged(executor: ImapExecutor, request: Expunged) -> list[int] | None:
+    contents, mailbox = executor.selected()
+    repository, account = executor.host.stores.repository, contents.key[0]
+
+    def read() -> list[int] | None:
+        if request.since < repository.tombstone_floor(account, mailbox.id):
+            return None
+        return [uid for uid, _ in repository.expunged(account, mailbox.id, request.since)]
+
+    return await executor.in_pool(read)
+
+
 def _watch(executor: ImapExecutor, request: Watch) -> None:
     executor.unwatch()
     if request.on:
@@ -247,4 +259,9 @@ def _watch(executor: ImapExecutor, request: Watch) -> None:
         executor.watched = contents
 
 
-REQUESTS: dict[type, Callable[..., object]] = {OpenMailbox: _open_mailbox, Refresh: _refresh, Watch: _watch}
+REQUESTS: dict[type, Callable[..., object]] = {
+    OpenMailbox: _open_mailbox,
+    Refresh: _refresh,
+    Expunged: _expunged,
+    Watch: _watch,
+}

@@ -1,4 +1,4 @@
-"""ENABLE (RFC 5161). CONDSTORE can be enabled (RFC 7162 3.1)."""
+"""ENABLE (RFC 5161). CONDSTORE and QRESYNC can be enabled (RFC 7162 3.1, 3.2.3)."""
 
 from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
@@ -8,6 +8,7 @@ from gateway.imap.session import Session
 MAX_NAMES = 32
 
 announce("CONDSTORE")
+announce("QRESYNC")
 
 
 @command("ENABLE", states=AUTHENTICATED, capability="ENABLE")
@@ -15,9 +16,13 @@ def enable(session: Session, arguments: Parser) -> Dialogue:
     enabled = b""
     for _ in range(MAX_NAMES):
         arguments.space()
-        if arguments.atom().upper() == b"CONDSTORE" and not session.condstore:
+        name = arguments.atom().upper()
+        if name == b"CONDSTORE" and not session.condstore:
             session.condstore = True
-            enabled = b" CONDSTORE"
+            enabled += b" CONDSTORE"
+        elif name == b"QRESYNC" and not session.qresync:
+            session.condstore = session.qresync = True
+            enabled += b" QRESYNC"
         if arguments.at_end():
             break
     arguments.end()

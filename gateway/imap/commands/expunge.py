@@ -12,7 +12,7 @@ def expunge(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
     session.writable()
     yield Ask(Expunge(None))
-    return ""
+    return (yield from session.expunged())
 
 
 @command("UID EXPUNGE", states=SELECTED)
@@ -22,4 +22,4 @@ def uid_expunge(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
     view = session.writable().view
     yield Ask(Expunge(view.uids(view.numbers(ranges, by_uid=True))))
-    return ""
+    return (yield from session.expunged())

@@ -16,9 +16,10 @@ from gateway.imap.content import Content, Octets, Pause, ReadContents
 from gateway.imap.fetch_body import body_at_once, stream_body
 from gateway.imap.fetch_items import Body, Item, Plain, Structure, parse_items, parse_modifiers
 from gateway.imap.flags import SEEN
-from gateway.imap.parser import Parser
+from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import StoreFlags
 from gateway.imap.registry import SELECTED, command
+from gateway.imap.resync import vanished
 from gateway.imap.session import No, Session
 from gateway.imap.view import Message, View
 
@@ -189,6 +190,8 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     modifiers = parse_modifiers(arguments, by_uid=by_uid)
     since = modifiers.since
     arguments.end()
+    if modifiers.vanished and not session.qresync:
+        raise BadCommand("ENABLE QRESYNC comes first")
     if by_uid and Plain.UID not in items:
         items.insert(0, Plain.UID)
     assert session.selected is not None
@@ -202,6 +205,8 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
         numbers = [message.number for message in view.messages(numbers) if message.modseq > since]
     if Plain.MODSEQ in items:
         session.condstore = True
+    if modifiers.vanished and since is not None:
+        yield from vanished(view, since, ranges)
     if not (yield from _Fetch(session, view, items, read_only=read_only).run(numbers)):
         raise No("[EXPUNGEISSUED] some of the messages are gone")
     return ""

@@ -24,4 +24,4 @@ def move(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     if not moved.uids:
         raise No("[EXPUNGEISSUED] these messages are expunged")
     yield f"* OK {copyuid(moved)} moved\r\n".encode()
-    return ""
+    return (yield from session.expunged())

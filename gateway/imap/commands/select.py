@@ -1,4 +1,4 @@
-"""SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with (CONDSTORE) (RFC 7162 3.1.8)."""
+"""SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with (CONDSTORE) and (QRESYNC ...) (RFC 7162 3.1.8, 3.2.5)."""
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.flags import SYSTEM_FLAGS
@@ -7,16 +7,29 @@ from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Opened, OpenMailbox
 from gateway.imap.quota import OVER_SOFT
 from gateway.imap.registry import AUTHENTICATED, command
+from gateway.imap.resync import Known, read_known, resynchronized
 from gateway.imap.session import No, Session
 
 
-def _parameters(session: Session, arguments: Parser) -> None:
+def _parameters(session: Session, arguments: Parser) -> Known | None:
+    """What the client says that it knows of the mailbox, if it does."""
+    known = None
     if arguments.at(b" ("):
-        if arguments.atom().upper() != b"CONDSTORE":
-            raise BadCommand("unknown parameter")
-        arguments.expect(b")")
+        while True:
+            name = arguments.atom().upper()
+            if name == b"QRESYNC" and known is None:
+                if not session.qresync:
+                    raise BadCommand("ENABLE QRESYNC comes first")  # RFC 7162 3.2.5
+                arguments.space()
+                known = read_known(arguments)
+            elif name != b"CONDSTORE":
+                raise BadCommand("unknown parameter")
+            if arguments.at(b")"):
+                break
+            arguments.space()
         session.condstore = True
     arguments.end()
+    return known
 
 
 def _told(opened: Opened) -> bytes:
@@ -41,7 +54,7 @@ def _told(opened: Opened) -> bytes:
 def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     arguments.space()
     name = mailbox_name(arguments.astring())
-    _parameters(session, arguments)
+    known = _parameters(session, arguments)
     if session.selected is not None:
         session.selected = None
         yield b"* OK [CLOSED] the previous mailbox is closed\r\n"
@@ -50,6 +63,8 @@ def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened
     yield _told(opened)
+    if known is not None:
+        yield from resynchronized(opened.view, known)
     return "[READ-ONLY] examined" if opened.read_only else "[READ-WRITE] selected"
 
 

@@ -64,7 +64,9 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
             if message.uid in kept_out:
                 continue
             if not silent or message.modseq > stored.before:
-                lines.append(_line(message, by_uid=by_uid, flags=not silent, modseq=session.condstore))
+                lines.append(
+                    _line(message, by_uid=by_uid or session.qresync, flags=not silent, modseq=session.condstore)
+                )
                 if len(lines) == LINES:
                     yield b"".join(lines)
                     lines.clear()

@@ -6,7 +6,9 @@ import imaplib
 import json
 import poplib
 import re
+import signal
 import smtplib
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +20,11 @@ import in_process
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import RunningDemo, eventually
+from conftest import RunningDemo, eventually, has_whole_copy
 
 from gateway.cli import group
 from gateway.cli.problems import explain
+from gateway.service.overview import read
 
 #: all founding tests run in the process that has their demo
 FOUNDING = pytest.mark.xdist_group("founding")
@@ -151,6 +154,23 @@ def configured(demo: RunningDemo, **sections: object) -> Iterator[None]:
     finally:
         path.write_text(before)
         verb(demo, "reload")
+
+
+@contextmanager
+def served(command: list[str], config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The service, until the end; `command` starts it."""
+    with (config.parent / "log").open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def is_ready(config: Path) -> bool:
+    found = read(config.parent / "run")
+    return found is not None and found.ready and has_whole_copy(config)
 
 
 def _at_sink(demo: RunningDemo, subject: str) -> list[bytes]:

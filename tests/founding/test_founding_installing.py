@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import smtplib
 import socket
 import subprocess
@@ -14,14 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 import yaml
-from conftest import GATEPOST, RunningDemo, eventually, has_whole_copy
-from letters import FOUNDING, configured, facts, make_person, offline, post, rcpt, verb
+from conftest import GATEPOST, RunningDemo, eventually
+from letters import FOUNDING, configured, facts, is_ready, make_person, offline, post, rcpt, served, verb
 from native_entries import PROFILE
 
 from directory.ldif_file import LdifFile
@@ -59,23 +57,6 @@ def installed(folder: Path, founded: RunningDemo, **sections: object) -> Path:
     settings |= {"state_dir": str(folder / "state"), "run_dir": str(folder / "run"), "workers": 1, **sections}
     path.write_text(yaml.safe_dump(settings))
     return path
-
-
-@contextmanager
-def served(command: list[str], config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The service, until the end; `command` starts it."""
-    with (config.parent / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def is_ready(config: Path) -> bool:
-    found = read(config.parent / "run")
-    return found is not None and found.ready and has_whole_copy(config)
 
 
 def own_address() -> str:

@@ -43,6 +43,11 @@ class Stopped:
     by: str
 
 
+def why_stopped(account: str) -> Deferred:
+    """What an account that is stopped is answered."""
+    return Deferred(Condition.SENDING_STOPPED, f"{account} is stopped: gatepost user brake list")
+
+
 class Brakes:
     """Thread-safe; changes raise Deferred, looking never does."""
 

@@ -186,9 +186,11 @@ class BrakeDesk:
 
     def _release(self, caller: Caller, wanted: Release) -> dict[str, Any]:
         by, now = f"uid {caller.uid}", self._clock()
-        self._facts.forgive(wanted.account, now, is_usual=wanted.is_usual)
         how = f"mail on hold: {wanted.mail}{', usual' if wanted.is_usual else ''}"
-        if not self._brakes.release(wanted.account, by, how, now):
+        is_stopped = self._brakes.is_stopped(wanted.account)
+        if is_stopped:  # before the release: else what was counted might stop it again
+            self._facts.forgive(wanted.account, now, is_usual=wanted.is_usual)
+        if not is_stopped or not self._brakes.release(wanted.account, by, how, now):
             raise VerbError("this account may send: it is not stopped", 1)
         messages = self._in_loop(self._decide(wanted.account, wanted.mail, by))
         maillog.sending_released(account=wanted.account, by=by, mail=wanted.mail, messages=messages)

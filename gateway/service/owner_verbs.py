@@ -130,10 +130,9 @@ class OwnerVerbs:
             if rows and all(row.is_final for row in rows):
                 raise VerbError(f"{message}: too late, it is delivered", 1)
             try:
-                self._folder.remove(message)
+                self._runner.drop(message)
             except OSError as error:
                 raise VerbError(f"{message}: {error.strerror}", 4) from None
-            self._state.forget([message])
             return {"message": message, "targets": len(envelope.targets) - done, "delivered": done}
 
         result = self._in_loop(drop())

@@ -229,6 +229,15 @@ class QueueInventory:
         else:
             self.gone.append(message)
 
+    def drop(self, message: str) -> None:
+        """Take out a message of which no attempt is under way; nobody gets it. Raises OSError, Deferred."""
+        self._folder.remove(message)
+        if self.later.pop(message, None) is not None:
+            self.busy.discard(message)
+        self.unwritten.discard(message)  # what is not written is not tried
+        self._state.forget([message])
+        self.known.discard(message)
+
     @staticmethod
     def say_trouble(error: Exception, message: str | None = None) -> None:
         _log.error("%s", fields(id=message, event="queue-trouble", detail=str(error)))

@@ -118,6 +118,10 @@ class QueueRunner:
         Deferred, Damaged, OSError."""
         self._there.write_down(message)
 
+    def drop(self, message: str) -> None:
+        """Take out a message of which no attempt is under way; nobody gets it. Raises OSError, Deferred."""
+        self._there.drop(message)
+
     def look(self) -> None:
         """Find files that came in without notice, and make rows for the first of them. Raises Deferred, OSError."""
         self._there.look()

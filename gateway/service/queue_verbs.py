@@ -119,10 +119,9 @@ class QueueVerbs:
             self._check(wanted.message)
             number = len(self._state.targets(wanted.message))
             try:
-                self._folder.remove(wanted.message)
+                self._runner.drop(wanted.message)
             except OSError as error:
                 raise VerbError(f"{wanted.message}: {error}", 4) from None
-            self._state.forget([wanted.message])
             return number
 
         number = self._in_loop(drop)

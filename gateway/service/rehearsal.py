@@ -17,6 +17,7 @@ from directory.model import Deferred, MailboxHolder, Refused
 from directory.port import Directory, Login
 from gateway.ask import Ask
 from gateway.config.settings import Settings
+from gateway.queue.brakes import BRAKES, stopped, why_stopped
 from gateway.queue.grace import full, over_since
 from gateway.route.plan import Local, Plan
 from gateway.route.router import Router
@@ -66,6 +67,25 @@ class _Grace:
         return full(account, now - (since if since is not None else now), self._seconds, why)
 
 
+class _Watch:
+    """Who may not send, read only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def check(self, account: str) -> None:
+        """Raise what an account that is stopped is answered."""
+        try:
+            found = {one.account for one in stopped(self._path)}
+        except Deferred:
+            return  # as the service does: a file that cannot be read stops nobody
+        if account in found:
+            raise why_stopped(account)
+
+    def refused(self, account: str) -> None:
+        """A rehearsal counts nothing."""
+
+
 @dataclass(slots=True)
 class Rehearsed:
     """`reply` is what RCPT gets, word for word (what MAIL gets, when it is not taken); `detail` is for the log."""
@@ -108,7 +128,11 @@ def rehearse(
         cast(Any, None),
         state,
     )
-    host = cast(Host, SimpleNamespace(settings=settings, directory=directory, router=router, acceptance=acceptance))
+    watch = _Watch(state / BRAKES)
+    host = cast(
+        Host,
+        SimpleNamespace(settings=settings, directory=directory, router=router, acceptance=acceptance, watch=watch),
+    )
     session = Session(role, settings.smtp, settings.hostname, Client("127.0.0.1"))
     session.login = login
     executor = SmtpExecutor(session, host)

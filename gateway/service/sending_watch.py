@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from directory.model import Account, Condition, Deferred, ServiceAccount
+from directory.model import Account, Deferred, ServiceAccount
 from directory.port import Directory
 from gateway.observe import maillog
 from gateway.policy.brake import network_of, sign
 from gateway.policy.settings import BrakeSettings
-from gateway.queue.brakes import Brakes
+from gateway.queue.brakes import Brakes, why_stopped
 from gateway.queue.sending_facts import MAX_DIFFERENT, SendingFacts, Tally, mark
 from gateway.queue.wake import ring
 
@@ -65,7 +65,7 @@ class SendingWatch:
     def check(self, account: str) -> None:
         """Raise Deferred for an account that is stopped."""
         if self.is_stopped(account):
-            raise Deferred(Condition.SENDING_STOPPED, f"{account} is stopped: gatepost user brake list")
+            raise why_stopped(account)
 
     # what was done
 

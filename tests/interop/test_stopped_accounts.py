@@ -118,6 +118,10 @@ def test_a_flood_to_outside_is_stopped_and_told(demo: RunningDemo) -> None:
         assert time.monotonic() - begin < 10
     assert {send(demo, "jane", "a@elsewhere.example") for _ in range(8)} == {STOPPED}
     assert send(demo, "jane", "oliver@example.com") == STOPPED
+    code, text = run(
+        demo, "doctor", "address", "a@elsewhere.example", "--login", "jane", "--sender", "jane@example.com"
+    )
+    assert code == 4 and STOPPED in text, text
     with subprocess.Popen(
         ["swaks", "--server", f"127.0.0.1:{demo.port('submission')}", "--auth", "PLAIN", "--auth-user", "jane",
          "--auth-password", "jane-demo-password", "--from", "jane@example.com", "--to", "a@elsewhere.example"],

@@ -24,6 +24,7 @@ from gateway.control.client import ControlError, call
 from gateway.control.protocol import Claim
 from gateway.control.server import MAX_OF_A_USER, ControlServer
 from gateway.queue.file import QueuedEnvelope, Target
+from gateway.queue.settings import QueueSettings
 from gateway.service.owner_verbs import OWNER_SOCKET, OwnerVerbs
 
 
@@ -126,22 +127,22 @@ def test_a_message_of_which_some_are_delivered(tmp_path: Path) -> None:
 
 
 def test_it_is_either_taken_back_or_delivered(tmp_path: Path) -> None:
-    """Drops at random instants around the moment at which messages are due, while the runner works."""
+    """Drops in any order while the runner works through the same messages, a few at a time."""
     chance, messages = random.Random(7), [f"m{number}" for number in range(60)]
     bench = Bench(tmp_path)
     deliver = bench.deliver
 
     def slowly(*arguments: Any) -> Any:
-        time.sleep(chance.random() * 0.004)
+        time.sleep(chance.random() * 0.02)
         return deliver(*arguments)
 
     bench.deliver = slowly  # type: ignore[method-assign]
-    bench.runner._clock = bench.runner.steps._clock = time.time
-    bench.runner.steps._deliver = slowly
+    bench.settings = QueueSettings(active_max=3)
+    bench.restart()
     taken_back: set[str] = set()
     late: set[str] = set()
 
-    async def drop(path: Path, message: str, pause: float) -> None:
+    async def drop(path: Path, message: str, pause: float = 0.0) -> None:
         await asyncio.sleep(pause)
         try:
             await ask(path, "own-queue-drop", "ann", message=message)
@@ -151,15 +152,17 @@ def test_it_is_either_taken_back_or_delivered(tmp_path: Path) -> None:
             late.add(message)
 
     async def story(path: Path) -> None:
+        first, *others, last = messages
+        for message in messages:
+            put(bench, message, "t:ann", Target(f"{message}@example.com", "t:ann"))
+        await drop(path, first)
         stop = asyncio.Event()
         working = asyncio.ensure_future(bench.runner.serve(stop))
-        moment = time.time() + 3.0
-        for message in messages:
-            put(bench, message, "t:ann", Target(f"{message}@example.com", "t:ann"), not_before=moment)
-        bench.runner.wake()
-        begin = max(0.0, moment - time.time() - 0.15)
-        await asyncio.gather(*(drop(path, message, begin + chance.random() * 0.3) for message in messages))
+        bench.runner.wake(messages)
+        chance.shuffle(others)
+        await asyncio.gather(*(drop(path, message, chance.random() * 0.5) for message in others))
         await asyncio.to_thread(eventually, lambda: not bench.folder.ids())
+        await drop(path, last)
         stop.set()
         await working
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.observe.gathered import Gathered
 from gateway.observe.log import fields
 
 DAY = 86400
@@ -30,11 +31,12 @@ class TrailFile:
 
     def __init__(self, folder: Path, process: str, max_size: int, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._process, self._max_size, self._clock = folder, process, max_size, clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._fd = -1
         self._day = -1
         self._size = 0
         self._complained = 0.0
+        self.gathered = Gathered(self._put)
 
     def write(self, line: bytes) -> None:
         """Put one event (a JSON object with its line end) behind the others, with the time in front."""
@@ -46,11 +48,21 @@ class TrailFile:
                 if self._size + len(line) > self._max_size:
                     self._complain(now, f"more than {self._max_size} octets of events today, the rest is left out")
                     return
-                self._size += os.write(self._fd, b'{"at":%.6f,%b' % (now, line[1:]))
+                data = b'{"at":%.6f,%b' % (now, line[1:])
+                self._size += len(data)
+            self.gathered.put(data)
         except OSError as error:
             self._complain(now, str(error))
 
+    def _put(self, data: bytes) -> None:
+        try:
+            with self._lock:
+                os.write(self._fd, data)
+        except OSError as error:
+            self._complain(self._clock(), str(error))
+
     def _open(self, now: float) -> None:
+        self.gathered.flush()
         self.close()
         self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"{day_of(now)}.{self._process}"

@@ -6,6 +6,9 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable
+
+from gateway.observe.gathered import Gathered
 
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 _PLAIN = re.compile(r"[^\s\"=]+\Z")
@@ -35,6 +38,37 @@ class JournalFormatter(logging.Formatter):
         return "\n".join(mark + line for line in super().format(record).splitlines())
 
 
+class LineHandler(logging.Handler):
+    """Each record goes to a file descriptor in one write: threads need not wait for each other's."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self.gathered = Gathered(self._write)
+
+    def createLock(self) -> None:  # noqa: N802
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        data = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        self.gathered.put(data, now=record.levelno >= logging.WARNING)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            pass  # nobody reads any more, and nobody could be told
+
+
+def gather(soon: Callable[[Callable[[], None]], object]) -> None:
+    """Lines of this thread below a warning wait until `soon` (a loop's `call_soon`) calls what it is given."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LineHandler):
+            handler.gathered.begin(soon)
+
+
 def to_journal() -> bool:
     """True when standard error is journald's (JOURNAL_STREAM in systemd.exec(5))."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
@@ -50,7 +84,7 @@ def start(process: str, level: int = logging.INFO) -> None:
     # what no line shows is not looked up either: it is a third of the cost of a record
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr.fileno())
     if to_journal():
         handler.setFormatter(JournalFormatter(process))
     else:

@@ -35,6 +35,7 @@ from pathlib import Path
 import msgspec
 
 from directory.model import Condition, Deferred
+from gateway.files.commit import Grouped
 from gateway.files.durable import sync_folder, write_synced
 from gateway.queue.settings import QueueSettings
 
@@ -168,11 +169,11 @@ class QueuedMessage:
 
     __slots__ = ("_path", "_start", "_whole", "envelope")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         """Raises Damaged, OSError."""
         with open(path, "rb", buffering=0) as file:
             first = file.read(FIRST)
-            self.envelope, self._start = _envelope(first, file, path.name)
+            self.envelope, self._start = _envelope(first, file, os.path.basename(path))
             is_whole = os.fstat(file.fileno()).st_size == len(first)
         self._path = path
         self._whole = first[self._start :] if is_whole else None
@@ -199,6 +200,8 @@ class QueueFolder:
         self._tmp = folder / "tmp"
         self._settings = settings
         self._counted_at = 0.0
+        #: the folder's sync, shared by those who inject at the same moment
+        self._names = Grouped(lambda: sync_folder(str(self.messages)))
         for each in (self._tmp, self.messages):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -230,7 +233,7 @@ class QueueFolder:
         block = msgspec.json.encode(envelope)
         if len(block) > MAX_ENVELOPE:
             raise Deferred(Condition.QUEUE_FULL, "the envelope is too large for a queue file")
-        temporary = str(self._tmp / envelope.id)
+        temporary = f"{self._tmp}/{envelope.id}"
         try:
             self._check_room(is_report=is_report)
             head = b"%s %d %d\n%s\n" % (MAGIC, VERSION, len(block), block)
@@ -246,14 +249,14 @@ class QueueFolder:
     def commit(self, message: str) -> None:
         """Take a written message into the queue, on disk when it returns. Raises Deferred; then it is not there,
         unless the folder's own sync failed."""
-        temporary = str(self._tmp / message)
+        temporary = f"{self._tmp}/{message}"
         try:
             try:
-                os.rename(temporary, self.messages / message)
+                os.rename(temporary, f"{self.messages}/{message}")
             except OSError:
                 os.unlink(temporary)
                 raise
-            sync_folder(str(self.messages))
+            self._names.wait()
         except OSError as error:
             raise _unavailable(error, temporary) from error
 
@@ -272,7 +275,7 @@ class QueueFolder:
 
     def open(self, message: str) -> QueuedMessage:
         """A message with its envelope block. Raises Damaged, OSError."""
-        return QueuedMessage(self.messages / message)
+        return QueuedMessage(f"{self.messages}/{message}")
 
     def content(self, message: str) -> Iterator[bytes]:
         """The message behind the envelope block, in pieces. Raises Damaged, OSError."""
@@ -280,7 +283,8 @@ class QueueFolder:
 
     def remove(self, message: str) -> None:
         """Take a finished message out. Raises OSError."""
-        (self.messages / message).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.messages}/{message}")
 
     def clean(self) -> None:
         """Remove what a crash left half written; only while nobody injects into it (older than an hour)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from functools import lru_cache
 from pathlib import Path
 
 MAX_NAME = 200
@@ -16,12 +17,19 @@ KEPT = Path("/proc/sys/net/unix/max_dgram_qlen")  # how many datagrams wait in a
 KEPT_DEFAULT = 10
 
 
+@lru_cache(maxsize=1)
+def _sender(process: int) -> socket.socket:
+    """The socket with which this process rings."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sock.setblocking(False)
+    return sock
+
+
 def ring(path: Path, message: str = "") -> None:
     """Tell the runner, if it is there, of a message; without a name it looks for itself. Never waits, never
     fails: the message itself is on disk."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        sock.sendto(message.encode(), str(path))
+    with contextlib.suppress(OSError):
+        _sender(os.getpid()).sendto(message.encode(), str(path))
 
 
 def bell(path: Path) -> socket.socket:

@@ -12,6 +12,7 @@ import uvloop
 
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
+from gateway.observe import log
 from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
 from gateway.service.brake_desk import BrakeDesk
@@ -53,7 +54,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
         host = make_host(settings, settings.workers)
         sock = bell(Path(settings.run_dir) / "queue.sock")
         host.queue.clean()
-        keep_trail(settings, "queue")
+        keep_trail(settings, "queue", loop)
+        log.gather(loop.call_soon)
         outbound = Outbound(settings)
         desk = make_desk(host, outbound.resolver)
         state = QueueState(state_dir / "queue.db")

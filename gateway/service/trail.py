@@ -21,10 +21,14 @@ def trail_folder(settings: Settings) -> Path:
     return Path(settings.state_dir) / "trace"
 
 
-def keep_trail(settings: Settings, process: str) -> None:
-    """From now on the events of this process are kept, unless `trace.keep` is 0."""
+def keep_trail(settings: Settings, process: str, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    """From now on the events of this process are kept, unless `trace.keep` is 0; with `loop` those of one round of it
+    are written together."""
     if settings.trace.keep:
-        trail.use(TrailFile(trail_folder(settings), process, settings.trace.max_size).write)
+        file = TrailFile(trail_folder(settings), process, settings.trace.max_size)
+        if loop is not None:
+            file.gathered.begin(loop.call_soon)
+        trail.use(file.write)
 
 
 async def purge_for_ever(settings: Settings) -> None:

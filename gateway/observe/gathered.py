@@ -1,0 +1,42 @@
+"""Octets that one thread writes until a moment later, in one call. The writer and the moment are given at start."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+MOST = 100  # pieces that are kept
+
+
+class Gathered:
+    """Without `begin` everything is written at once; behind it, so is what other threads write."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._soon: Callable[[Callable[[], None]], object] | None = None
+        self._thread = 0
+        self._waiting: list[bytes] = []
+
+    def begin(self, soon: Callable[[Callable[[], None]], object]) -> None:
+        """From now on this thread's octets wait until `soon` (a loop's `call_soon`) calls what it is given."""
+        self._soon, self._thread = soon, threading.get_ident()
+
+    def put(self, data: bytes, *, now: bool = False) -> None:
+        """Write `data`; with `now` it does not wait, nor does what came before."""
+        if self._soon is None or threading.get_ident() != self._thread:
+            self._write(data)
+            return
+        self._waiting.append(data)
+        if now or len(self._waiting) >= MOST:
+            self.flush()
+        elif len(self._waiting) == 1:
+            try:
+                self._soon(self.flush)
+            except RuntimeError:  # the loop has ended
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        some, self._waiting = self._waiting, []
+        if some:
+            self._write(b"".join(some))

@@ -36,7 +36,7 @@ class TrailFile:
         self._day = -1
         self._size = 0
         self._complained = 0.0
-        self.gathered = Gathered(self._put)
+        self.gathered = Gathered(self._put, threading.get_ident)
 
     def write(self, line: bytes) -> None:
         """Put one event (a JSON object with its line end) behind the others, with the time in front."""

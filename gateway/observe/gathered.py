@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 MOST = 100  # pieces that are kept
@@ -11,19 +10,20 @@ MOST = 100  # pieces that are kept
 class Gathered:
     """Without `begin` everything is written at once; behind it, so is what other threads write."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[bytes], object], thread: Callable[[], int]) -> None:
+        """`thread` tells which thread asks."""
+        self._write, self._asking = write, thread
         self._soon: Callable[[Callable[[], None]], object] | None = None
         self._thread = 0
         self._waiting: list[bytes] = []
 
     def begin(self, soon: Callable[[Callable[[], None]], object]) -> None:
         """From now on this thread's octets wait until `soon` (a loop's `call_soon`) calls what it is given."""
-        self._soon, self._thread = soon, threading.get_ident()
+        self._soon, self._thread = soon, self._asking()
 
     def put(self, data: bytes, *, now: bool = False) -> None:
         """Write `data`; with `now` it does not wait, nor does what came before."""
-        if self._soon is None or threading.get_ident() != self._thread:
+        if self._soon is None or self._asking() != self._thread:
             self._write(data)
             return
         self._waiting.append(data)

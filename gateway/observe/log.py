@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 
 from gateway.observe.gathered import Gathered
@@ -44,7 +45,7 @@ class LineHandler(logging.Handler):
     def __init__(self, fd: int) -> None:
         super().__init__()
         self._fd = fd
-        self.gathered = Gathered(self._write)
+        self.gathered = Gathered(self._write, threading.get_ident)
 
     def createLock(self) -> None:  # noqa: N802
         self.lock = None

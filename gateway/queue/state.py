@@ -262,7 +262,7 @@ class QueueState:
         """Begin an attempt at the targets that are due; the rows as the attempt has them."""
         with self._change(durable=False) as db:
             rows = db.execute(
-                "UPDATE target SET state=?, attempts=attempts+1 WHERE message=? AND state=? AND due<=?"
+                "UPDATE target SET state=?, attempts=attempts+1 WHERE message=? AND +state=? AND +due<=?"
                 f" RETURNING {_COLUMNS}",
                 (TRYING, message, WAITING, now),
             ).fetchall()
@@ -325,7 +325,7 @@ class QueueState:
         """(message, due, why) of what was due and cannot be tried now; no attempt was made."""
         with self._change(durable=False) as db:
             db.executemany(
-                "UPDATE target SET due=?, reply=? WHERE message=? AND state=? AND due<=?",
+                "UPDATE target SET due=?, reply=? WHERE message=? AND +state=? AND +due<=?",
                 [(due, why[:MAX_REPLY], message, WAITING, now) for message, due, why in messages],
             )
 
@@ -333,7 +333,7 @@ class QueueState:
         """The reports that a message owes could not be made."""
         with self._change() as db:
             db.execute(
-                "UPDATE target SET due=? WHERE message=? AND owed<>'' AND state IN (?,?)", (due, message, DONE, FAILED)
+                "UPDATE target SET due=? WHERE message=? AND owed<>'' AND +state IN (?,?)", (due, message, DONE, FAILED)
             )
 
     def hold(self, message: str, why: str) -> None:
@@ -341,7 +341,7 @@ class QueueState:
         with self._change() as db:
             db.execute(
                 "UPDATE target SET state=?, owed='', outcome=NULL, reply=?, attempts=attempts+1"
-                " WHERE message=? AND (owed<>'' OR state IN (?,?))",
+                " WHERE message=? AND (+owed<>'' OR +state IN (?,?))",
                 (HELD, why[:MAX_REPLY], message, WAITING, TRYING),
             )
 
@@ -383,7 +383,8 @@ class QueueState:
 
     def change(self, message: str | None, before: str, after: str, due: float) -> int:
         """Bring the targets of a message (None: of every message) from one state into another; how many."""
-        which, values = ("message=? AND ", [message]) if message is not None else ("", [])
+        # with a message, by its rows: all that wait may be many
+        which, values = ("message=? AND +", [message]) if message is not None else ("", [])
         with self._change() as db:
             # a new claim number: an attempt under way does not overwrite it
             done = db.execute(

@@ -11,7 +11,7 @@ from gateway.observe.gathered import MOST, Gathered
 def test_one_thread_s_octets_wait_for_the_moment_and_keep_their_order() -> None:
     written: list[bytes] = []
     moments: list[Callable[[], None]] = []
-    gathered = Gathered(written.append)
+    gathered = Gathered(written.append, threading.get_ident)
     gathered.put(b"a")
     gathered.begin(moments.append)
     gathered.put(b"b")
@@ -31,7 +31,7 @@ def test_one_thread_s_octets_wait_for_the_moment_and_keep_their_order() -> None:
 
 def test_what_waits_is_bounded_and_nothing_waits_for_a_loop_that_ended() -> None:
     written: list[bytes] = []
-    gathered = Gathered(written.append)
+    gathered = Gathered(written.append, threading.get_ident)
     gathered.begin(lambda flush: None)
     for _ in range(MOST):
         gathered.put(b"x")

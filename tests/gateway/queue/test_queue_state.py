@@ -13,7 +13,7 @@ from directory.model import Condition, Deferred, Refused
 from gateway.deliver.port import Outcome as CourierOutcome
 from gateway.deliver.port import Taken
 from gateway.queue.file import Target
-from gateway.queue.state import QueueState
+from gateway.queue.state import QueueState, TargetRow
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,37 @@ def test_rows_are_rebuilt_from_the_files(tmp_path: Path) -> None:
     bench.restart()
     bench.work()
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+
+
+def test_what_is_done_to_one_message_does_not_walk_through_all_that_wait(tmp_path: Path) -> None:
+    state = QueueState(tmp_path / "queue.db")
+    said: list[str] = []
+    state._db.set_trace_callback(said.append)
+    state._looking.set_trace_callback(said.append)
+    row = TargetRow(0, "waiting", 1, 0.0, "")
+    state.claim("m1", 1.0)
+    state.targets("m1")
+    state.done_keys("m1")
+    state.record("m1", [row], done=["key"])
+    state.record_first("m2", "", [row])
+    state.postpone([("m1", 1.0, "busy")], 1.0)
+    state.owe_later("m1", 1.0)
+    state.hold("m1", "why")
+    state.told("m1")
+    state.change("m1", "held", "waiting", 1.0)
+    state.forget(["m1"])
+    about_one = [sql for sql in said if "'m1'" in sql and sql.split()[0] in ("UPDATE", "DELETE", "SELECT")]
+    assert len(about_one) > 9
+    with sqlite3.connect(tmp_path / "queue.db") as db:
+        for sql in about_one:
+            (plan,) = [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+            assert "PRIMARY KEY (message=?" in plan, sql
+    said.clear()
+    state.due(1.0, 5)
+    state.next_due(1.0)
+    state.claimed()
+    state.owing(1.0, 5)
+    with sqlite3.connect(tmp_path / "queue.db") as db:
+        for sql in said:
+            first = next(iter(db.execute(f"EXPLAIN QUERY PLAN {sql}")))[3]
+            assert "USING COVERING INDEX target_due (state=?" in first or "target_owed" in first, sql

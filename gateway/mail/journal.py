@@ -81,8 +81,8 @@ def compose(report: JournalReport, header: Header) -> tuple[bytes, bytes]:
     encoding = "7bit"
     if not octets.isascii():
         octets, encoding = quopri.encodestring(octets), "quoted-printable"
-    # ids are unique and made after the message came: it cannot hold this
-    boundary = f"=_journal_{report.id.replace('/', '_')[-50:]}"
+    # made after the message came, of a keyed hash where there is a key: it cannot hold this
+    boundary = f"=_journal_{report.mark.rpartition(' ')[2] or report.id[-50:]}"
     fields = [
         ("From", f"Journal <{report.author}>"),
         ("To", ", ".join(f"<{address}>" for address in report.addresses)),

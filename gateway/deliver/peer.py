@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from directory.model import Condition, Deferred, Refused
-from gateway.deliver.content import Nature, chunked, converted, dotted, nature
+from gateway.deliver.content import Nature, chunked, dotted, nature
 from gateway.deliver.port import Addressee, Outcome, Parcel, Stream, TlsWish
 from gateway.deliver.reply import ProtocolTrouble, Reply, read_reply
 from gateway.route.relay_settings import Timeouts
@@ -120,7 +120,7 @@ class Peer:
         again, self.used = self.used > 0, self.used + 1
         found = nature(parcel.content())
         try:
-            mail, needs_utf8, source = self._mail(parcel, found)
+            mail, needs_utf8, source = await self._mail(parcel, found)
         except Refused as error:
             outcomes.update(dict.fromkeys(everyone, error))
             return
@@ -140,7 +140,7 @@ class Peer:
         if taken:
             await self._content(parcel, source, taken, outcomes, go)
 
-    def _mail(self, parcel: Parcel, found: Nature) -> tuple[str, bool, bytes | None]:
+    async def _mail(self, parcel: Parcel, found: Nature) -> tuple[str, bool, bytes | None]:
         """MAIL's line, whether SMTPUTF8 is in it, and the message encoded anew where that is needed."""
         if parcel.return_path and not _PLAIN_ADDRESS.match(parcel.return_path):
             raise self._refusal(Condition.BAD_MESSAGE, "no return path that SMTP can carry")
@@ -151,7 +151,7 @@ class Peer:
         has_8bit = not found.is_ascii and not self.has("8BITMIME")
         if has_8bit or found.has_long_lines:
             try:
-                source = converted(parcel.content())
+                source = await parcel.in_7bit()
             except Refused as error:
                 if has_8bit:  # a long line is against the standard, yet most peers take it
                     raise self._refusal(error.condition, error.detail) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -38,7 +38,8 @@ class Parcel:
     """One message for several recipients with one return path.
 
     `content` gives it from the beginning, with LF line ends; `size` counts it so, `crlf` as it is sent.
-    `parameters` are RET, ENVID, BODY, SMTPUTF8, REQUIRETLS as MAIL had them.
+    `parameters` are RET, ENVID, BODY, SMTPUTF8, REQUIRETLS as MAIL had them. `in_7bit` gives it whole in 7-bit lines of
+    at most 998 octets, with signatures of ours that hold for this form; it raises Refused where it cannot be had so.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Parcel:
     content: Callable[[], Iterator[bytes]]
     size: int
     crlf: int
+    in_7bit: Callable[[], Awaitable[bytes]]
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Protocol, TypeVar
 
 from directory.model import Condition, Deferred, InvalidAddress, MailingList, Refused, canonical_address
+from gateway.deliver.content import converted
 from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
 from gateway.lists.copy import AS_IT_IS, Rewriting, copied
 from gateway.mail.srs import Srs
@@ -62,11 +63,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """The octets that leave, for all recipients alike."""
+    """The octets that leave, for all recipients alike. `signer`: the domain that signs them, "" = the author's, None = none
+    does; `unsigned`: what it signs."""
 
     content: Callable[[], Iterator[bytes]]
     size: int
     crlf: int
+    unsigned: Callable[[], Iterator[bytes]]
+    signer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,29 +199,43 @@ class QueueSteps:
     async def _copy(self, message: QueuedMessage, mailing_list: MailingList | None) -> _Copy:
         """The octets that leave. Raises OSError, HeaderProblem."""
         if mailing_list is None:
-            whole = _Copy(message.content, message.envelope.size, message.envelope.crlf)
+            whole = _Copy(message.content, message.envelope.size, message.envelope.crlf, message.content)
             return await self._signed(whole, "") if message.envelope.is_ours else whole
         how = AS_IT_IS if self._desk is None else await self._desk.rewriting(mailing_list, message.content())
         size = crlf = 0
         for piece in self._content(message, mailing_list, how):
             size += len(piece)
             crlf += len(piece) + piece.count(b"\n")
-        copy = _Copy(lambda: self._content(message, mailing_list, how), size, crlf)
+        content = partial(self._content, message, mailing_list, how)
+        copy = _Copy(content, size, crlf, content)
         address = mailing_list.primary
         return await self._signed(copy, address.rpartition("@")[2]) if address else copy
 
     async def _signed(self, copy: _Copy, domain: str) -> _Copy:
         """The copy with the signatures of a domain of ours, "" = the author's (RFC 6376). Raises OSError."""
-        if self._signing is None:
-            return copy
-        if domain:
-            made = await self._signing.by_domain(domain, copy.content, copy.size)
-        else:
-            made = await self._signing.of_author(copy.content, copy.size)
+        made = await self._signatures(domain, copy.content, copy.size)
         if not made:
             return copy
         crlf = copy.crlf + len(made) + made.count(b"\n")
-        return _Copy(lambda: chain((made,), copy.content()), copy.size + len(made), crlf)
+        return _Copy(lambda: chain((made,), copy.content()), copy.size + len(made), crlf, copy.content, domain)
+
+    async def _signatures(self, domain: str, content: Callable[[], Iterator[bytes]], size: int) -> bytes:
+        if self._signing is None:
+            return b""
+        if domain:
+            return await self._signing.by_domain(domain, content, size)
+        return await self._signing.of_author(content, size)
+
+    async def _in_7bit(self, copy: _Copy) -> bytes:
+        """The copy for a host without 8BITMIME, signed as it leaves: to encode it breaks what was signed before
+        (RFC 6376 5.3). Raises Refused, OSError."""
+        octets = await asyncio.to_thread(lambda: converted(copy.unsigned()))
+        made = (
+            await self._signatures(copy.signer, lambda: iter((octets,)), len(octets))
+            if copy.signer is not None
+            else b""
+        )
+        return made + octets
 
     async def run(
         self, message: QueuedMessage, ways: Mapping[str, Way], done: Done, seats: Mapping[str, Seat]
@@ -326,8 +344,7 @@ class QueueSteps:
             return [Deferred(Condition.QUEUE_UNAVAILABLE, "no desk for lists")]
         return [await _handled(self._desk.handle(step, message.envelope, message.content))]
 
-    @staticmethod
-    def _parcel(envelope: QueuedEnvelope, path: str, ways: Sequence[Way], copy: _Copy) -> Parcel:
+    def _parcel(self, envelope: QueuedEnvelope, path: str, ways: Sequence[Way], copy: _Copy) -> Parcel:
         recipients = tuple(
             Addressee(wire_address(way.step.recipient), frozenset(way.target.notify), way.target.orcpt) for way in ways
         )
@@ -338,6 +355,7 @@ class QueueSteps:
             copy.content,
             copy.size,
             copy.crlf,
+            partial(self._in_7bit, copy),
             _of_list(envelope.parameters) if ways[0].step.mailing_list is not None else envelope.parameters,
         )
 

@@ -11,6 +11,7 @@ from scripted_dns import scripted_dns
 
 from directory.model import Deferred, Refused
 from gateway.deliver.connections import Connections
+from gateway.deliver.content import converted
 from gateway.deliver.mta_sts import MtaSts, StsPolicy
 from gateway.deliver.port import Addressee, Outcome, Parcel, Taken
 from gateway.deliver.settings import DnsSettings
@@ -38,7 +39,11 @@ def parcel(
     addressees = tuple(
         Addressee(each) if isinstance(each, str) else each for each in recipients or ("you@far.example",)
     )
-    return Parcel("m1", path, addressees, content, len(body), len(body) + body.count(b"\n"), parameters)
+
+    async def in_7bit() -> bytes:
+        return converted(content())
+
+    return Parcel("m1", path, addressees, content, len(body), len(body) + body.count(b"\n"), in_7bit, parameters)
 
 
 def told(outcomes: list[Outcome]) -> list[str]:

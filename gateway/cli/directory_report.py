@@ -28,6 +28,8 @@ from gateway.route.plan import Later
 from gateway.route.router import Router
 from gateway.route.settings import RouteSettings
 from gateway.route.special import ALWAYS
+from gateway.service.signing import FOLDER as DKIM_FOLDER
+from gateway.service.signing import MAX_SELECTORS, key_path, load_key
 
 SHOWN = 10
 
@@ -67,6 +69,35 @@ def extension_rules(known: Collection[str]) -> Callable[[Entry], Iterator[Findin
     return check
 
 
+def signing_keys(folder: Path) -> Callable[[Entry], Iterator[Finding]]:
+    """Selectors of domains without a usable key in `folder` on this host: what should be signed leaves without."""
+
+    def check(entry: Entry) -> Iterator[Finding]:
+        if not isinstance(entry, Domain):
+            return
+        if len(entry.dkim_selectors) > MAX_SELECTORS:
+            text = f"gatepostDkimSelector: the first {MAX_SELECTORS} of {len(entry.dkim_selectors)} sign"
+            yield Finding("warning", "odd-value", entry.dn, text)
+        for name in (entry.name, *entry.aliases):
+            for selector in entry.dkim_selectors[:MAX_SELECTORS]:
+                try:
+                    path = key_path(folder, name, selector.lower())
+                    load_key(path, name, selector.lower())
+                except PermissionError:  # keys are the mail user's alone: whoever asks may not know
+                    return
+                except FileNotFoundError:
+                    make = f"gatepost domain dkim {name} --selector {selector.lower()}"
+                    why = f"there is no {path} on this host (copy it from another one, or {make})"
+                except (OSError, ValueError) as error:
+                    why = str(error)
+                else:
+                    continue
+                text = f"gatepostDkimSelector {selector}: {why}: mail of {name} leaves without its signature"
+                yield Finding("warning", "no-key", entry.dn, text)
+
+    return check
+
+
 def unread(directory: Directory, settings: RouteSettings, now: float) -> Iterator[Finding]:
     """Addresses that must reach a person (RFC 5321 4.5.1, RFC 2142) and reach nobody."""
     router = Router(directory, settings)
@@ -89,10 +120,12 @@ def survey(settings: Settings) -> list[Finding]:
     """What is wrong in the directory, worst first. Raises Deferred when there is no copy yet."""
     reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
     try:
-        found = [
-            *transport(settings.directory),
-            *findings(reader, Profile.of(settings.directory), (send_limits, extension_rules(settings.programs))),
-        ]
+        checks = (
+            send_limits,
+            extension_rules(settings.programs),
+            signing_keys(Path(settings.state_dir) / DKIM_FOLDER),
+        )
+        found = [*transport(settings.directory), *findings(reader, Profile.of(settings.directory), checks)]
         if reader.freshness().complete:
             view = View(reader, Profile.of(settings.directory), settings.defaults)
             found.extend(unread(view, settings.route, time.time()))

@@ -34,6 +34,8 @@ from gateway.service.queue_steps import QueueSteps
 from gateway.service.reporting import Result
 
 TROUBLE_SECONDS = 1.0  # until queue.db or the queue's folder is asked again
+BUGS_MAX = 20  # attempts in a row that a bug of ours ended, until a message is held: half a day
+TRIPS_MAX = 10_000  # messages that are counted so
 DEBT_SECONDS = 60.0  # until a report that could not be made is tried again
 DEBT_LIFETIMES = 2.0  # so many times queue.lifetime after it began, what cannot be reported is held
 NEVER = float("inf")
@@ -86,6 +88,8 @@ class QueueRunner:
         #: found due and not begun
         self._ready: deque[str] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        #: messages whose last attempts a bug of ours ended, and how many
+        self._trips: dict[str, int] = {}
         #: attempts whose outcome cannot be written
         self._stuck = 0
         self._said: tuple[int, int] | None = None  # nothing yet
@@ -269,13 +273,28 @@ class QueueRunner:
             with contextlib.suppress(Deferred):  # what stays claimed is found by the next look
                 self._postpone(message, error)
                 self._there.owe_later(message, DEBT_SECONDS)
-        except Exception:
+        except Exception as error:
             # one message that trips us must not stop the others, nor be tried in a circle
             maillog.bug(where=f"queue {message}")
             with contextlib.suppress(Deferred):
-                self._there.make_rows(message)
-                self._postpone(message, Deferred(Condition.BUG))
-                self._there.owe_later(message, self._settings.retry_first)
+                self._tripped(message, error)
+        else:
+            self._trips.pop(message, None)
+
+    def _tripped(self, message: str, error: Exception) -> None:
+        """A bug of ours ended an attempt: it is tried again, each time later, and in the end held. Raises Deferred."""
+        trips = self._trips[message] = self._trips.pop(message, 0) + 1
+        if len(self._trips) > TRIPS_MAX:
+            del self._trips[next(iter(self._trips))]
+        self._there.make_rows(message)
+        what = f"a bug in Gatepost, {type(error).__name__} (event=bug in the log)"
+        if trips < BUGS_MAX:
+            self._postpone(message, Deferred(Condition.BUG, what), trips)
+            self._there.owe_later(message, self._attempts.wait(trips))
+            return
+        del self._trips[message]
+        _log.error("%s", fields(id=message, event="held", detail=what))
+        self._state.hold(message, f"held after {trips} attempts that ended with {what}")
 
     async def _written(self, message: str, change: Callable[[], None], *, removes: bool = False) -> None:
         """What is known of a message, on disk on return; with `removes` its file goes behind that. While it cannot be
@@ -430,8 +449,8 @@ class QueueRunner:
 
     # what follows
 
-    def _postpone(self, message: str, error: Exception) -> None:
-        """An attempt that came to nothing at all."""
+    def _postpone(self, message: str, error: Exception, times: int = 0) -> None:
+        """An attempt that came to nothing at all, `times` in a row."""
         now = self._clock()
         rows = [
             row
@@ -439,7 +458,8 @@ class QueueRunner:
             if row.state == TRYING or (row.state == WAITING and row.due <= now)
         ]
         after = [
-            replace(row, state=WAITING, due=now + self._attempts.wait(row.attempts), reply=str(error)) for row in rows
+            replace(row, state=WAITING, due=now + self._attempts.wait(max(row.attempts, times)), reply=str(error))
+            for row in rows
         ]
         self._state.record(message, after)
         for row in after:

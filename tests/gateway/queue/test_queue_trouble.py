@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from queue_bench import Bench
+from queue_bench import Bench, Peer, serving
 
 from directory.model import Condition, Deferred, Refused
 from gateway.queue.file import QueuedEnvelope, Target
 from gateway.queue.settings import QueueSettings
 from gateway.route.plan import Step
+from gateway.service import queue_runner
 
 
 def _attempts(bench: Bench, seconds: float) -> int:
@@ -181,6 +182,26 @@ def test_a_message_that_trips_us_is_tried_later_and_stops_nobody(tmp_path: Path)
     pause = bench.work()
     assert pause is not None and pause > 200
     assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+    pauses = [pause]
+    while pause is not None:
+        bench.now += pause + 1
+        pause = bench.work()
+        pauses.append(pause or 0)
+    assert len(pauses) == queue_runner.BUGS_MAX and pauses[1] > pauses[0]
+    assert 6 * 3600 < sum(pauses) < 86400
+    (held,) = bench.state.targets("m1")
+    assert (held.state, bench.folder.ids()) == ("held", {"m1"}), "never dropped"
+    assert held.reply.startswith(
+        f"held after {queue_runner.BUGS_MAX} attempts that ended with a bug in Gatepost, RuntimeError"
+    )
+    # mended and released it goes
+    bench.runner.steps.of = good  # type: ignore[method-assign]
+    bench.state.change("m1", "held", "waiting", bench.now)
+    bench.runner.wake([])
+    with serving(Peer()) as port:
+        bench.ports["mx"] = port
+        bench.work()
+    assert bench.folder.ids() == set()
 
 
 @pytest.mark.parametrize("is_new", [True, False])

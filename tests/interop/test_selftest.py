@@ -14,6 +14,8 @@ from in_process import run
 
 from gateway.service.selftest.case import CASES, GROUPS
 
+pytestmark = pytest.mark.xdist_group("selftest")
+
 
 def selftest(demo: RunningDemo, *words: str, given: str = "") -> tuple[int, list[dict[str, Any]]]:
     """Exit code and results."""
@@ -91,7 +93,7 @@ def test_which_tests_there_are(demo: RunningDemo) -> None:
     assert "'nonsense': there is deliver, receive, local" in text
 
 
-@pytest.mark.parametrize("name", ["doublebounce", "quota", "list"])
+@pytest.mark.parametrize("name", ["doublebounce", "list"])
 def test_each_test_stands_alone(demo: RunningDemo, name: str) -> None:
     code, results = selftest(demo, name)
     assert (code, [r["outcome"] for r in results]) == (0, ["ok"] * 3), results

@@ -24,10 +24,12 @@ from test_selftest import left_behind, selftest
 
 from gateway.config.load import load
 from gateway.control.client import ControlError, call
+from gateway.files.drop import DropEnvelope, leave
 from gateway.service import overview
 from gateway.service.selftest.case import CASES, GROUPS, Result
 from gateway.service.selftest.run import Run
 
+pytestmark = pytest.mark.xdist_group("selftest-trouble")
 PASSWORD = "jane-demo-password\n"
 
 
@@ -184,6 +186,32 @@ def configured(demo: RunningDemo, changes: dict[str, Any]) -> Iterator[None]:
         eventually(lambda: has_whole_copy(path))
 
 
+def test_what_was_left_in_the_drop_folder_is_taken_back(broken: RunningDemo) -> None:
+    path = Path(broken.facts["config_file"])
+    drop = broken.folder / "state" / "spool" / "drop"
+    leave(drop, DropEnvelope("someone@example.com", ("jane@example.com",)), [b"Subject: another's\n\nx\n"])
+    subject = f"in the drop folder {time.time_ns()}"
+
+    def tell(result: Result) -> None:
+        if result.name == "steps":
+            (name,) = domains(broken)
+            head = f"X-Gatepost-Selftest: {name.removesuffix('.invalid')}\nSubject: {subject}\n\nx\n".encode()
+            leave(drop, DropEnvelope(f"me@{name}", ("jane@example.com",)), [head])
+
+    Run(load(path), path, [CASES["steps"]], tell).run()
+    assert not [one for one in drop.iterdir() if subject.encode() in one.read_bytes()]
+    assert run(broken, "queue", "flush")[0] == 0
+    with client(broken) as imap:
+        imap.select("INBOX", readonly=True)
+        assert imap.search(None, "SUBJECT", f'"{subject}"')[1] == [b""], "nobody gets it"
+    others = [one for one in drop.iterdir() if b"another's" in one.read_bytes()]
+    assert others or trace_has(broken, "someone@example.com"), "what others left stays, or was taken by the service"
+
+
+def trace_has(demo: RunningDemo, query: str) -> bool:
+    return run(demo, "trace", query)[0] == 0
+
+
 def test_no_place_for_lists(broken: RunningDemo) -> None:
     """Where one kind of entry cannot be made, the tests that need none of it are done."""
     with configured(broken, {"directory": {"places": {"lists": "ou=nowhere"}}}):
@@ -207,6 +235,7 @@ def test_a_directory_that_is_read_only(broken: RunningDemo, may_bind: bool) -> N
         wanted = "does not allow cn=gateway" if may_bind else "write_bind"
         assert wanted in results[0]["reason"] and "--login LOGIN" in results[0]["reason"]
         found = by_name(results)
+        assert "clean" not in found, "nothing was made"
         assert {found[name]["outcome"] for name in GROUPS["deliver"]} == {"skipped"}
         assert {found[name]["reason"] for name in GROUPS["deliver"]} == {"no account could be made"}
         assert found["tls"]["outcome"] == "ok"

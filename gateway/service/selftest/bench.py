@@ -25,6 +25,7 @@ NOW_SECONDS = 2.0  # within which a queue runner that lives answers
 PAUSES = (0.01, 0.25)  # seconds between two looks, growing
 SUBJECT = "Gatepost self-test"
 FIELD = "X-Gatepost-Selftest"
+MAILBOXES = ("INBOX", "Junk")
 #: a line that SMTP has to stuff, one that mbox would quote, an empty one
 BODY = "This message is from gatepost selftest and may be deleted.\r\n.a dot\r\nFrom here\r\n\r\nthe end\r\n"
 Mailbox = tuple[str, int]
@@ -61,6 +62,7 @@ class Bench:
         self._until = 0.0
         self._sent = 0
         self._reader: imaplib.IMAP4 | None = None
+        self._first: dict[str, int] = {}
 
     # -- what is there ---------------------------------------------------------------------------------------
 
@@ -227,18 +229,26 @@ class Bench:
             clients.close(self._reader)
             self._reader = None
 
+    def note_mailboxes(self) -> None:
+        """What is in the mailboxes now is not looked at by `found`: there may be much of it."""
+        reader = self.reader()
+        for mailbox in MAILBOXES:
+            if reader.select(mailbox, readonly=True)[0] == "OK":
+                (number,) = reader.response("UIDNEXT")[1]
+                self._first[mailbox] = int(number or b"1")
+
     def found(self, *criteria: str) -> list[Mailbox]:
         """Messages that fit, in INBOX and where junk goes."""
         reader, found = self.reader(), []
-        for mailbox in ("INBOX", "Junk"):
+        for mailbox in MAILBOXES:
             if reader.select(mailbox, readonly=True)[0] != "OK":
                 continue
-            data = reader.uid("SEARCH", *criteria)[1]
+            data = reader.uid("SEARCH", "UID", f"{self._first.get(mailbox, 1)}:*", *criteria)[1]
             found += [(mailbox, int(number)) for number in (data[0] or b"").split()]
         return found
 
-    def read(self, expected: str, advice: str, *criteria: str) -> bytes:
-        """The one message that fits, as soon as it is there. Raises Failed."""
+    def read(self, expected: str, identity: str, *criteria: str) -> bytes:
+        """The one message that fits, as soon as it is there; `identity` is the id of what led to it. Raises Failed."""
         found: list[Mailbox] = []
 
         def look() -> bool:
@@ -246,9 +256,9 @@ class Bench:
             return bool(found)
 
         if not self.until(look):
-            raise Failed(expected, f"no such message in the mailbox of {self.person.login}", advice)
+            raise Failed(expected, f"no such message in the mailbox of {self.person.login}", self.advice(identity))
         if len(found) > 1:
-            raise Failed(expected, f"{len(found)} of them", advice)
+            raise Failed(expected, f"{len(found)} of them", f"gatepost trace {identity}")
         (mailbox, uid), reader = found[0], self.reader()
         reader.select(mailbox, readonly=True)
         data = reader.uid("FETCH", str(uid), "(BODY.PEEK[])")[1]
@@ -257,15 +267,14 @@ class Bench:
 
     def arrived(self, message: Message, identity: str) -> bytes:
         """A message of ours in the mailbox, whole and as it was sent. Raises Failed."""
-        content = self.read(
-            "the message is in the mailbox once", self.advice(identity), "SUBJECT", message.token
-        )  # fmt: skip
+        content = self.read("the message is in the mailbox once", identity, "SUBJECT", message.token)
         check_body(content, "in the mailbox")
         return content
 
     def forget(self) -> None:
         """Delete what self-tests have sent to the person, killed ones too."""
         reader = self.reader()
+        self._first.clear()
         for mailbox, uid in self.found("HEADER", FIELD, SELFTEST):
             reader.select(mailbox)
             reader.uid("STORE", str(uid), "+FLAGS.SILENT", "(\\Deleted)")

@@ -112,7 +112,8 @@ class Entries:
         self.password = f"{secrets.token_urlsafe(18)}-Aa1"
         self._control = Path(settings.run_dir) / "control.sock"
         self._mail = Path(settings.run_dir) / MAIL_SOCKET
-        self._is_domain_made = False
+        #: there may be something to take away
+        self.were_made = False
         self._is_runner_silent = False
         #: what could not be made though the rest was, and why
         self.missing: dict[Need, ControlError] = {}
@@ -121,7 +122,7 @@ class Entries:
     def left_of(cls, settings: Settings, names: Names) -> Entries:
         """Those of a run that is over, to be removed."""
         entries = cls(settings, names)
-        entries._is_domain_made = True
+        entries.were_made = True
         return entries
 
     def _ask(self, verb: str, **arguments: Any) -> Any:
@@ -130,9 +131,13 @@ class Entries:
     def make(self, sink_port: int) -> None:
         """Make them; live in every process of this host when it returns. Raises ControlError where there is no account."""
         names = self.names
-        self._is_domain_made = True
+        self.were_made = True
         relay = [_set("relay_hosts", f"127.0.0.1:{sink_port}")] if sink_port else []
-        self._ask("add-domain", name=names.domain, changes=relay)
+        try:
+            self._ask("add-domain", name=names.domain, changes=relay)
+        except ControlError as error:
+            self.were_made = error.code == TEMPORARY  # it may have been made all the same
+            raise
         rules = [_set("extensions", f"program program {PROGRAM}")] if PROGRAM in self._settings.programs else []
         self._ask(
             "add-user",
@@ -175,7 +180,7 @@ class Entries:
 
     def remove(self, until: float) -> list[str]:
         """Take away messages, entries and stores until the monotonic time `until`; what is left, in words."""
-        if not self._is_domain_made:
+        if not self.were_made:
             return []
         left = self._drop_messages()
         for kind, name in (
@@ -188,7 +193,7 @@ class Entries:
         left += self._until_done(self._clean_store, until)
         if not left:  # it tells a later run what is still to do
             left += self._until_done(partial(self._delete, "domain", self.names.domain), until)
-            self._is_domain_made = bool(left)
+            self.were_made = bool(left)
         return left
 
     def _until_done(self, work: Callable[[], None], until: float) -> list[str]:

@@ -32,9 +32,10 @@ from gateway.service.trail import trail_folder
 
 MODULES = (deliver, receive, services)  # their tests are registered by the import
 TEST_SECONDS = 10.0
-RUN_SECONDS = 75.0
+RUN_SECONDS = 60.0
 CLEAN_SECONDS = 15.0
 LOCK = "selftest.lock"
+MAX_HEAD = 8192  # octets in which a message of ours has its header
 TEMPORARY = 4
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENTRIES = "entries"
@@ -133,6 +134,10 @@ class Run:
         elif self._needs:
             person = self._make()
         self._bench.give(person, self._sink, tail)
+        if login and person is not None:
+            self._bench.begin(TEST_SECONDS)
+            with suppress(OSError, imaplib.IMAP4.error, Failed, Skipped):  # the tests tell
+                self._bench.note_mailboxes()
 
     def _lack(self, need: Need, why: str) -> None:
         """Tests that need it are skipped; without an account there is nothing else of ours either."""
@@ -233,6 +238,24 @@ class Run:
 
     # -- behind ----------------------------------------------------------------------------------------------
 
+    def _undropped(self) -> list[str]:
+        """Take back what `gatepost inject` left in the drop folder, because the service did not take it at once."""
+        left: list[str] = []
+        folder = Path(self._settings.state_dir) / "spool" / "drop"
+        try:
+            for path in folder.iterdir():
+                if path.stat().st_mtime >= self._bench.names.began and self._is_ours(path):
+                    path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass  # taken by the service, or there is no such folder
+        except OSError as error:
+            left.append(f"{folder}: {error.strerror}")
+        return left
+
+    def _is_ours(self, path: Path) -> bool:
+        with path.open("rb") as file:
+            return f"{FIELD}: {self._bench.names.run}\n".encode() in file.read(MAX_HEAD)
+
     def _clean(self) -> None:
         begin, left = time.monotonic(), list[str]()
         until = begin + CLEAN_SECONDS
@@ -243,6 +266,7 @@ class Run:
             except (OSError, imaplib.IMAP4.error, Failed, Skipped) as error:
                 left.append(f"messages with the field {FIELD} in the mailbox: {error}")
         self._bench.drop_reader()
+        left += self._undropped()
         if self._bench.entries is not None:
             left += self._bench.entries.remove(until)
         if self._sink is not None:
@@ -252,5 +276,5 @@ class Run:
                 CLEAN, "FAILED", time.monotonic() - begin, "everything that was made is taken away",
                 "; ".join(left), "the next gatepost selftest tries again",
             ))  # fmt: skip
-        elif self._bench.has_person:
+        elif self._bench.has_person or (self._bench.entries is not None and self._bench.entries.were_made):
             self._add(Result(CLEAN, "ok", time.monotonic() - begin))

@@ -132,8 +132,10 @@ def show(path: Path, message: str, as_json: bool) -> None:
     """The envelope of the message ID and the state of each of its targets."""
     state = Path(_settings(path).state_dir)
     try:
-        facts = _facts(state / "queue" / MESSAGES / Path(message).name, rows_of(state / "queue.db", message)[message])
-    except (FileNotFoundError, KeyError):
+        facts = _facts(
+            state / "queue" / MESSAGES / Path(message).name, rows_of(state / "queue.db", message).get(message, [])
+        )
+    except (FileNotFoundError, IsADirectoryError):
         click.echo(f"gatepost: no message {message} in the queue", err=True)
         raise SystemExit(NO) from None
     except Damaged as error:

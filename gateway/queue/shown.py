@@ -9,7 +9,7 @@ from gateway.queue.file import QueuedEnvelope, Target
 from gateway.queue.state import DONE, FAILED, TargetRow
 
 NEW = "new"  # the runner has not seen it yet
-MAX_RECIPIENTS = 100  # of one message, as its owner sees it
+MAX_RECIPIENTS = 10  # of one message, as its owner sees it
 
 
 def _state(row: TargetRow | None) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.mail import stop_notice
 from gateway.observe import maillog
 from gateway.queue.brakes import Brakes, Stopped
-from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
+from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.sending_facts import SendingFacts
-from gateway.queue.state import STOPPED_REPLY, WAITING, QueueState
+from gateway.queue.state import DONE, STOPPED_REPLY, WAITING, QueueState
 from gateway.queue.wake import ring
 from gateway.service.queue_runner import QueueRunner
 
@@ -106,15 +106,11 @@ class BrakeDesk:
     async def _hold(self, account: str) -> int:
         """Hold what an account has waiting for other hosts: how many messages. What is being tried is held when it
         comes again."""
-        found = 0
-        for number, message in enumerate(self._state.owned(account, MAX_MESSAGES)):
-            if number % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
-            try:
-                found += bool(self._runner.hold_outgoing(message))
-            except (Damaged, OSError):
-                continue
-        return found
+        held, messages = 0, self._state.owned(account, MAX_MESSAGES)
+        for start in range(0, len(messages), AT_ONCE):
+            held += self._runner.stopped.hold(messages[start : start + AT_ONCE])
+            await asyncio.sleep(0)
+        return held
 
     def _tell(self, one: Stopped, held: int) -> None:
         entry = self._directory.by_id(one.account)
@@ -199,14 +195,10 @@ class BrakeDesk:
     async def _decide(self, account: str, mail: str, by: str) -> int:
         """What becomes of the messages that are on hold; how many there are."""
         messages = self._state.held_with(account, STOPPED_REPLY, MAX_MESSAGES)
-        for number, message in enumerate(messages if mail != "keep" else ()):
-            if number % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
-            if mail == "send":
-                targets = self._state.end_hold(message, STOPPED_REPLY, WAITING, self._clock())
-            else:
-                targets = self._runner.drop_held(message)
-            maillog.queue_changed(id=message, what="release" if mail == "send" else "drop", targets=targets, by=by)
+        for start in range(0, len(messages) if mail != "keep" else 0, AT_ONCE):
+            some = messages[start : start + AT_ONCE]
+            self._runner.stopped.end(some, WAITING if mail == "send" else DONE, by)
+            await asyncio.sleep(0)
         self._runner.wake([])
         return len(messages)
 

@@ -17,8 +17,9 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from directory.model import Refused
+from directory.model import Deferred, Refused
 from directory.port import Login
+from gateway.control.protocol import MAX_LINE
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.observe import maillog
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, unix_owner
@@ -29,6 +30,7 @@ from gateway.service.queue_runner import QueueRunner
 OWNER_SOCKET = "owner.sock"  # in run_dir
 ANSWER_SECONDS = 45.0  # a login that is slowed down, and a directory that is silent
 MAX_LISTED = 1000
+MAX_ANSWER = MAX_LINE * 3 // 4
 LOCAL = "127.0.0.1"
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ LogIn = Callable[[str, str, str], Awaitable[Login]]
 
 
 class List(msgspec.Struct, forbid_unknown_fields=True):
-    """The oldest messages of the one who asks."""
+    """The oldest messages of the one who asks, as many as an answer has room for."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LISTED)] = 100
 
@@ -92,6 +94,8 @@ class OwnerVerbs:
             return self._in_loop(self._log_in(claim.login, claim.password or claim.token, address)).account
         except Refused as error:
             raise VerbError(f"{claim.login}: {error.text}", 5) from None
+        except Deferred as error:  # why not now is the operator's business: it is in the log
+            raise VerbError(f"{claim.login}: {error.text}", 4) from None
 
     def _read(self, owner: str, message: str) -> QueuedEnvelope:
         """The envelope of a message of this owner's. Raises VerbError."""
@@ -107,13 +111,16 @@ class OwnerVerbs:
 
     def _list(self, caller: Caller, wanted: List) -> list[dict[str, Any]]:
         owner = self._owner(caller)
-        found = []
+        found, room = [], MAX_ANSWER
         for message in self._state.owned(owner, wanted.limit):
             try:
                 envelope = self._read(owner, message)
             except VerbError:
                 continue  # delivered a moment ago
             shown = for_owner(envelope, self._state.targets(message))
+            room -= len(msgspec.json.encode(shown))
+            if room < 0:
+                break
             if shown["targets"]:
                 found.append(shown)
         return found

@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from directory.model import Condition, Deferred, Refused
+from directory.model import Condition, Deferred
 from gateway.deliver.port import Taken
 from gateway.observe import maillog
 from gateway.observe.log import fields
@@ -25,12 +25,12 @@ from gateway.queue.destinations import Crowded, NotNow
 from gateway.queue.file import Damaged, Newer, QueuedEnvelope, QueuedMessage, QueueFolder
 from gateway.queue.ledger import Ledger
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import DONE, FAILED, STOPPED_REPLY, TRYING, WAITING, Arrived, QueueState, TargetRow
-from gateway.route.plan import Remote
+from gateway.queue.state import DONE, FAILED, TRYING, WAITING, Arrived, QueueState, TargetRow
 from gateway.service.queue_attempt import AttemptPlan, Attempts
 from gateway.service.queue_inventory import BATCH, LOOK_AGAIN_SECONDS, LOOK_SECONDS, TIDY_SECONDS, QueueInventory
 from gateway.service.queue_lineage import Lineage
 from gateway.service.queue_steps import QueueSteps
+from gateway.service.queue_stopped import StoppedMail, Watch
 from gateway.service.reporting import Result
 
 TROUBLE_SECONDS = 1.0  # until queue.db or the queue's folder is asked again
@@ -56,14 +56,6 @@ class Reports(Protocol):
         ...
 
 
-class Watch(Protocol):
-    """Knows which accounts may not send, and is told what of their mail fails."""
-
-    def is_stopped(self, account: str) -> bool: ...
-
-    def failed(self, account: str, recipients: int) -> None: ...
-
-
 class QueueRunner:
     """Knows no process, socket or signal; lives in one event loop."""
 
@@ -77,12 +69,13 @@ class QueueRunner:
         clock: Callable[[], float] = time.time,
         watch: Watch | None = None,
     ) -> None:
-        self._folder, self._state, self.steps, self._watch = folder, state, steps, watch
+        self._folder, self._state, self.steps = folder, state, steps
         self._settings, self._reporter, self._clock = settings, reporter, clock
         self._attempts = Attempts(steps, settings)
         self._ledger = Ledger(state)
         steps.destinations.call = self._called
         self._there = QueueInventory(folder, state, clock)
+        self.stopped = StoppedMail(folder, state, steps, self._there, clock, watch)
         #: messages whose destination called them before they are due again
         self._early: set[str] = set()
         #: found due and not begun
@@ -350,12 +343,12 @@ class QueueRunner:
                 if await self._settle(message, queued):
                     return
                 rows = self._state.targets(message)
-        if self._watch is not None and envelope.owner and self._watch.is_stopped(envelope.owner):
+        if self.stopped.concerns(envelope):
             if is_first:
                 self._state.add([Arrived(message, len(envelope.targets), now, owner=envelope.owner)])
                 self._there.unwritten.discard(message)
                 is_first = False
-            self._hold_outgoing(envelope, rows, now)
+            self.stopped.hold_one(envelope, rows)
             rows = self._state.targets(message)
         due = [row for row in rows if row.state == WAITING and row.due <= horizon]
         if due:
@@ -395,9 +388,7 @@ class QueueRunner:
         for row in after.tried:
             address = envelope.targets[row.number].address
             maillog.attempted(id=message, recipient=address, state=row.state, reply=row.reply)
-        failed = sum(row.state == FAILED for row in after.tried)
-        if failed and self._watch is not None and envelope.login:
-            self._watch.failed(envelope.login, failed)
+        self.stopped.note(envelope, sum(row.state == FAILED for row in after.tried))
         is_over = len(after.tried) == len(envelope.targets) and all(row.is_final for row in after.tried)
 
         def record() -> None:
@@ -414,38 +405,6 @@ class QueueRunner:
             if row.state == WAITING or row.owed:
                 self._there.expect(row.due)
         return is_over
-
-    # mail of an account that may not send
-
-    def _hold_outgoing(self, envelope: QueuedEnvelope, rows: Sequence[TargetRow], now: float) -> int:
-        """Hold what waits for other hosts; how many targets. Raises Deferred."""
-        leaving = []
-        for row in rows:
-            target = envelope.targets[row.number]
-            try:
-                steps = self.steps.of(target, envelope.path_of(target), now) if row.state == WAITING else ()
-            except (Deferred, Refused):
-                continue  # it goes nowhere now, and the next attempt asks again
-            if any(isinstance(step, Remote) for step in steps):
-                leaving.append(row.number)
-        held = self._state.hold_targets(envelope.id, leaving, STOPPED_REPLY) if leaving else 0
-        if held:
-            maillog.queue_changed(id=envelope.id, what="hold", targets=held, by="brake")
-        return held
-
-    def hold_outgoing(self, message: str) -> int:
-        """The same of a message whose owner was stopped; what is being tried now is held when it comes again. Raises
-        Damaged, Deferred, OSError."""
-        if message in self.busy:
-            return 0
-        return self._hold_outgoing(self._folder.read(message), self._state.targets(message), self._clock())
-
-    def drop_held(self, message: str) -> int:
-        """Nobody gets what is held of a message because its owner was stopped; how many targets. Raises Deferred."""
-        dropped = self._state.end_hold(message, STOPPED_REPLY, DONE, self._clock())
-        if message not in self.busy and all(row.is_final for row in self._state.targets(message)):
-            self._there.remove(message)
-        return dropped
 
     # what follows
 

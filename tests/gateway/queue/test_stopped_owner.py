@@ -7,7 +7,7 @@ from pathlib import Path
 from queue_bench import BODY, Bench, Peer, serving
 
 from gateway.queue.file import QueuedEnvelope, Target
-from gateway.queue.state import STOPPED_REPLY, WAITING
+from gateway.queue.state import DONE, STOPPED_REPLY, WAITING
 
 HERE, AWAY = Target("ann@example.com", "t:ann"), Target("x@far.example")
 
@@ -39,7 +39,7 @@ def states(bench: Bench, message: str) -> list[str]:
 
 
 def watched(bench: Bench) -> Watching:
-    watch = bench.runner._watch = Watching()
+    watch = bench.runner.stopped.watch = Watching()
     return watch
 
 
@@ -64,9 +64,9 @@ def test_what_leaves_is_held_at_its_first_attempt_and_at_every_other(tmp_path: P
 
         # dropped and sent on release
         watch.stopped = set()
-        assert bench.runner.drop_held("m1") == 1
+        assert bench.runner.stopped.end(["m1"], DONE, "test") == 1
         assert bench.folder.ids() == {"m3"}
-        assert bench.state.end_hold("m3", STOPPED_REPLY, WAITING, bench.now) == 1
+        assert bench.runner.stopped.end(["m3"], WAITING, "test") == 1
         bench.runner.wake([])
         bench.work()
         assert bench.folder.ids() == set() and len(peer.taken) == 2
@@ -79,10 +79,10 @@ def test_what_waits_is_held_at_once_and_what_an_operator_held_stays_his(tmp_path
     put(bench, "m2", AWAY, not_before=bench.now + 60)
     bench.runner.look()
     bench.state.change("m2", WAITING, "held", bench.now)
-    assert (bench.runner.hold_outgoing("m1"), bench.runner.hold_outgoing("m2")) == (1, 0)
+    assert bench.runner.stopped.hold(["m1", "m2", "gone"]) == 1
     assert states(bench, "m1") == ["waiting", "held"]
-    assert bench.runner.drop_held("m2") == 0 and states(bench, "m2") == ["held"]
-    assert bench.runner.drop_held("m1") == 1 and states(bench, "m1") == ["waiting", "done"]
+    assert bench.runner.stopped.end(["m1", "m2"], DONE, "test") == 1
+    assert (states(bench, "m1"), states(bench, "m2")) == (["waiting", "done"], ["held"])
     assert bench.folder.ids() == {"m1", "m2"}, "of the one a recipient here still waits"
 
 

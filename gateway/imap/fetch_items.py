@@ -49,7 +49,22 @@ class Body:
         return Octets.HEADER if self.section.in_header else Octets.ALL
 
 
-Item: TypeAlias = Plain | Structure | Body
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """An item of a part without its transfer encoding (RFC 3516 4.2). `span` is (first octet, number of octets) of what is decoded."""
+
+    label: bytes
+    path: tuple[int, ...]
+    peek: bool
+    span: tuple[int, int] | None = None
+    is_size: bool = False
+
+    @property
+    def octets(self) -> Octets:
+        return Octets.ALL
+
+
+Item: TypeAlias = Plain | Structure | Body | Binary
 
 _FAST = (Plain.FLAGS, Plain.INTERNALDATE, Plain.SIZE)
 _ALL = (*_FAST, Structure.ENVELOPE)
@@ -124,6 +139,13 @@ def _item(arguments: Parser) -> Item:
     for prefix, peek in ((b"BODY.PEEK[", True), (b"BODY[", False)):
         if arguments.at(prefix):
             return _body(arguments, peek=peek)
+    for prefix, peek in ((b"BINARY.PEEK[", True), (b"BINARY[", False)):
+        if arguments.at(prefix):
+            return _binary(arguments, peek=peek)
+    if arguments.at(b"BINARY.SIZE["):
+        path, text = _path(arguments)
+        arguments.expect(b"]")
+        return Binary(b"BINARY.SIZE[%b]" % text, path, peek=True, is_size=True)
     if arguments.at_word(b"BODY"):
         return Structure.BODY
     item = _NAMED.get(arguments.atom().upper())
@@ -136,15 +158,37 @@ def _body(arguments: Parser, *, peek: bool) -> Body:
     section, text = _section(arguments)
     arguments.expect(b"]")
     label = b"BODY[%b]" % text
+    span = _span(arguments)
+    return Body(label if span is None else b"%b<%d>" % (label, span[0]), section, peek, span)
+
+
+def _span(arguments: Parser) -> tuple[int, int] | None:
+    """`<first octet.number of octets>`, if it comes next."""
     if not arguments.at(b"<"):
-        return Body(label, section, peek)
+        return None
     start = arguments.number()
     arguments.expect(b".")
     length = arguments.number()
     arguments.expect(b">")
     if not length:
         raise BadCommand("a part of no octets")
-    return Body(b"%b<%d>" % (label, start), section, peek, (start, length))
+    return start, length
+
+
+def _path(arguments: Parser) -> tuple[tuple[int, ...], bytes]:
+    """The numbers of a part, and their text in the answer."""
+    section, text = _section(arguments) if not arguments.ahead(b"]") else (Section(), b"")
+    if section.what is not What.ALL:
+        raise BadCommand("the number of a part expected")
+    return section.path, text
+
+
+def _binary(arguments: Parser, *, peek: bool) -> Binary:
+    path, text = _path(arguments)
+    arguments.expect(b"]")
+    label = b"BINARY[%b]" % text
+    span = _span(arguments)
+    return Binary(label if span is None else b"%b<%d>" % (label, span[0]), path, peek, span)
 
 
 def _section(arguments: Parser) -> tuple[Section, bytes]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from gateway.imap.settings import ImapSettings
 
-_LITERAL = re.compile(rb"\{(\d{1,10})(\+)?\}\Z")
+#: a literal, or one that may hold NUL (literal8 of RFC 3516 7)
+_LITERAL = re.compile(rb"(~)?\{(\d{1,10})(\+)?\}\Z")
 #: APPEND with what stands before its first literal: nothing when that is the mailbox name
 _APPEND = re.compile(rb"[^ ]+ APPEND (.?)", re.IGNORECASE | re.DOTALL)
 
@@ -23,6 +24,8 @@ class Message:
     size: int
     #: the client waits for a continuation
     synchronising: bool
+    #: it may hold NUL
+    is_binary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +144,22 @@ class Framing:
                 if silent:
                     continue
                 return refusing if refusing is not None else Command(parts)
-            size = int(match[1])
+            size = int(match[2])
             self._parts[-1] = line[: match.start()]
             if self.logged_in and not self._silent and self._refusing is None and self._is_message():
                 parts = tuple(self._parts)
                 self._parts, self._total = [], 0
-                return Command(parts, Message(size, not match[2]))
+                return Command(parts, Message(size, not match[3], bool(match[1])))
             self._total += size
             if size > self._settings.max_literal or self._total > self._limit() or self._refusing or self._silent:
                 refusal = TooLong(self._tag(), "literal too large")
-                if match[2]:
+                if match[3]:
                     self._skip, self._refusing, self._parts = size, refusal, self._parts[:1]
                     continue
                 self._parts, self._total, self._refusing, self._silent = [], 0, None, False
                 return refusal
             self._literal = size
-            if not match[2]:
+            if not match[3]:
                 return WantsLiteral()
 
     def _is_message(self) -> bool:

@@ -12,6 +12,7 @@ from gateway.imap.registry import AUTHENTICATED, LINE, Interactive, Need, comman
 from gateway.imap.session import No, Session
 
 PIECE = 65536
+_NO_BINARY = "[UNKNOWN-CTE] octets that are no text are not kept as they are; encode them"  # RFC 3516 4.4
 
 
 @command("APPEND", states=AUTHENTICATED, interactive=True)
@@ -44,7 +45,7 @@ def append(session: Session, arguments: Parser) -> Interactive:
         piece = yield Need(min(left, PIECE))
         left -= len(piece)
         if problem is None and b"\0" in piece:
-            problem = BadCommand("NUL in a message")
+            problem = BadCommand("NUL in a message") if not message.is_binary else No(_NO_BINARY)
         if problem is None:
             try:
                 yield Ask(AppendPiece(piece))

@@ -13,17 +13,22 @@ from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
 from gateway.imap.batches import batches
 from gateway.imap.content import Content, Octets, Pause, ReadContents
+from gateway.imap.fetch_binary import Measured, measure
+from gateway.imap.fetch_binary import value as binary_value
 from gateway.imap.fetch_body import body_at_once, stream_body
-from gateway.imap.fetch_items import Body, Item, Plain, Structure, parse_items, parse_modifiers
+from gateway.imap.fetch_items import Binary, Body, Item, Plain, Structure, parse_items, parse_modifiers
 from gateway.imap.flags import SEEN
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import StoreFlags
-from gateway.imap.registry import SELECTED, command
+from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.resync import vanished
 from gateway.imap.session import No, Session
 from gateway.imap.view import Message, View
+from gateway.mime.transfer import UnknownEncoding
 
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+announce("BINARY")
+
 BATCH = 64  # messages of which content is asked for at once
 VIEW_BATCH = 512  # messages answered from the view at once
 _SHOWN = {
@@ -73,6 +78,13 @@ def _structure(item: Structure, content: Content) -> bytes:
     return b"BODY " + parsed.body
 
 
+def _whole(item: Item, content: Content) -> bytes | None:
+    """Name and value of an item where they can be told at once."""
+    if isinstance(item, Structure):
+        return _structure(item, content)
+    return body_at_once(item, content) if isinstance(item, Body) else None
+
+
 class _Fetch:
     """One command: the items that the view answers stand first in each answer, then the others in their order."""
 
@@ -81,15 +93,17 @@ class _Fetch:
         self._view = view
         self._plain = [item for item in items if isinstance(item, Plain)]
         self._rest = [item for item in items if not isinstance(item, Plain)]
-        bodies = [item for item in self._rest if isinstance(item, Body)]
+        bodies = [item for item in self._rest if not isinstance(item, Structure)]
         self._octets = max((item.octets for item in bodies), default=Octets.NONE)
-        self._parsed = any(isinstance(item, Structure) or item.section.path for item in self._rest)
+        self._parsed = any(not isinstance(item, Body) or item.section.path for item in self._rest)
         self._shown = _template(self._plain)
         # what an answer shows besides when it is this command that set \Seen
         changed = [Plain.FLAGS, Plain.MODSEQ] if session.condstore else [Plain.FLAGS]
         self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])))
         self._marks = not read_only and any(not item.peek for item in bodies)
         self._gone = 0
+        #: transfer encoding that could not be undone
+        self.unknown = ""
 
     def run(self, numbers: Sequence[int]) -> Dialogue:
         """Answer for these messages. True when all were there."""
@@ -155,7 +169,7 @@ class _Fetch:
         """The answer for a message of which all that is needed is there, else None."""
         values: list[bytes] = []
         for item in self._rest:
-            value = _structure(item, content) if isinstance(item, Structure) else body_at_once(item, content)
+            value = _whole(item, content)
             if value is None:
                 return None
             values.append(value)
@@ -163,21 +177,29 @@ class _Fetch:
         return b"%b%b%b)\r\n" % (text % pick(message), between, b" ".join(values))
 
     def _in_pieces(self, message: Message, content: Content, text: bytes, pick: Pick) -> Dialogue:
+        piece = self._session.settings.piece
+        measured: dict[Binary, Measured | None] = {}
+        try:
+            for item in self._rest:
+                if isinstance(item, Binary):
+                    measured[item] = yield from measure(item, content, piece)
+        except UnknownEncoding as error:
+            self.unknown = str(error)
+            return
         yield text % pick(message)
         between = not text.endswith(b"(")
         for item in self._rest:
             if between:
                 yield b" "
             between = True
-            value = _structure(item, content) if isinstance(item, Structure) else body_at_once(item, content)
+            value = _whole(item, content)
+            session = self._session
             if value is not None:
                 yield value
-                continue
-            assert isinstance(item, Body)
-            session = self._session
-            session.place = yield from stream_body(
-                item, content, self._view, message.uid, session.place, session.settings.piece
-            )
+            elif isinstance(item, Binary):
+                yield from binary_value(item, measured[item], content, piece)
+            elif isinstance(item, Body):
+                session.place = yield from stream_body(item, content, self._view, message.uid, session.place, piece)
         yield b")\r\n"
 
 
@@ -207,6 +229,10 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
         session.condstore = True
     if modifiers.vanished and since is not None:
         yield from vanished(view, since, ranges)
-    if not (yield from _Fetch(session, view, items, read_only=read_only).run(numbers)):
+    fetching = _Fetch(session, view, items, read_only=read_only)
+    is_whole = yield from fetching.run(numbers)
+    if fetching.unknown:
+        raise No("[UNKNOWN-CTE] a part has a transfer encoding that nobody knows")
+    if not is_whole:
         raise No("[EXPUNGEISSUED] some of the messages are gone")
     return ""

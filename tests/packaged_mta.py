@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trustme
+from unpacked import unpacked
 
 POSTFIX = "/usr/sbin/postfix"
-CACHE = Path(__file__).resolve().parents[1] / ".stamps"
 
 
 def free_port() -> int:
@@ -122,28 +122,10 @@ postlog unix-dgram n - n - 1 postlogd
             subprocess.run([*command, "stop"], capture_output=True, timeout=60, check=False)
 
 
-def opensmtpd_files() -> Path:
-    """Where the files of the package are: it cannot be installed beside Postfix, so it is only unpacked."""
-    target = CACHE / "opensmtpd"
-    if not (target / "usr/sbin/smtpd").exists():
-        CACHE.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as made:
-            subprocess.run(
-                ["apt-get", "download", "-qq", "opensmtpd"], cwd=made, timeout=90, check=True, capture_output=True
-            )
-            (package,) = Path(made).glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", str(package), f"{made}/x"], timeout=60, check=True)
-            try:
-                os.rename(f"{made}/x", target)
-            except OSError:  # another worker was faster
-                assert (target / "usr/sbin/smtpd").exists()
-    return target
-
-
 @contextmanager
 def opensmtpd(sink: int) -> Iterator[int]:
     """OpenSMTPD, in a mount namespace where its users, spool and helpers exist; its port."""
-    files = opensmtpd_files()
+    files = unpacked("opensmtpd", "opensmtpd")  # it cannot be installed beside Postfix
     port = free_port()
     with folder() as where:
         certificate(where)

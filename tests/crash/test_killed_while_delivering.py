@@ -45,7 +45,7 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
     victims = random.Random(2)
     try:
         for number in range(ROUNDS):
-            senders.ports = [demo.port("mx")]
+            senders.hosts = [("127.0.0.1", demo.port("mx"))]
             threads = senders.send(range(number * MESSAGES, (number + 1) * MESSAGES))
             doomed = list(VICTIMS)
             victims.shuffle(doomed)
@@ -55,12 +55,12 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
                 done = len(senders.accepted) - begun
                 if doomed and done >= step * (len(VICTIMS) - len(doomed) + 1) and not kill(demo, doomed.pop()):
                     demo = RunningDemo(tmp_path / "demo")
-                    senders.ports = [demo.port("mx")]
+                    senders.hosts = [("127.0.0.1", demo.port("mx"))]
             assert doomed == []
             for thread in threads:
                 thread.join()
             assert senders.given_up == []
-            check(demo, people, senders, seen)
+            check(("127.0.0.1", demo.port("imap")), people, senders, seen)
     finally:
         demo.stop()
     assert sum(senders.attempts.values()) > len(senders.accepted), "no delivery was interrupted"

@@ -75,7 +75,7 @@ def test_two_hosts_on_one_store(tmp_path: Path) -> None:
     senders = Senders([person["addresses"][0] for person in people])
     other = DeliveryHost(demo, tmp_path / "other")
     try:
-        senders.ports = [demo.port("mx"), other.port]
+        senders.hosts = [("127.0.0.1", demo.port("mx")), ("127.0.0.1", other.port)]
         threads = senders.send(range(MESSAGES))
         kills = KILLS
         while any(thread.is_alive() for thread in threads):
@@ -91,10 +91,10 @@ def test_two_hosts_on_one_store(tmp_path: Path) -> None:
         waiting = sum(len(os.listdir(maildir / "new")) for maildir in maildirs)
         assert waiting, "the host without an index delivered nothing"
         seen: dict[str, dict[int, bytes]] = {person["login"]: {} for person in people}
-        check(demo, people, senders, seen)
+        check(("127.0.0.1", demo.port("imap")), people, senders, seen)
         assert sum(len(os.listdir(maildir / "new")) for maildir in maildirs) == 0
         # what the first host indexed stays as it is when the other's is taken in
-        check(demo, people, senders, seen)
+        check(("127.0.0.1", demo.port("imap")), people, senders, seen)
         print(f"{len(senders.accepted)} accepted, {sum(senders.attempts.values())} attempts, {waiting} without index")
     finally:
         other.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import imaplib
 import queue
@@ -11,7 +12,8 @@ import smtplib
 import threading
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from conftest import RunningDemo
 
@@ -19,15 +21,25 @@ CONNECTIONS = 8
 TRY_SECONDS = 60.0
 
 
+Host: TypeAlias = tuple[str, int]
+
+
+def dial(host: Host) -> smtplib.SMTP:
+    return smtplib.SMTP(*host, timeout=20)
+
+
 class Senders:
     """Eight connections that send numbered messages, each until it gets its 250."""
 
-    def __init__(self, people: list[str]) -> None:
-        self._people = people
+    def __init__(
+        self, people: list[str], dial: Callable[[Host], smtplib.SMTP] = dial, *, moves_on: bool = False
+    ) -> None:
+        """Each message goes to the same host until it is taken; with `moves_on` to the next one at each try."""
+        self._people, self._dial, self._moves_on = people, dial, moves_on
         self._waiting: queue.Queue[int] = queue.Queue()
         self.accepted: set[int] = set()
         self.attempts: Counter[int] = Counter()
-        self.ports: list[int] = []
+        self.hosts: list[Host] = []
         self.given_up: list[int] = []
 
     def text(self, number: int) -> bytes:
@@ -48,8 +60,14 @@ class Senders:
             thread.start()
         return threads
 
+    def stop(self) -> None:
+        """Begin no further message."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._waiting.get_nowait()
+
     def _run(self) -> None:
-        clients: dict[int, smtplib.SMTP] = {}
+        clients: dict[Host, smtplib.SMTP] = {}
         while True:
             try:
                 number = self._waiting.get_nowait()
@@ -58,14 +76,14 @@ class Senders:
             until = time.monotonic() + TRY_SECONDS
             while time.monotonic() < until:
                 self.attempts[number] += 1
-                port = self.ports[number % len(self.ports)]
+                host = self.hosts[(number + self._moves_on * self.attempts[number]) % len(self.hosts)]
                 try:
-                    if port not in clients:
-                        clients[port] = smtplib.SMTP("127.0.0.1", port, timeout=20)
-                    clients[port].sendmail("me@far.example", self.recipients(number), self.text(number))
+                    if host not in clients:
+                        clients[host] = self._dial(host)
+                    clients[host].sendmail("me@far.example", self.recipients(number), self.text(number))
                 except (OSError, smtplib.SMTPException):
-                    if port in clients:
-                        clients.pop(port).close()
+                    if host in clients:
+                        clients.pop(host).close()
                     time.sleep(0.2)
                     continue
                 self.accepted.add(number)
@@ -82,11 +100,12 @@ def readers(demo: RunningDemo) -> list[dict[str, Any]]:
     return [person for person in people if "imap" in (person["services"] or ["imap"])][:6]
 
 
-def stored(demo: RunningDemo, login: str, password: str) -> dict[int, bytes]:
-    """What a client sees: octets by UID."""
-    with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=30) as client:
+def stored(host: Host, login: str, password: str) -> dict[int, bytes]:
+    """What a client of an IMAP host sees: octets by UID."""
+    with imaplib.IMAP4(*host, timeout=30) as client:
         client.login(login, password)
-        client.select("INBOX", readonly=True)
+        answer = client.select("INBOX", readonly=True)
+        assert answer[0] == "OK", answer
         _, found = client.uid("FETCH", "1:*", "(UID BODY.PEEK[])")
         messages = {}
         for part in found:
@@ -97,7 +116,8 @@ def stored(demo: RunningDemo, login: str, password: str) -> dict[int, bytes]:
         return messages
 
 
-def check(demo: RunningDemo, people: list[dict[str, Any]], senders: Senders, seen: dict[str, dict[int, bytes]]) -> None:
+def check(host: Host, people: list[dict[str, Any]], senders: Senders, seen: dict[str, dict[int, bytes]]) -> None:
+    """All that was accepted is there for an IMAP client, whole, and what was `seen` before is the same."""
     expected: Counter[tuple[str, int]] = Counter()
     for number in senders.accepted:
         for address in senders.recipients(number):
@@ -106,7 +126,7 @@ def check(demo: RunningDemo, people: list[dict[str, Any]], senders: Senders, see
     while True:
         found: Counter[tuple[str, int]] = Counter()
         for person in people:
-            messages = stored(demo, person["login"], person["password"])
+            messages = stored(host, person["login"], person["password"])
             for uid, octets in seen[person["login"]].items():
                 assert messages[uid] == octets, f"UID {uid} of {person['login']} is another message now"
             seen[person["login"]].update(messages)

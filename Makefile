@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_PACKAGES := slapd
-TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd rspamd opendkim opendkim-tools
+TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd rspamd opendkim opendkim-tools iproute2
 
 .PHONY: demo stop test check format install install-dev docs dist clean apt-run apt-test
 

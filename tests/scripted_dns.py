@@ -79,7 +79,7 @@ class ScriptedDns:
         texts = self.zone.get(f"{label} {kind}")
         if texts:
             reply.answer.append(dns.rrset.from_text(label + ".", self.ttl, "IN", kind, *texts))
-            return reply.to_wire()
+            return reply.to_wire(max_size=65535 if tcp else 0)
         if not any(key.partition(" ")[0] == label or key.partition(" ")[0].endswith("." + label) for key in self.zone):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         if "bare" not in self.faults:

@@ -12,7 +12,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import spf
 
@@ -23,6 +23,8 @@ Outcome = Literal["pass", "fail", "softfail", "neutral", "none", "temperror", "p
 #: 10 terms of one question, or of 1 + 10, and the record of the sender; more are a bug of ours
 MAX_ROUNDS = 40
 MAX_QUESTIONS = 150
+MAX_RECORD = 4096  # octets; RFC 7208 3.4 wants a record to fit into an answer of 512
+MAX_COMPUTED = 0.5  # seconds of computing for one message, all evaluations together
 #: a name of two labels or more, of whatever can be printed: macros make odd ones (RFC 7208 7)
 _NAME = re.compile(r"[ -\-/-\[\]-~]{1,63}(\.[ -\-/-\[\]-~]{1,63})+")
 
@@ -43,6 +45,16 @@ class _Missing(Exception):
     def __init__(self, questions: list[_Question]) -> None:
         super().__init__(questions)
         self.questions = questions
+
+
+class _Whole(str):
+    """pyspf looks through the whole of a text once for each of its labels, which takes seconds where there are thousands:
+    this one says that it has one label."""
+
+    __slots__ = ()
+
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
+        return [str(self)]
 
 
 class _Evaluation(spf.query):  # type: ignore[misc]
@@ -68,6 +80,8 @@ class _Evaluation(spf.query):  # type: ignore[misc]
             if answer is None:
                 raise spf.TempError("DNS", f"{name} {qtype}")
             found = list(answer)
+            if qtype == "TXT" and any(len(octets) > MAX_RECORD and spf.RE_SPF.match(octets) for (octets,) in found):
+                raise spf.PermError(f"the record of {name} has more than {MAX_RECORD} octets")
         if not found and not ignore_void:
             self.void_lookups += 1
             if self.void_lookups > spf.MAX_VOID_LOOKUPS:
@@ -91,6 +105,9 @@ class _Evaluation(spf.query):  # type: ignore[misc]
         self._need([(name, self.A) for name in names])
         return [name for name in names if self._answers.get((name, self.A)) is not None]
 
+    def expand(self, s: str, stripdot: bool = True) -> str:
+        return str(super().expand(_Whole(s), stripdot))
+
     def get_explanation(self, spec: str) -> None:
         """Nobody is told the words of a domain that refuses: they need not be asked for."""
 
@@ -110,11 +127,16 @@ async def check(client: str, return_path: str, helo: str, resolve: Resolve, *, r
     if not _is_name(sender.rpartition("@")[2] if sender else name):
         return Result("none", identity)
     answers: dict[_Question, Any] = {}
-    until = asyncio.get_running_loop().time() + seconds
+    clock = asyncio.get_running_loop().time
+    until, computed = clock() + seconds, 0.0
     for _ in range(MAX_ROUNDS):
+        if computed > MAX_COMPUTED:
+            break
+        began = clock()
         try:
             outcome, _code, text = _Evaluation(client, sender, name, receiver, answers).check()
         except _Missing as missing:
+            computed += clock() - began
             if len(answers) + len(missing.questions) > MAX_QUESTIONS:
                 break
             for question in missing.questions:
@@ -125,7 +147,7 @@ async def check(client: str, return_path: str, helo: str, resolve: Resolve, *, r
         else:
             reason = text.partition(": ")[2] if outcome in ("temperror", "permerror") else ""
             return Result(outcome, identity, reason)
-    return Result("permerror", identity, "too many look-ups")
+    return Result("permerror", identity, "the record costs too much")
 
 
 def _identities(return_path: str, helo: str) -> tuple[str, str]:

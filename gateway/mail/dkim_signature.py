@@ -109,6 +109,8 @@ def _octets(text: str) -> bytes:
 
 
 def _domain(text: str) -> str:
+    if len(text) > MAX_QUERY:
+        raise ValueError("a domain is too long")
     try:
         return canonical_domain(text)
     except InvalidAddress as error:
@@ -136,7 +138,7 @@ def _read(header: Header, field: Field, now: float) -> Signature:
     if len(names) > MAX_NAMES:
         raise ValueError(f"h= has more than {MAX_NAMES} names")
     domain = _domain(given["d"])
-    selector = _SELECTOR.fullmatch(given["s"].lower())
+    selector = _SELECTOR.fullmatch(given["s"].lower()[: MAX_QUERY + 1])
     if selector is None or len(selector[0]) + len("._domainkey.") + len(domain) > MAX_QUERY:
         raise ValueError("s= is not a name")
     if "dns/txt" not in [_joined(way) for way in given.get("q", "dns/txt").split(":")]:

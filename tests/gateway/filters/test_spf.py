@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from scripted_dns import ScriptedDns, scripted_dns
@@ -94,6 +95,22 @@ def test_results(return_path: str, client: str, expected: str) -> None:
         found = ask(script, return_path, client)
     assert (found.outcome, found.identity) == (expected, "mailfrom"), found
     assert bool(found.reason) == (expected in ("permerror", "temperror"))
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ("v=spf1 " + "a " * 3000, Result("permerror", "mailfrom", "the record of long.test has more than 4096 octets")),
+        ("v=spf1 a:%{d}." + "a." * 2000 + "x.test ?all", Result("neutral", "mailfrom")),
+        ("v=spf1 exists:" + "%{l}" * 1000 + ".test ?all", Result("neutral", "mailfrom")),
+    ],
+)
+def test_a_record_that_would_cost_much(record: str, expected: Result) -> None:
+    texts = " ".join(f'"{record[start : start + 255]}"' for start in range(0, len(record), 255))
+    began = time.process_time()
+    with scripted_dns({"long.test TXT": [texts]}, faults={"cut"}) as script:
+        assert ask(script, "jane@long.test") == expected
+    print(f"{len(record)} octets: {time.process_time() - began:.3f} s")
 
 
 def test_the_null_path_is_answered_for_by_the_name_in_helo() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.mail.dkim_signature import (
     Signature,
@@ -57,6 +60,7 @@ def test_one_that_is_good() -> None:
         ("neutral", {"s": "a b"}),
         ("neutral", {"s": "x" * 250}),
         ("neutral", {"d": "exa mple..com"}),
+        ("neutral", {"d": "ü" * 40_000 + ".example"}),
         ("neutral", {"d": "example.com; d=other.example"}),
         ("neutral", {"1": "x"}),
         ("neutral", {"h": ":".join(["from"] * 401)}),
@@ -129,3 +133,19 @@ def test_what_is_signed_is_taken_from_below_and_once() -> None:
 def test_for_whom_a_signature_speaks() -> None:
     assert is_for("example.com", "example.com") and is_for("mail.example.com", "example.com")
     assert not is_for("example.com", "mail.example.com") and not is_for("notexample.com", "example.com")
+
+
+@given(
+    st.lists(st.sampled_from([*"vabdhsclqtxi=;: \n\t", "bh=", "v=1;", "YWJj", "from", "\xff", "d=a.example;"])).map(
+        "".join
+    )
+)
+def test_whatever_a_field_or_a_record_says_is_read_or_called_unacceptable(text: str) -> None:
+    octets = b"DKIM-Signature: " + text.replace("\n", "\n ").encode("latin-1")
+    header = scan(octets + b"\n\n")
+    try:
+        signed_octets(read_signature(header, header.fields[0], 0), header)
+    except Unacceptable as problem:
+        assert str(problem)
+    with contextlib.suppress(Unacceptable):
+        read_key([text.encode("latin-1")])

@@ -15,6 +15,8 @@ from directory.port import Directory
 from gateway.mail.envelope import EnvelopeRecipient
 from gateway.route.plan import Discard, Instructions, Local, Plan, RemoteLmtp
 
+_WITH_HOLDER = (Local, RemoteLmtp, Instructions, Discard)
+
 
 @dataclass(frozen=True, slots=True)
 class Journal:
@@ -23,6 +25,14 @@ class Journal:
     domain: str
     addresses: tuple[str, ...]
     recipients: tuple[int, ...]
+
+
+def concern_journals(directory: Directory, senders: Iterable[str], recipients: Sequence[EnvelopeRecipient]) -> bool:
+    """True when there is a journal that wants a copy: asked for every message, so that others cost next to nothing."""
+    names = {sender.rpartition("@")[2] for sender in senders}
+    for recipient in recipients:
+        names.update(_domains(recipient))
+    return any((domain := directory.domain(domain_of(name))) is not None and domain.journal for name in names)
 
 
 def journals(
@@ -57,7 +67,7 @@ def _domains(recipient: EnvelopeRecipient) -> Iterator[str]:
     yield recipient.address.rpartition("@")[2].lower()
     plan: Plan | None = recipient.route
     for step in plan.steps if plan is not None else ():
-        if isinstance(step, Local | RemoteLmtp | Instructions | Discard):
+        if isinstance(step, _WITH_HOLDER):
             yield (step.holder.primary or step.recipient).rpartition("@")[2].lower()
         else:
             yield step.recipient.rpartition("@")[2].lower()

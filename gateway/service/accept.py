@@ -193,9 +193,11 @@ class Acceptance:
         return outcomes
 
     def _copies(self, arrival: Arrival) -> Copies | None:
-        if self._journals is None:
-            return None
         envelope = arrival.envelope
+        if self._journals is None or not self._journals.is_wanted(
+            envelope.return_path, envelope.recipients, arrival.login, is_proven=arrival.vouched
+        ):
+            return None
         return self._journals.prepare(
             Message(
                 arrival.id,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from gateway.observe import maillog
 from gateway.observe.log import fields
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.wake import ring
-from gateway.route.journal import Journal, journals
+from gateway.route.journal import Journal, concern_journals, journals
 from gateway.route.plan import Plan
 
 _log = logging.getLogger("gatepost.journal")
@@ -86,22 +86,25 @@ class JournalDesk:
     ) -> None:
         self._directory, self._queue, self._bell, self._hostname, self._key = directory, queue, bell, hostname, key
 
+    def is_wanted(
+        self, return_path: str, recipients: Sequence[EnvelopeRecipient], login: str, *, is_proven: bool
+    ) -> bool:
+        """True when a journal wants a copy; the arguments are as in `Message`."""
+        return concern_journals(self._directory, self._senders(return_path, login, is_proven), recipients)
+
     def prepare(self, message: Message) -> Copies | None:
         """The copies of a message, None where no journal wants it. Raises Deferred when one cannot be kept."""
-        if not self._wanted(message, message.recipients):
+        if not self.is_wanted(message.return_path, message.recipients, message.login, is_proven=message.is_proven):
             return None
         return Copies(self, message) or None
 
-    def _wanted(self, message: Message, recipients: Sequence[EnvelopeRecipient]) -> tuple[Journal, ...]:
-        return journals(self._directory, self._senders(message), recipients)
-
-    def _senders(self, message: Message) -> Iterable[str]:
-        if message.is_proven and message.return_path:
-            yield message.return_path
-        if message.login:
-            entry = self._directory.by_id(message.login)
+    def _senders(self, return_path: str, login: str, is_proven: bool) -> Sequence[str]:
+        found = [return_path] if is_proven and return_path else []
+        if login:
+            entry = self._directory.by_id(login)
             if isinstance(entry, Account) and entry.primary:
-                yield entry.primary
+                found.append(entry.primary)
+        return found
 
     def write(
         self, message: Message, recipients: Sequence[EnvelopeRecipient] | None = None
@@ -118,7 +121,8 @@ class JournalDesk:
             return ()
         written: list[QueuedEnvelope] = []
         try:
-            for number, journal in enumerate(self._wanted(message, named)):
+            senders = self._senders(message.return_path, message.login, message.is_proven)
+            for number, journal in enumerate(journals(self._directory, senders, named)):
                 written.append(self._write(message, journal, number, header, named))
         except BaseException:
             for copy in written:

@@ -168,6 +168,8 @@ class Peer:
             words.append("SMTPUTF8")
         if "REQUIRETLS" in parcel.parameters and self.has("REQUIRETLS") and self.stream.tls:
             words.append("REQUIRETLS")
+        if "XJOURNALLED" in parcel.parameters and self.has("XJOURNALLED"):
+            words.append("XJOURNALLED")
         if self.has("DSN"):
             words += [
                 f"{name}={value}"

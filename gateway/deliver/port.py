@@ -38,8 +38,8 @@ class Parcel:
     """One message for several recipients with one return path.
 
     `content` gives it from the beginning, with LF line ends; `size` counts it so, `crlf` as it is sent.
-    `parameters` are RET, ENVID, BODY, SMTPUTF8, REQUIRETLS as MAIL had them. `in_7bit` gives it whole in 7-bit lines of
-    at most 998 octets, with signatures of ours that hold for this form; it raises Refused where it cannot be had so.
+    `parameters` are RET, ENVID, BODY, SMTPUTF8, REQUIRETLS as MAIL had them, and XJOURNALLED. `in_7bit` gives it whole
+    in 7-bit lines of at most 998 octets, with signatures of ours that hold for this form; it raises Refused where it cannot be had so.
     """
 
     id: str

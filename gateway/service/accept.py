@@ -23,6 +23,7 @@ from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Pl
 from gateway.service.final_delivery import FinalDelivery, Outcome
 from gateway.service.journal import Copies, JournalDesk, Message
 from gateway.service.reporting import Reporter, Result, without_success
+from gateway.smtp.extensions import journalled
 from gateway.store.domain_use import DOMAIN_FULL
 from gateway.store.stores import Stores
 
@@ -194,6 +195,8 @@ class Acceptance:
 
     def _copies(self, arrival: Arrival) -> Copies | None:
         envelope = arrival.envelope
+        if arrival.by_lmtp and journalled.NAME in envelope.parameters:
+            return None
         if self._journals is None or not self._journals.is_wanted(
             envelope.return_path, envelope.recipients, arrival.login, is_proven=arrival.vouched
         ):

@@ -27,6 +27,7 @@ from gateway.service.final_delivery import Outcome as LocalOutcome
 from gateway.service.instructions import RuleDesk
 from gateway.service.outbound import Couriers
 from gateway.service.signing import Signing
+from gateway.smtp.extensions import journalled
 
 RECIPIENTS_PER_TRANSACTION = 100  # RFC 5321 4.5.3.1.8: every host takes so many
 STORES_AT_ONCE = 100  # that get one message together; a crash repeats no more
@@ -348,6 +349,9 @@ class QueueSteps:
         recipients = tuple(
             Addressee(wire_address(way.step.recipient), frozenset(way.target.notify), way.target.orcpt) for way in ways
         )
+        parameters = envelope.parameters if ways[0].step.mailing_list is None else _of_list(envelope.parameters)
+        if all(isinstance(way.step, RemoteLmtp) for way in ways):
+            parameters = {**parameters, journalled.NAME: ""}  # a host of this site: the copies were kept here
         return Parcel(
             envelope.id,
             wire_address(path) if path else "",
@@ -356,7 +360,7 @@ class QueueSteps:
             copy.size,
             copy.crlf,
             partial(self._in_7bit, copy),
-            _of_list(envelope.parameters) if ways[0].step.mailing_list is not None else envelope.parameters,
+            parameters,
         )
 
     async def _send(self, hop: NextHop, parcel: Parcel, seat: Seat | None) -> Sequence[StepOutcome]:

@@ -16,6 +16,13 @@ def smtp(port: int, **more: str) -> NextHop:
     return NextHop("smtp", "127.0.0.1", port, **more)  # type: ignore[arg-type]
 
 
+def test_journals_are_mentioned_to_hosts_that_know_the_word() -> None:
+    for ehlo, said in (((*EHLO, "XJOURNALLED"), True), (EHLO, False)):
+        with scripted_smtp(ehlo=ehlo) as host:
+            send_one(smtp(host.port), parcel(XJOURNALLED=""))
+            assert host.messages[0][0].endswith(" XJOURNALLED") is said
+
+
 def test_a_message_arrives_as_it_was_with_dots(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     with scripted_smtp() as host:

@@ -182,6 +182,13 @@ def test_by_lmtp_only_those_who_were_accepted_are_named(desk: Desk) -> None:
     assert list((desk.queue.folder / "tmp").iterdir()) == []
 
 
+def test_what_another_host_of_the_site_kept_is_not_kept_again(desk: Desk) -> None:
+    assert desk.take("ann@a.example", by_lmtp=True, XJOURNALLED="") == ["ok"]
+    assert desk.queue.ids() == set()
+    assert desk.take("ann@a.example", XJOURNALLED="") == ["ok"]  # offered to LMTP clients alone
+    assert len(desk.queue.ids()) == 1
+
+
 def test_while_a_copy_cannot_be_kept_nothing_is_accepted(tmp_path: Path) -> None:
     desk = Desk(tmp_path, QueueSettings(max_messages=0))
     assert desk.take("ann@a.example", "fred@free.example") == ["452", "452"]

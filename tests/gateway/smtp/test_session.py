@@ -188,3 +188,12 @@ def test_without_ehlo_there_are_no_parameters() -> None:
     talk = Talk(Role.MX)
     talk.say(b"HELO c.example\r\nMAIL FROM:<a@x.example>\r\n")
     assert talk.say(b"RCPT TO:<b@y.example> NOTIFY=NEVER\r\n")[0].startswith("555 5.5.4")
+
+
+def test_a_site_s_own_word_about_journals_is_for_lmtp_only() -> None:
+    assert any(line.endswith("XJOURNALLED") for line in Talk(Role.LMTP).say(b"LHLO c\r\n"))
+    assert Talk(Role.MX).say(b"EHLO c\r\nMAIL FROM:<a@x.example> XJOURNALLED\r\n")[-1].startswith("555 ")
+    talk = Talk(Role.LMTP)
+    talk.say(b"LHLO c\r\n")
+    assert talk.say(b"MAIL FROM:<a@x.example> XJOURNALLED=1\r\n")[-1].startswith("501 ")
+    assert talk.say(b"MAIL FROM:<a@x.example> XJOURNALLED\r\n")[-1].startswith("250 ")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from directory.domain_accounts import domain_of_account
 from directory.filter import InvalidFilter, compile_filter
 from directory.model import (
     Account,
@@ -69,6 +70,7 @@ class _Survey:
         self._view = View(source, profile)
         self._source = source
         self._reserved = reserved_attributes()
+        self._accounts: Counter[str] = Counter()
         self._owners: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._members: dict[str, tuple[str, ...]] = {}
 
@@ -91,6 +93,7 @@ class _Survey:
         yield from self._shared()
         yield from self._cycles()
         yield from self._without_domain()
+        yield from self._too_many()
 
     def _reserved_in(self, raw: RawEntry) -> Iterator[Finding]:
         for name in raw.attributes:
@@ -109,6 +112,8 @@ class _Survey:
     def _one(self, entry: Entry) -> Iterator[Finding]:
         if isinstance(entry, Recipient):
             yield from self._recipient(entry)
+        if (domain := domain_of_account(self._view, entry)) is not None:
+            self._accounts[domain.name] += 1
         if isinstance(entry, Account) and not entry.logins:
             yield Finding("warning", "no-login", entry.dn, "an account without a login name: nobody can log in")
         if isinstance(entry, MailboxHolder) and entry.quota and (entry.quota_soft or 0) > entry.quota:
@@ -210,6 +215,13 @@ class _Survey:
                 else:
                     done.add(dn)
                     on_path.discard(path.pop())
+
+    def _too_many(self) -> Iterator[Finding]:
+        for domain in self._view.domains():
+            count = self._accounts[domain.name]
+            if domain.max_accounts and count > domain.max_accounts:
+                text = f"{domain.name} has {count} accounts, gatepostMaxAccounts allows {domain.max_accounts}"
+                yield Finding("warning", "too-many-accounts", domain.dn, f"{text}: all of them work, none can be added")
 
     def _without_domain(self) -> Iterator[Finding]:
         if not self._view.domains():

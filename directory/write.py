@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from directory.domain_accounts import count_accounts
 from directory.login_rules import named
-from directory.model import Account, Deferred, Domain, Entry, InvalidAddress, Recipient, canonical_address
+from directory.model import Account, Deferred, Domain, Entry, InvalidAddress, Recipient, canonical_address, domain_of
 from directory.port import Directory
 from directory.profile import Profile
 from directory.raw import canonical_dn
@@ -59,6 +60,10 @@ def describe(entry: Entry) -> str:
 
 def _texts(raw: Mapping[str, list[bytes]], name: str) -> list[str]:
     return [value.decode("utf-8", "replace") for value in raw.get(name, ())]
+
+
+#: where a new entry says its primary address, in the order in which they count
+_PRIMARY = ("gatepostPrimaryAddress", "mail", "gatepostAddress")
 
 
 class WritePort:
@@ -288,6 +293,8 @@ class WritePort:
         if why:
             raise NotAllowed(why)
         self.check_addresses(None, {name: ([], texts) for name, texts in every.items()})
+        if issubclass(kind, Account):
+            self._check_count(every)
         number = self.journal.begin(
             self._now(), actor.name, verb, "", dn, {"add": {"objectClass": list(classes), **every}}, {"delete": {}}
         )
@@ -299,6 +306,19 @@ class WritePort:
             return Written("", dn, "", number)
         self.journal.end(number, "done", entry=made.id)
         return Written(made.id, made.dn, self.directory.change_mark(made.id), number)
+
+    def _check_count(self, values: Mapping[str, Sequence[str]]) -> None:
+        """Raise Invalid where the domain of a new account has as many as it may have."""
+        primary = next((values[name][0] for name in _PRIMARY if values.get(name)), "")
+        domain = self.directory.domain(domain_of(primary))
+        if domain is None or not domain.max_accounts:
+            return
+        count = count_accounts(self.directory, domain)
+        if count >= domain.max_accounts:
+            raise Invalid(
+                f"{domain.name} has {count} accounts and may have {domain.max_accounts}: delete one, or raise its "
+                "max_accounts (gatepostMaxAccounts)"
+            )
 
     def delete(self, actor: Actor, entry: Entry, *, verb: str, version: str = "") -> Written:
         """Delete an entry."""

@@ -281,7 +281,7 @@ class Domain(Entry):
         "host:port smarthost for mail from this domain or account",
         default=(),
     )
-    max_accounts: int | None = attribute("gatepostMaxAccounts", 51, INTEGER, "Most accounts in this domain", since=None)
+    max_accounts: int | None = attribute("gatepostMaxAccounts", 51, INTEGER, "Most accounts in this domain")
     domain_quota: int | None = attribute(
         "gatepostDomainQuota", 52, INTEGER, "Sum of all mailboxes of this domain in bytes"
     )

@@ -70,6 +70,18 @@ def test_is_found(entries: list[RawEntry], expected: tuple[str, str, str]) -> No
     assert codes(*entries) == [expected]
 
 
+def test_more_accounts_than_a_domain_may_have() -> None:
+    def company(most: str) -> list[tuple[str, str, str]]:
+        domain = raw("cn=example.com,o=x", "gatepostDomain", DomainName="example.com", MaxAccounts=most)
+        other = raw("cn=other,o=x", "gatepostDomain", DomainName="other.example", MaxAccounts="1")
+        bob = raw("uid=bob,o=x", "gatepostAccount", uid="bob", Address=["bob@example.com", "bob@other.example"])
+        desk = raw("cn=desk,o=x", "gatepostSharedMailbox", Address="desk@example.com")
+        return codes(jane(), bob, desk, other, domain=domain)
+
+    assert company("1") == [("warning", "too-many-accounts", "cn=example.com,o=x")]
+    assert company("2") == company("0") == []
+
+
 def test_cycles_are_told_once_and_ended() -> None:
     def ring(name: str, *members: str) -> RawEntry:
         return raw(

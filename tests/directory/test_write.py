@@ -11,6 +11,7 @@ import pytest
 from followed_company import SUFFIX, Company, dn_of, eventually, person
 
 from directory import write_entries
+from directory.domain_accounts import count_accounts
 from directory.model import Alias, Deferred, Domain, MailingList
 from directory.profile import Profile
 from directory.rights import Actor, Rights, RightsSettings
@@ -227,6 +228,25 @@ def test_passwords_are_set_by_the_server(office: Office) -> None:
     for row in office.port.journal.latest(100):
         assert "password" not in str(row.change).replace("'password': True", "").replace("MustChangePassword", "")
         assert row.outcome != "begun"
+
+
+def test_a_domain_takes_no_more_accounts_than_it_may_have(office: Office) -> None:
+    domain = office.view.domain("other.example")
+    assert domain is not None
+    count = count_accounts(office.view, domain)
+    office.port.change(ROOT, domain, [Wish("max_accounts", "set", (str(count + 1),))], verb="t")
+
+    def add(name: str, *addresses: str) -> None:
+        new = write_entries.person(office.settings, name, name, addresses)
+        office.port.add(ROOT, new.kind, new.dn, new.classes, new.values, verb="t")
+
+    add("one", "one@other.example")
+    with pytest.raises(Invalid, match=f"has {count + 1} accounts and may have {count + 1}"):
+        add("two", "two@other.example", "two@example.com")
+    add("three", "three@example.com", "three@other.example")  # its primary address is elsewhere
+    alias = write_entries.alias(office.settings, "four@other.example")
+    wish = [Wish("targets", "set", ("one@other.example",))]
+    office.port.add(ROOT, alias.kind, alias.dn, alias.classes, alias.values, wish, verb="t")
 
 
 def test_entries_made_and_deleted(office: Office) -> None:

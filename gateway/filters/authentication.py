@@ -6,7 +6,7 @@ not known here. Whatever goes wrong is a result in the field; the message is tak
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from directory.model import InvalidAddress, canonical_address
 from gateway.deliver.resolve import Resolve
@@ -20,8 +20,6 @@ from gateway.mail.dkim_signature import is_for
 #: octets of header and body that are hashed without a thread
 IN_LOOP = 64 * 1024
 
-Away = Callable[[Callable[[], Sequence[dkim.Verified]]], Awaitable[Sequence[dkim.Verified]]]
-
 
 class AuthenticationCheck:
     """Implements `ContentCheck`."""
@@ -34,7 +32,7 @@ class AuthenticationCheck:
         resolve: Resolve,
         clock: Callable[[], float],
         now: Callable[[], float],
-        away: Away,
+        away: dkim.Away,
     ) -> None:
         """`clock` is monotonic, `now` unix time; `away` runs what computes long on a thread."""
         self._settings, self._resolve, self._clock, self._now, self._away = settings, resolve, clock, now, away

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -33,13 +32,9 @@ from gateway.mail.dkim_signature import (
 )
 from gateway.mail.header import Header
 
-T = TypeVar("T")
 MIN_RSA_BITS = 1024  # RFC 8301 3.2
 MAX_RSA_BITS = 8192  # RFC 8301 asks for 4096; larger ones cost the verifier more than the signer
 SHOWN = 8  # octets of `b=` that tell signatures apart (RFC 6008)
-
-#: runs work on a thread, as `Pool.run` does
-Away = Callable[[Callable[[], T]], Awaitable[T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +58,10 @@ class Verified:
         return base64.b64encode(self.signature.octets).decode()[:SHOWN] if self.signature is not None else ""
 
 
+#: runs work on a thread, as `Pool.run` does
+Away = Callable[[Callable[[], Sequence[Verified]]], Awaitable[Sequence[Verified]]]
+
+
 async def verify(
     header: Header,
     body: Callable[[], Iterable[bytes]],
@@ -71,7 +70,7 @@ async def verify(
     most: int,
     now: float,
     seconds: float,
-    away: Callable[[Callable[[], Sequence[Verified]]], Awaitable[Sequence[Verified]]] | None = None,
+    away: Away | None = None,
 ) -> list[Verified]:
     """The first `most` signatures of a message, from the top; [] = it has none.
 

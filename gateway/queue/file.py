@@ -26,6 +26,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from io import FileIO
@@ -135,8 +136,23 @@ def _unavailable(error: OSError, where: str) -> Deferred:
 
 def read_envelope(path: Path) -> QueuedEnvelope:
     """The envelope block of a queue file. Raises Damaged, OSError."""
-    with open(path, "rb", buffering=0) as file:
+    with _opened(str(path)) as file:
         return _envelope(file.read(FIRST), file, path.name)[0]
+
+
+def _opened(path: str) -> FileIO:
+    """Raises Damaged for what is no file, OSError."""
+    try:
+        # a pipe would keep the process waiting, and a link leads out of the queue
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise Damaged(f"{os.path.basename(path)}: no file") from error
+        raise
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise Damaged(f"{os.path.basename(path)}: no file")
+    return FileIO(opened)
 
 
 def _envelope(first: bytes, file: FileIO, message: str) -> tuple[QueuedEnvelope, int]:
@@ -159,9 +175,15 @@ def _envelope(first: bytes, file: FileIO, message: str) -> tuple[QueuedEnvelope,
             break
         block += more
     try:
-        return msgspec.json.decode(block, type=QueuedEnvelope), start + size + 1
+        envelope = msgspec.json.decode(block, type=QueuedEnvelope)
     except msgspec.MsgspecError as error:
         raise Damaged(f"{message}: {error}") from error
+    if not envelope.targets:
+        raise Damaged(f"{message}: it is for nobody")
+    start += size + 1
+    if (there := os.fstat(file.fileno()).st_size - start) != envelope.size:
+        raise Damaged(f"{message}: {there} octets of a message of {envelope.size}")
+    return envelope, start
 
 
 class QueuedMessage:
@@ -171,10 +193,10 @@ class QueuedMessage:
 
     def __init__(self, path: str) -> None:
         """Raises Damaged, OSError."""
-        with open(path, "rb", buffering=0) as file:
+        with _opened(path) as file:
             first = file.read(FIRST)
             self.envelope, self._start = _envelope(first, file, os.path.basename(path))
-            is_whole = os.fstat(file.fileno()).st_size == len(first)
+        is_whole = self._start + self.envelope.size == len(first)
         self._path = path
         self._whole = first[self._start :] if is_whole else None
 
@@ -266,8 +288,8 @@ class QueueFolder:
             os.unlink(self._tmp / message)
 
     def ids(self) -> set[str]:
-        """Every message in the queue."""
-        return {entry.name for entry in os.scandir(self.messages)}
+        """Every message in the queue. A name that no version has ever given is none."""
+        return {entry.name for entry in os.scandir(self.messages) if entry.name.isascii()}
 
     def read(self, message: str) -> QueuedEnvelope:
         """The envelope block. Raises Damaged, OSError."""

@@ -188,9 +188,11 @@ class QueueState:
         for change in changes:
             try:
                 with self._change(durable=durable):
-                    done.append(change())
-            except Exception as error:
+                    result = change()
+            except Exception as error:  # of the change, or of the commit behind it
                 done.append(error)
+            else:
+                done.append(result)
         return done
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:

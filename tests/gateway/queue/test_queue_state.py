@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,3 +154,19 @@ def test_what_is_done_to_one_message_does_not_walk_through_all_that_wait(tmp_pat
         for sql in said:
             first = next(iter(db.execute(f"EXPLAIN QUERY PLAN {sql}")))[3]
             assert "USING COVERING INDEX target_due (state=?" in first or "target_owed" in first, sql
+
+
+def test_each_change_has_one_answer_also_where_the_commit_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+
+    @contextmanager
+    def full(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        yield db
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("gateway.queue.state.transaction", full)
+    for count in (1, 3):
+        (*answers,) = bench.state.together([lambda: 7] * count, durable=True)
+        assert [type(answer) for answer in answers] == [Deferred] * count

@@ -45,6 +45,8 @@ def _told(event: dict[str, Any]) -> str:
         return f"{to}: in the store of {event['account']}, UID {event['uid']}"
     if name == "queued":
         return f"{event['targets']} target{'s' if event['targets'] != 1 else ''}"
+    if name == "journalled":
+        return f"a copy for {', '.join(event.get('recipients') or [])}"
     if name == "attempted":
         return f"{to}: {event['state']}{': ' + event['reply'] if event.get('reply') else ''}"
     if name in ("refused", "deferred"):

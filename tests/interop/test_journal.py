@@ -126,6 +126,11 @@ def test_what_comes_in_is_kept_once_with_its_envelope(company: Journalled) -> No
     assert received["x-ms-journal-report"] is None
     company.settled()
     assert len(company.inside("swaks in")) == 1
+    told = subprocess.run(
+        [*GATEPOST, "trace", "bob@far.example", "--config", company.demo.facts["config_file"]],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "a copy for helpdesk@example.com" in told.stdout, told.stdout
 
 
 def test_what_a_person_sends_outside_is_kept_with_who_got_it_blind(company: Journalled, tmp_path: Path) -> None:

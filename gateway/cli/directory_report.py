@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from directory.findings import Finding, findings, transport
+from directory.findings import MAX_FINDINGS, Finding, findings, transport
 from directory.model import Account, Deferred, Domain, Entry, MailboxHolder, Refused, ServiceAccount
 from directory.model.extension_rule import parse_rule
 from directory.model.send_limit import parse_limit
@@ -99,13 +100,14 @@ def signing_keys(folder: Path) -> Callable[[Entry], Iterator[Finding]]:
 
 
 def unread(directory: Directory, settings: RouteSettings, now: float) -> Iterator[Finding]:
-    """Addresses that must reach a person (RFC 5321 4.5.1, RFC 2142) and reach nobody."""
+    """Domains where mail for those who must be reached (RFC 5321 4.5.1, RFC 2142) reaches nobody."""
     router = Router(directory, settings)
     for domain in directory.domains():
+        lost: dict[str, list[str]] = {}
         for local in sorted(ALWAYS) if domain.kind == "local" else ():
-            address, why = f"{local}@{domain.name}", ""
+            why = ""
             try:
-                plan = router.route(address, now)
+                plan = router.route(f"{local}@{domain.name}", now)
             except (Deferred, Refused) as error:
                 why = error.detail or error.text
             else:
@@ -113,7 +115,10 @@ def unread(directory: Directory, settings: RouteSettings, now: float) -> Iterato
                 if later and len(later) == len(plan.steps):
                     why = later[0].detail or later[0].text
             if why:
-                yield Finding("error", "unread", domain.dn, f"mail for {address} reaches nobody: {why}")
+                lost.setdefault(why.replace(f"nobody reads {local}: ", ""), []).append(local)
+        for why, locals_ in lost.items():
+            text = f"mail for {', '.join(locals_)} at {domain.name} reaches nobody: {why}"
+            yield Finding("error", "unread", domain.dn, text)
 
 
 def survey(settings: Settings) -> list[Finding]:
@@ -128,7 +133,7 @@ def survey(settings: Settings) -> list[Finding]:
         found = [*transport(settings.directory), *findings(reader, Profile.of(settings.directory), checks)]
         if reader.freshness().complete:
             view = View(reader, Profile.of(settings.directory), settings.defaults)
-            found.extend(unread(view, settings.route, time.time()))
+            found.extend(islice(unread(view, settings.route, time.time()), MAX_FINDINGS))
     finally:
         reader.close()
     if settings.smtp.open_relay != "no":

@@ -7,6 +7,7 @@ half delivered is cut off.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -58,7 +59,8 @@ def stop(daemon: Daemon, say: Say, patience: float = CHILDREN_SECONDS) -> bool:
             say(f"{len(children(daemon.pid))} deliveries of {daemon.pid} take longer than {patience:.0f} s: it goes on")
     finally:
         say(f"kill -CONT {daemon.pid}")
-        os.kill(daemon.pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # somebody else ended it
+            os.kill(daemon.pid, signal.SIGCONT)
     return is_idle and _until(lambda: not command_of(daemon.pid), END_SECONDS)
 
 

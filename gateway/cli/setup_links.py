@@ -41,7 +41,7 @@ def links(root: Path, program: Path) -> Iterator[Step]:
         path = root / name
         if path.is_symlink() and (os.readlink(path) == str(program) or _leads_to_another(root, path)):
             continue
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not _was_ours(path):
             yield Step(f"keep {path} as {path}{KEPT}", lambda path=path: _keep(root, path))  # type: ignore[misc]
         yield Step(f"link {path} -> {program}", lambda path=path: _link(path, program))  # type: ignore[misc]
 
@@ -50,6 +50,11 @@ def set_id_files(root: Path) -> list[Path]:
     """Programs of another mail system below `root`, now or kept aside, that run as somebody else than who calls them."""
     paths = [path for name in (*LINKS, *OTHERS) for path in (root / name, root / f"{name}{KEPT}")]
     return [path for path in paths if path.is_file() and not path.is_symlink() and path.stat().st_mode & SET_ID]
+
+
+def _was_ours(path: Path) -> bool:
+    """Whether it is a link to a gatepost that lies, or lay, somewhere else."""
+    return path.is_symlink() and os.path.basename(os.readlink(path)) == "gatepost"
 
 
 def _leads_to_another(root: Path, path: Path) -> bool:
@@ -82,4 +87,6 @@ def drop_set_id(path: Path) -> None:
 
 def _link(path: Path, program: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if _was_ours(path):
+        path.unlink()
     path.symlink_to(program)

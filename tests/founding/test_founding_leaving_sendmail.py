@@ -73,7 +73,7 @@ def host(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "etc/rc2.d/S01sendmail").touch()
     process = subprocess.Popen([str(program), "-bd", "-q15m"])
     try:
-        eventually((tmp_path / "run/sendmail.pid").exists)
+        eventually(lambda: list(daemons(tmp_path)))
         yield tmp_path
     finally:
         (tmp_path / "delivered").touch()
@@ -156,6 +156,7 @@ def linked(founded: RunningDemo, host: Path) -> Path:
     program = host / "gatepost"
     program.write_text(f"#!{sys.executable}\nfrom gateway.cli import main\nmain()\n")
     program.chmod(0o755)
+    (host / "usr/bin/newaliases").symlink_to("/opt/gone/bin/gatepost")  # of an installation before this one
     offline("setup", "--config", founded.facts["config_file"], "--unit-folder", host / "units", "--links", "--root", host,
             "--program", program)  # fmt: skip
     return host
@@ -171,6 +172,7 @@ def test_s53_links_and_every_option(founded: RunningDemo, linked: Path) -> None:
     jane = make_person(founded, "jane53")
     for name in ("usr/sbin/sendmail", "usr/lib/sendmail", "usr/bin/mailq", "usr/bin/newaliases"):
         assert (linked / name).resolve() == linked / "gatepost", name
+    assert not os.path.lexists(linked / "usr/bin/newaliases.before-gatepost")
     assert "diversion of" not in (told := (linked / "var/lib/dpkg/diversions").read_text())
     assert "/usr/sbin/sendmail\n/usr/sbin/sendmail.before-gatepost\n" in told
     assert "nothing to do" in offline(

@@ -287,9 +287,16 @@ class QueueFolder:
         with contextlib.suppress(OSError):
             os.unlink(self._tmp / message)
 
+    def names(self) -> Iterator[str]:
+        """Every message in the queue, in no order; a name that no version has ever given is none. Raises OSError."""
+        with os.scandir(self.messages) as entries:
+            for entry in entries:
+                if entry.name.isascii():
+                    yield entry.name
+
     def ids(self) -> set[str]:
-        """Every message in the queue. A name that no version has ever given is none."""
-        return {entry.name for entry in os.scandir(self.messages) if entry.name.isascii()}
+        """The same, for those who want all at once."""
+        return set(self.names())
 
     def read(self, message: str) -> QueuedEnvelope:
         """The envelope block. Raises Damaged, OSError."""

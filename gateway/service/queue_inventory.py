@@ -75,15 +75,21 @@ class QueueInventory:
     def look(self) -> None:
         """Find files that came in without notice; drop rows whose file is gone. Raises Deferred, OSError."""
         began = time.monotonic()
-        present = self._folder.ids()
+        # a name that is known is not kept a second time: there may be a hundred thousand
+        missing, found = self.known.copy(), []
+        for name in self._folder.names():
+            if name in self.known:
+                missing.discard(name)
+            else:
+                found.append(name)
         for message in self._state.claimed():
             if message not in self.busy:  # its outcome could not be written
                 self._state.change(message, TRYING, WAITING, self._clock())
-        for message in sorted(self.left_over & present - self.busy):
+        for message in sorted(self.left_over - missing - self.busy):
             self.left_over.discard(message)
             self.remove(message)
-        self.found = deque(present - self.known)
-        self.gone.extend(self.known - present - self.busy)
+        self.found = deque(found)
+        self.gone.extend(missing - self.busy)
         self.forget()
         self.due_at, self.wants_look = 0.0, False
         self._looked, self._look_costs = time.monotonic(), time.monotonic() - began

@@ -47,7 +47,10 @@ def people() -> MemorySource:
         return RawEntry(f"t:{uid}", f"uid={uid},dc=x", attributes)
 
     home = {"objectclass": [b"gatepostEntry", b"gatepostDomain"], "gatepostdomainname": [b"example.com"]}
-    return MemorySource(PROFILE, (RawEntry("t:d", "cn=d,dc=x", home), raw("ann"), raw("kim", gatepostmailhost="h2")))
+    return MemorySource(
+        PROFILE,
+        (RawEntry("t:d", "cn=d,dc=x", home), raw("ann"), raw("bob"), raw("cid"), raw("kim", gatepostmailhost="h2")),
+    )
 
 
 class Peer:

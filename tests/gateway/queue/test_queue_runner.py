@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from queue_bench import BODY, Bench, Peer, serving
 
 from directory.model import Condition, Deferred, Refused
@@ -13,6 +15,8 @@ from gateway.deliver.port import Outcome as CourierOutcome
 from gateway.deliver.port import Parcel, Taken
 from gateway.queue.file import QueuedEnvelope, Target
 from gateway.queue.state import counts, rows_of
+from gateway.route.plan import Local
+from gateway.service.final_delivery import Outcome as LocalOutcome
 
 
 def test_local_remote_and_lmtp_targets_arrive_and_the_file_goes(tmp_path: Path) -> None:
@@ -218,6 +222,45 @@ def test_waiting_for_a_place_is_no_attempt(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert len(bench.folder.ids()) == 10
+
+
+def test_stores_get_a_message_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.service.queue_steps.STORES_AT_ONCE", 2)
+    bench = Bench(tmp_path)
+    calls: list[list[str]] = []
+    deliver = bench.deliver
+
+    def seen(steps: Sequence[Local], path: str, content: Sequence[bytes], message: str) -> list[LocalOutcome]:
+        if calls:
+            assert len(bench.state.done_keys("m1")) == sum(map(len, calls)), "written down before the next are served"
+        calls.append([step.recipient for step in steps])
+        return deliver(steps, path, content, message)
+
+    bench.deliver = seen  # type: ignore[method-assign]
+    bench.restart()
+    bench.inject(
+        Target("ann@example.com", "t:ann"),
+        Target("ann@example.com", "t:ann", return_path="other@example.com", mailbox="Work"),
+        Target("bob@example.com", "t:bob"),
+        Target("cid@example.com", "t:cid"),
+    )
+    assert bench.work() is None
+    assert calls == [["ann@example.com", "bob@example.com"], ["cid@example.com"], ["ann@example.com"]]
+    assert bench.folder.ids() == set()
+
+
+def test_a_message_is_given_up_and_its_delay_told_while_its_host_is_silent(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("x@far.example"))
+    bench.inject(Target("y@far.example"), message="m2")
+    while bench.folder.ids() and bench.now < time.time() + 2 * bench.settings.lifetime:
+        bench.runner.steps.destinations.silent("mx far.example", bench.now, "no route")
+        bench.now += bench.settings.retry_max / 2
+        bench.work()
+    assert sorted((name, kind) for name, kind, _ in bench.told) == [
+        ("x", "delayed"), ("x", "failed"), ("y", "delayed"), ("y", "failed"),
+    ]  # fmt: skip
+    assert bench.now < time.time() + bench.settings.lifetime + 2 * bench.settings.retry_max
 
 
 def test_a_dead_next_hop_defers(tmp_path: Path) -> None:

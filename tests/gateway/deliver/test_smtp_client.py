@@ -90,6 +90,7 @@ def test_a_host_that_wants_a_message_for_nobody_gets_an_empty_one() -> None:
     ("key", "said", "expected"),
     [
         ("MAIL", "550 5.7.1 not you", "refused 5.7.1"),
+        ("MAIL", "552 5.3.4 smaller than I said", "refused 5.3.4"),
         ("MAIL", "451 4.7.1 later", "deferred 4.7.1"),
         ("DATA", "554 no", "refused 5.0.0"),
         ("DATA", "450 later", "deferred 4.4.0"),

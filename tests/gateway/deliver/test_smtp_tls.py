@@ -105,6 +105,7 @@ def test_verified(ca_file: str) -> None:
         with scripted_smtp(ehlo=TLS_EHLO, context=wrong) as host:
             assert told(send_one(hop(host, tls="verify"), parcel(), ca_file=ca_file)) == ["deferred 4.7.5"]
             assert host.messages == []
+            assert told(send_one(hop(host), parcel(), ca_file=ca_file)) == ["taken"] and secure(host), "nobody asked"
 
 
 def test_a_login_is_sent_under_verified_tls_only(ca_file: str) -> None:

@@ -36,6 +36,13 @@ class Structure(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """The first words (RFC 8970); `lazy` asks for them only where they cost nothing, which here is everywhere."""
+
+    lazy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """An item of octets. `label` is its name in the answer; `span` is (first octet, number of octets)."""
 
@@ -64,7 +71,7 @@ class Binary:
         return Octets.ALL
 
 
-Item: TypeAlias = Plain | Structure | Body | Binary
+Item: TypeAlias = Plain | Structure | Preview | Body | Binary
 
 _FAST = (Plain.FLAGS, Plain.INTERNALDATE, Plain.SIZE)
 _ALL = (*_FAST, Structure.ENVELOPE)
@@ -146,6 +153,8 @@ def _item(arguments: Parser) -> Item:
         path, text = _path(arguments)
         arguments.expect(b"]")
         return Binary(b"BINARY.SIZE[%b]" % text, path, peek=True, is_size=True)
+    if arguments.at_word(b"PREVIEW"):
+        return Preview(arguments.at(b" (LAZY)"))
     if arguments.at_word(b"BODY"):
         return Structure.BODY
     item = _NAMED.get(arguments.atom().upper())

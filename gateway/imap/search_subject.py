@@ -14,6 +14,7 @@ from functools import lru_cache
 from gateway.imap.content import Content
 from gateway.mime import decode_header_text, decoded_text, field_values, header_end
 from gateway.mime.envelope_fields import DATE, Address, EnvelopeFields
+from gateway.mime.preview import preview
 
 _MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _DATE = re.compile(rb"(?:[A-Za-z]{3}\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{2,4})")
@@ -154,6 +155,12 @@ class Subject:
                 kept.append(shown)
         if size <= MAX_KEPT:
             self._body = kept
+
+    def preview(self) -> str:
+        """The first words of the text."""
+        parsed = self._content.parsed
+        assert parsed is not None
+        return preview(self._read, parsed)
 
     def header_contains(self, wanted: str) -> bool:
         """True when the message's own header contains folded `wanted`."""

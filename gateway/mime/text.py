@@ -36,10 +36,11 @@ def _text(read: Read, part: Part) -> Iterator[str]:
             yield _header(read, child)
         yield from _text(read, child)
     if part.kind == LEAF and part.type == b"text" and part.end > part.body:
-        yield _decoded(part, read(part.body, min(part.end, part.body + MAX_TEXT)))
+        yield part_text(part, read(part.body, min(part.end, part.body + MAX_TEXT)))
 
 
-def _decoded(part: Part, data: bytes) -> str:
+def part_text(part: Part, data: bytes) -> str:
+    """The text of a part's stored octets; an unknown charset is guessed."""
     if part.encoding == b"base64":
         data = base64_octets(data)
     elif part.encoding == b"quoted-printable":

@@ -16,18 +16,21 @@ from gateway.imap.content import Content, Octets, Pause, ReadContents
 from gateway.imap.fetch_binary import Measured, measure
 from gateway.imap.fetch_binary import value as binary_value
 from gateway.imap.fetch_body import body_at_once, stream_body
-from gateway.imap.fetch_items import Binary, Body, Item, Plain, Structure, parse_items, parse_modifiers
+from gateway.imap.fetch_items import Binary, Body, Item, Plain, Preview, Structure, parse_items, parse_modifiers
 from gateway.imap.flags import SEEN
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import StoreFlags
 from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.resync import vanished
+from gateway.imap.searching import collect
 from gateway.imap.session import No, Session
 from gateway.imap.view import Message, View
+from gateway.mime.quoting import string
 from gateway.mime.transfer import UnknownEncoding
 
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 announce("BINARY")
+announce("PREVIEW")
 
 BATCH = 64  # messages of which content is asked for at once
 VIEW_BATCH = 512  # messages answered from the view at once
@@ -78,13 +81,6 @@ def _structure(item: Structure, content: Content) -> bytes:
     return b"BODY " + parsed.body
 
 
-def _whole(item: Item, content: Content) -> bytes | None:
-    """Name and value of an item where they can be told at once."""
-    if isinstance(item, Structure):
-        return _structure(item, content)
-    return body_at_once(item, content) if isinstance(item, Body) else None
-
-
 class _Fetch:
     """One command: the items that the view answers stand first in each answer, then the others in their order."""
 
@@ -93,7 +89,7 @@ class _Fetch:
         self._view = view
         self._plain = [item for item in items if isinstance(item, Plain)]
         self._rest = [item for item in items if not isinstance(item, Plain)]
-        bodies = [item for item in self._rest if not isinstance(item, Structure)]
+        bodies = [item for item in self._rest if isinstance(item, Body | Binary)]
         self._octets = max((item.octets for item in bodies), default=Octets.NONE)
         self._parsed = any(not isinstance(item, Body) or item.section.path for item in self._rest)
         self._shown = _template(self._plain)
@@ -101,6 +97,7 @@ class _Fetch:
         changed = [Plain.FLAGS, Plain.MODSEQ] if session.condstore else [Plain.FLAGS]
         self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])))
         self._marks = not read_only and any(not item.peek for item in bodies)
+        self._previews: dict[int, str] = {}
         self._gone = 0
         #: transfer encoding that could not be undone
         self.unknown = ""
@@ -114,6 +111,9 @@ class _Fetch:
         for batch in batches(self._view.messages(numbers), BATCH, limit):
             uids = tuple([message.uid for message in batch])
             contents = yield Ask(ReadContents(uids, self._octets, self._parsed))
+            if any(isinstance(item, Preview) for item in self._rest):
+                numbers = [message.number for message in batch]
+                self._previews = yield from collect(self._view, numbers, Octets.ALL, lambda _, found: found.preview())
             marked: dict[int, Message] = {}
             if self._marks:
                 marked = yield from self._mark([message for message in batch if message.uid in contents])
@@ -165,11 +165,19 @@ class _Fetch:
             yield b"".join([text % pick(message) for message in view.messages(part)])
             self._told(view.uids(part))
 
+    def _whole(self, item: Item, message: Message, content: Content) -> bytes | None:
+        """Name and value of an item where they can be told at once."""
+        if isinstance(item, Structure):
+            return _structure(item, content)
+        if isinstance(item, Preview):
+            return b"PREVIEW " + string(self._previews.get(message.uid, "").encode())
+        return body_at_once(item, content) if isinstance(item, Body) else None
+
     def _at_once(self, message: Message, content: Content, text: bytes, pick: Pick) -> bytes | None:
         """The answer for a message of which all that is needed is there, else None."""
         values: list[bytes] = []
         for item in self._rest:
-            value = _whole(item, content)
+            value = self._whole(item, message, content)
             if value is None:
                 return None
             values.append(value)
@@ -192,7 +200,7 @@ class _Fetch:
             if between:
                 yield b" "
             between = True
-            value = _whole(item, content)
+            value = self._whole(item, message, content)
             session = self._session
             if value is not None:
                 yield value

@@ -37,7 +37,7 @@ class Connections:
 
     async def give(self, hop: NextHop, peer: Peer) -> None:
         """Keep a connection whose last transaction is complete, or end it."""
-        if not peer.is_open or self._limit == 0 or peer.used >= self._messages:
+        if not peer.is_open or peer.is_for_one or self._limit == 0 or peer.used >= self._messages:
             await peer.quit()
             return
         number = next(self._numbers)

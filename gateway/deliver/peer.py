@@ -47,6 +47,8 @@ class Peer:
         #: transactions that were begun
         self.used = 0
         self.unanswered = False
+        #: the connection is good enough for the message it was opened for, maybe not for another one
+        self.is_for_one = False
 
     @property
     def is_open(self) -> bool:

@@ -18,7 +18,7 @@ from gateway.deliver.mx import Place, mx_hosts, places
 from gateway.deliver.peer import Peer, PeerRefuses
 from gateway.deliver.port import Dial, Outcome, Parcel, Taken, TlsWish
 from gateway.deliver.resolve import Mx, Resolve
-from gateway.deliver.tls_policy import Count, Protection, Protections, result_of
+from gateway.deliver.tls_policy import Count, Protection, Protections, puts_delivery_first, result_of
 from gateway.observe import maillog, metrics
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
@@ -80,13 +80,13 @@ class SmtpCourier:
             # the peer may have closed it a moment ago: that is nobody's failure
             if await self._send(peer, parcel, outcomes, everyone, may_repeat=True):
                 return
-        peer = await self._somebody(must_prove=must_prove)
+        peer = await self._somebody(must_prove=must_prove, waives=lambda: _waives(parcel))
         if must_prove and not peer.has("REQUIRETLS"):
             await peer.quit()
             raise Refused(Condition.REQUIRETLS_IMPOSSIBLE, f"{peer.host} does not offer REQUIRETLS", host=peer.host)
         await self._send(peer, parcel, outcomes, everyone, may_repeat=False)
 
-    async def _somebody(self, *, must_prove: bool) -> Peer:
+    async def _somebody(self, *, must_prove: bool, waives: Callable[[], bool]) -> Peer:
         """The first address that talks to us. Raises Deferred, Refused."""
         problem: Deferred | None = None
         tried = 0
@@ -95,7 +95,7 @@ class SmtpCourier:
                 async for place in found:
                     tried += 1
                     try:
-                        return await self._connect(place, must_prove=must_prove)
+                        return await self._connect(place, must_prove=must_prove, waives=waives)
                     except _Unusable as error:
                         problem = error.reason
                     if tried >= self._outside.relay.max_addresses:
@@ -173,11 +173,11 @@ class SmtpCourier:
         if trouble is not None:
             raise trouble
 
-    async def _connect(self, place: Place, *, must_prove: bool) -> Peer:
+    async def _connect(self, place: Place, *, must_prove: bool, waives: Callable[[], bool]) -> Peer:
         """A peer that is ready for a message. Raises _Unusable, Refused."""
         label = f"{place.name}[{place.address}]"
         try:
-            found = await self._outside.protections.of(self._hop, place)
+            found = await self._outside.protections.of(self._hop, place, waives)
         except Deferred as error:
             raise _Unusable(error) from error
         if must_prove and not found.is_proof:
@@ -228,7 +228,9 @@ class SmtpCourier:
             raise
         if stream.tls:
             self._count(found, place, "success")
-        protection = "clear" if not stream.tls else "verified" if wish and (wish.verify or wish.tlsa) else "unverified"
+        is_verified = bool(stream.tls and wish and (wish.verify or wish.tlsa))
+        peer.is_for_one = found.is_waived and not is_verified
+        protection = "clear" if not stream.tls else "verified" if is_verified else "unverified"
         metrics.count(metrics.OUTGOING, hop.kind, protection)
         return peer
 
@@ -249,6 +251,11 @@ class SmtpCourier:
             return await step
         except OSError as error:
             raise _HandshakeFailed(str(error) or type(error).__name__, result_of(error), "4.7.5") from error
+
+
+def _waives(parcel: Parcel) -> bool:
+    # REQUIRETLS comes before the header field (RFC 8689 4.2.2)
+    return "REQUIRETLS" not in parcel.parameters and puts_delivery_first(parcel.content())
 
 
 class _HandshakeFailed(Exception):

@@ -1,14 +1,16 @@
 """How a connection to a mail host must be protected: the administrator's rule, else DANE (RFC 7672), else MTA-STS
 (RFC 8461), else TLS where it is offered (RFC 7435).
 
-DANE counts only where DNSSEC vouches for the whole way: MX, address and TLSA records.
+DANE counts only where DNSSEC vouches for the whole way: MX, address and TLSA records. What DANE or MTA-STS demand is
+tried first but not insisted on where the message says `TLS-Required: No` (RFC 8689 3 and 4.2.2): its sender wants it
+delivered more than protected. The administrator's rule holds all the same.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from directory.model import Condition, Deferred
 from gateway.deliver.dane import usable
@@ -16,6 +18,7 @@ from gateway.deliver.mta_sts import MtaSts
 from gateway.deliver.mx import Place
 from gateway.deliver.port import TlsWish
 from gateway.deliver.resolve import Resolve
+from gateway.mail.header import HeaderProblem, scan_pieces
 from gateway.route.next_hop import NextHop
 
 #: (domain, kind, policy, host, result): one connection for TLS reports
@@ -28,7 +31,8 @@ _UNTRUSTED = (2, 18, 19, 20, 21, 27)
 class Protection:
     """What is tried on one address: each of `wishes` until one is met, then no TLS if `may_be_clear`.
 
-    `kind` and `policy` are what a TLS report calls it; `is_proof`: the first wish, met, proves whose host it is.
+    `kind` and `policy` are what a TLS report calls it; `is_proof`: the first wish, met, proves whose host it is;
+    `is_waived`: other messages may demand more of a connection than this one.
     """
 
     wishes: tuple[TlsWish, ...]
@@ -36,6 +40,20 @@ class Protection:
     kind: str = "no-policy-found"
     policy: str = ""
     is_proof: bool = False
+    is_waived: bool = False
+
+
+def puts_delivery_first(pieces: Iterator[bytes]) -> bool:
+    """True for a message that says `TLS-Required: No`. No more of it is read than its header.
+
+    Only "No" means anything, and only once (RFC 8689 3); a message that cannot be read says nothing.
+    """
+    try:
+        header = scan_pieces(pieces)
+    except (HeaderProblem, OSError):
+        return False
+    said = [header.unfolded(field).lower() for field in header.all(b"tls-required")]
+    return said == [b"no"]
 
 
 class Protections:
@@ -44,8 +62,12 @@ class Protections:
     def __init__(self, resolve: Resolve, sts: MtaSts | None, *, dane: bool) -> None:
         self._resolve, self._sts, self._dane = resolve, sts, dane
 
-    async def of(self, hop: NextHop, place: Place) -> Protection:
-        """Raises Deferred where a policy forbids this host, or cannot be found out."""
+    async def of(self, hop: NextHop, place: Place, waives: Callable[[], bool]) -> Protection:
+        """Raises Deferred where a policy forbids this host, or cannot be found out.
+
+        `waives` tells whether the message can do without what the recipient's domain demands; it is asked only where
+        that makes a difference.
+        """
         anything = TlsWish(place.name)
         if hop.tls == "never":
             return Protection((), may_be_clear=True)
@@ -55,6 +77,18 @@ class Protections:
             return Protection((anything,), may_be_clear=False)
         if hop.kind != "mx":
             return Protection((anything,), may_be_clear=not hop.is_tls_from_start)
+        try:
+            found = await self._by_domain(hop, place, anything)
+        except Deferred:
+            if not waives():
+                raise
+            return Protection((anything,), may_be_clear=True, is_waived=True)
+        if found.may_be_clear or not waives():
+            return found
+        return replace(found, wishes=(*found.wishes, anything), may_be_clear=True, is_waived=True)
+
+    async def _by_domain(self, hop: NextHop, place: Place, anything: TlsWish) -> Protection:
+        """What the recipient's domain demands. Raises Deferred."""
         if self._dane and place.is_secure:
             found = await self._by_dane(hop, place)
             if found is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from scripted_dns import scripted_dns
@@ -91,12 +91,13 @@ def sending(
     own: str = "",
     login: tuple[str, str] = ("", ""),
     ad: bool = False,
+    dead: Iterable[str] = (),
     https: int = 1,
     **relay: Any,
 ) -> T:
     """Run `work` in a loop."""
     settings = RelaySettings(**{"allow_private": True, "timeouts": QUICK, **relay})
-    with scripted_dns(zone or {}, ad=ad) as dns:
+    with scripted_dns(zone or {}, ad=ad, dead=set(dead)) as dns:
 
         async def main() -> T:
             bench = Sending(dns.server, settings, own, login, https)

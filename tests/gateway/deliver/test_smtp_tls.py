@@ -18,7 +18,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from scripted_smtp import EHLO, ScriptedSmtp, scripted_smtp
-from sending import Sending, parcel, send_one, sending, told
+from sending import BODY, Sending, parcel, send_one, sending, told
 
 from directory.model import Refused
 from gateway.deliver.dane import matches, usable
@@ -336,6 +336,88 @@ def test_a_kept_connection_is_not_proof_enough() -> None:
 
         sending(work)
     assert len(host.messages) == 1
+
+
+# TLS-Required: No
+
+WAIVED = b"TLS-Required: No\n" + BODY
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"TLS-Required: No\n", "taken"),
+        (b"tls-required:\n no \n", "taken"),
+        (b"", "deferred 4.7.5"),
+        (b"TLS-Required: Yes\n", "deferred 4.7.5"),
+        (b"TLS-Required: No\nTLS-Required: No\n", "deferred 4.7.5"),
+        (b"X-TLS-Required: No\n", "deferred 4.7.5"),
+        (b"Subject: hello\n\nTLS-Required: No\n", "deferred 4.7.5"),
+    ],
+)
+def test_tls_required_no_waives_dane(head: bytes, expected: str) -> None:
+    with scripted_smtp(ehlo=TLS_EHLO, context=context()) as host:
+        there = NextHop("mx", "far.example", host.port)
+        zone = dane_zone(host.port, "3 1 1 " + "ab" * 32)
+        assert told(send_one(there, parcel(body=head + BODY), zone, ad=True)) == [expected]
+        assert len(host.messages) == (expected == "taken")
+        assert host.verbs().count("TLS") == (2 if expected == "taken" else 1)  # under TLS all the same: it is offered
+
+
+@pytest.mark.parametrize("policy", [ENFORCE, ENFORCE.replace(b"mx: one", b"mx: two")])
+@pytest.mark.parametrize("offers_tls", [True, False])
+def test_tls_required_no_waives_mta_sts(policy: bytes, offers_tls: bool, ca_file: str) -> None:
+    ehlo = TLS_EHLO if offers_tls else EHLO
+    with policy_host(policy) as https, scripted_smtp(ehlo=ehlo, context=context("other.example")) as host:
+        there = NextHop("mx", "far.example", host.port)
+        assert told(send_one(there, parcel(), sts_zone(), https=https, ca_file=ca_file))[0].startswith("deferred")
+        assert told(send_one(there, parcel(body=WAIVED), sts_zone(), https=https, ca_file=ca_file)) == ["taken"]
+    assert secure(host) == offers_tls and [octets.partition(b"\r\n")[0] for *_, octets in host.messages] == [
+        b"TLS-Required: No"
+    ]
+
+
+def test_tls_required_no_waives_records_that_cannot_be_had() -> None:
+    with scripted_smtp() as host:
+        there = NextHop("mx", "far.example", host.port)
+        dead = {f"_{host.port}._tcp.one.far.example"}
+        assert told(send_one(there, parcel(), dane_zone(0), ad=True, dead=dead))[0].startswith("deferred")
+        assert told(send_one(there, parcel(body=WAIVED), dane_zone(0), ad=True, dead=dead)) == ["taken"]
+
+
+def test_tls_required_no_waives_neither_the_rule_of_the_administrator_nor_requiretls() -> None:
+    for rule in ("must", "verify"):
+        with scripted_smtp() as host:
+            there = NextHop("mx", "far.example", host.port, tls=rule)  # type: ignore[arg-type]
+            assert told(send_one(there, parcel(body=WAIVED), dane_zone(0))) == ["deferred 4.7.4"]
+    with scripted_smtp(ehlo=(*TLS_EHLO, "REQUIRETLS"), context=context()) as host:
+        there = NextHop("mx", "far.example", host.port)
+        zone = dane_zone(host.port, "3 1 1 " + "ab" * 32)
+        assert told(send_one(there, parcel(body=WAIVED, REQUIRETLS=""), zone, ad=True)) == ["deferred 4.7.5"]
+        assert host.messages == []
+
+
+def test_a_connection_below_what_is_demanded_is_not_kept_for_others() -> None:
+    leaf = CA.issue_cert("one.far.example")
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(made)
+    with scripted_smtp(ehlo=TLS_EHLO, context=made) as host:
+        there = NextHop("mx", "far.example", host.port)
+
+        async def below(bench: Sending) -> None:
+            assert told(await bench.send(there, parcel(body=WAIVED))) == ["taken"]
+            assert len(bench.connections) == 0
+            assert told(await bench.send(there, parcel())) == ["deferred 4.7.5"]
+
+        async def met(bench: Sending) -> None:
+            assert told(await bench.send(there, parcel(body=WAIVED))) == ["taken"]
+            assert len(bench.connections) == 1
+            assert told(await bench.send(there, parcel())) == ["taken"]
+
+        sending(below, dane_zone(host.port, "3 1 1 " + "ab" * 32), ad=True)
+        assert len(host.messages) == 1
+        sending(met, dane_zone(host.port, f"3 1 1 {digest(certificate_of(leaf))}"), ad=True)
+        assert len(host.messages) == 3
 
 
 def test_an_authority_between_and_one_that_is_none() -> None:

@@ -8,20 +8,19 @@ from gateway.route import extension
 
 
 def forms(directory: Directory, address: str, separators: str) -> list[str]:
-    """The canonical forms under which an entry may own `address`, the longest first: as written, without its last
-    extension and so on, each in the domain that an alias stands for too. Raises InvalidAddress."""
+    """The canonical addresses by which an entry may own `address`, in the order in which its mail is routed
+    (`route.extension.ownable`). Raises InvalidAddress."""
     given = canonical_address(address)
-    own = directory.domain(given.domain)
-    domains = [given.domain] if own is None or own.name == given.domain else [own.name, given.domain]
-    return [f"{local}@{domain}" for local in extension.forms(given.local, separators) for domain in domains]
+    found = extension.ownable(given.local, given.domain, directory.domain(given.domain), separators)
+    return [each for _, each in found]
 
 
 def may_write_as(directory: Directory, account: Account | ServiceAccount, address: str, separators: str) -> bool:
     """True when `account` may use `address` as return path or author.
 
     Own addresses with extensions and in domain aliases; `gatepostSendAs` (address or @domain);
-    `gatepostSender` of the address's entry, by person or group. The longest form that anybody owns decides:
-    `mary` with the separator "-" is not `mary-jane`. `separators`: `route.extension_separator`.
+    `gatepostSender` of the address's entry, by person or group. The first form that anybody owns decides, who gets
+    its mail too: `mary` with the separator "-" is not `mary-jane`. `separators`: `route.extension_separator`.
     """
     try:
         candidates = forms(directory, address, separators)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from directory.model import Condition, Deferred, MailboxHolder, Refused
+from directory.model import Condition, Deferred, Domain, MailboxHolder, Refused
 from directory.model.extension_rule import EVERY, NONE, If, Rule, extension_of, holds, parse_rule
 
 if TYPE_CHECKING:
@@ -51,6 +51,19 @@ def forms(local: str, separators: str) -> Iterator[str]:
     while local:
         yield local
         local = shorter(local, separators)
+
+
+def ownable(local: str, given: str, domain: Domain | None, separators: str) -> Iterator[tuple[str, str]]:
+    """(form, address) of everything by which an entry may own `local` in the domain `given`; the first that anybody
+    owns decides. The longest form comes first, each as it was addressed before the domain of which `given` is an alias:
+    an entry that has an address in an alias domain itself is not overruled by its namesake in the domain.
+
+    `domain` is the own domain that `given` names, None where it is a foreign one.
+    """
+    domains = (given,) if domain is None or domain.name == given else (given, domain.name)
+    for form in forms(local, separators):
+        for name in domains:
+            yield form, f"{form}@{name}"
 
 
 def candidates(extension: str, separators: str) -> Iterator[str]:

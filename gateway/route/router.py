@@ -23,7 +23,7 @@ from directory.model.selftest import is_selftest
 from directory.port import Directory
 from gateway.lists.addresses import served
 from gateway.mail.srs import Srs
-from gateway.route.extension import forms, split
+from gateway.route.extension import ownable, split
 from gateway.route.lists import ListFacts, NothingKnown
 from gateway.route.plan import Instructions, Later, ListMail, Local, Lost, Plan, RemoteLmtp
 from gateway.route.settings import RouteSettings
@@ -157,10 +157,9 @@ class Router:
 
     def find(self, walk: Walk, recipient: str, local: str, given: str, domain: Domain) -> bool:
         """Walk what owns `local` in `domain`; `given` is the domain as addressed. False when nobody does."""
-        owner, extension = self._owner(walk, local, given)
-        if owner is None and given != domain.name:
+        if given != domain.name:
             walk.say(f"{given} is an alias of {domain.name}")
-            owner, extension = self._owner(walk, local, domain.name)
+        owner, extension = self._owner(walk, local, given, domain)
         if owner is not None:
             walk.entry(owner, recipient, walk.depth, walk.return_path, extension)
             return True
@@ -171,7 +170,7 @@ class Router:
             return True
         listed = served(local)
         if listed is not None:
-            mailing_list, _ = self._owner(walk, listed[0], domain.name)
+            mailing_list, _ = self._owner(walk, listed[0], given, domain)
             if isinstance(mailing_list, MailingList) and walk.served(mailing_list, recipient, *listed[1:]):
                 return True
         if domain.catch_all:
@@ -185,18 +184,18 @@ class Router:
             return True
         return False
 
-    def _owner(self, walk: Walk, local: str, domain: str) -> tuple[Recipient | None, str]:
-        """The owner of the longest form of `local` that anybody owns (jane+a+b, jane+a, jane), and the rest of it."""
+    def _owner(self, walk: Walk, local: str, given: str, domain: Domain) -> tuple[Recipient | None, str]:
+        """The owner of the first form of `local` that anybody owns (jane+a+b, jane+a, jane), and the rest of it."""
         separators = self.settings.extension_separator
-        for candidate in forms(local, separators):
-            owners = self.directory.owners(f"{candidate}@{domain}")
+        for form, address in ownable(local, given, domain, separators):
+            owners = self.directory.owners(address)
             if len(owners) > 1:
                 raise Deferred(Condition.ADDRESS_AMBIGUOUS, "; ".join(owner.dn for owner in owners))
             if owners:
-                walk.say(f"{candidate}@{domain} belongs to {owners[0].dn}")
-                if candidate != local and isinstance(owners[0], MailingList) and served(local) is not None:
+                walk.say(f"{address} belongs to {owners[0].dn}")
+                if form != local and isinstance(owners[0], MailingList) and served(local) is not None:
                     break  # `-owner` is no extension of a list
-                return owners[0], split(local, candidate, separators)
+                return owners[0], split(local, form, separators)
         return None, ""
 
     def _rewritten(self, walk: Walk, recipient: str) -> bool:

@@ -6,19 +6,21 @@
 | who is named by a domain's `gatepostDomainAdmin` | accounts, aliases, lists and shared mailboxes whose every address lies in that domain, but not where mail is stored or as whom one may send; the domain's catch-all |
 | members of `directory.rights.helpdesk` | passwords, "must change" and `active`/`noaccess` of ordinary people |
 | the owner of a list or alias | its members or targets and who may send there |
-| everybody | his own forwards and password |
+| everybody | his own forwards, vacation, telephone numbers and the like (`write=SELF` in the model), and password |
 
 Nobody but an administrator touches an administrator's entry, and nobody changes his own status.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import msgspec
 
 from directory.model import (
+    SELF,
     Account,
     Alias,
     Domain,
@@ -39,7 +41,8 @@ _LIST_OWNER = frozenset({
     "moderation", "subscription",
 })  # fmt: skip
 _ALIAS_OWNER = frozenset({"forwards", "targets", "accept_from", "reject_from", "display_name"})
-_SELF = frozenset({"forwards", "keep_copy", PASSWORD})
+_LDAP = {each.name: each.metadata["ldap"] for each in dataclasses.fields(Account) if "ldap" in each.metadata}
+_SELF = frozenset({PASSWORD, *(name for name, facts in _LDAP.items() if facts.write == SELF)})
 _OF_A_DOMAIN = Account | Alias | MailingList | SharedMailbox
 
 

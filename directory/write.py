@@ -285,7 +285,8 @@ class WritePort:
             name = self._attribute(kind, field)
             if len(wish.values) > 1 and not field.is_multi:
                 raise Invalid(f"{field.name} has one value")
-            every[name] = [*every.get(name, ()), *(encode(field, text, self.find_dn) for text in wish.values)]
+            before = every.get(name, ()) if field.is_multi else ()
+            every[name] = [*before, *(encode(field, text, self.find_dn) for text in wish.values)]
             fields[field.name] = field
         every = {name: list(dict.fromkeys(texts)) for name, texts in every.items() if texts}
         addresses = {text.lower() for name in ("gatepostAddress", "mail") for text in every.get(name, ())}

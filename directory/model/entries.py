@@ -140,6 +140,14 @@ class Account(MailboxHolder):
     """A person (or program) that logs in and has a store."""
 
     logins: tuple[str, ...] = standard("uid", NAME, "Login names", default=())
+    given_name: str | None = standard("givenName", NAME, "Given name", write=SELF)
+    surname: str | None = standard("sn", NAME, "Surname", write=SELF)
+    title: str | None = standard("title", NAME, "Position in the company")
+    department: str | None = standard("departmentNumber", NAME, "Department")
+    employee_number: str | None = standard("employeeNumber", NAME, "Number by which the company knows the person")
+    office: str | None = standard("physicalDeliveryOfficeName", NAME, "Where the person sits", write=SELF)
+    phones: tuple[str, ...] = standard("telephoneNumber", NAME, "Telephone numbers at work", write=SELF, default=())
+    mobile_phones: tuple[str, ...] = standard("mobile", NAME, "Mobile telephone numbers", write=SELF, default=())
     services: tuple[str, ...] | None = attribute(
         "gatepostService", 3, TOKEN, "Enabled service: imap, pop3, submission, webmail, sieve, selfservice"
     )

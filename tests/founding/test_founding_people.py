@@ -142,6 +142,22 @@ def test_s26_one_mailbox_by_pop3_and_imap(founded: RunningDemo) -> None:
     assert person.subjects() == ["s26 two"]
 
 
+def test_s33_personal_data_is_shown_and_edited(founded: RunningDemo) -> None:
+    person = make_person(founded, "data33", "given_name=Jürgen", "surname=Groß", "title=Buyer", "department=Purchasing")
+    shown = facts(founded, "user", "show", "data33")
+    assert (shown["given_name"], shown["surname"]) == ("Jürgen", "Groß")
+    assert (shown["title"], shown["department"]) == ("Buyer", "Purchasing")
+    own, given = ("user", "set", "data33", "--as", "data33"), f"{person.password}\n"
+    verb(founded, *own, "phones=+49 228 1", "office=Room 33", given=given)
+    verb(founded, *own, "phones+=+49 228 2", given=given)
+    verb(founded, *own, "title=Director", given=given, code=5)
+    shown = facts(founded, "user", "show", "data33")
+    assert (shown["phones"], shown["title"]) == (["+49 228 1", "+49 228 2"], "Buyer")
+    # the same data in any LDAP tool, in both directions
+    founded.change("data33", {"mobile": ["+49 170 33"]})
+    assert facts(founded, "user", "show", "data33")["mobile_phones"] == ["+49 170 33"]
+
+
 def test_s29_smtp_pop3_and_imap_with_all_their_commands(founded: RunningDemo) -> None:
     person = make_person(founded, "all29")
     with smtplib.SMTP("127.0.0.1", founded.port("submission"), timeout=20) as smtp:

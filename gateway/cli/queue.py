@@ -14,6 +14,7 @@ from gateway.cli.entries import sure, table
 from gateway.cli.options import configuration_file, for_machines, tell
 from gateway.cli.own_queue import ask_as_owner, claim_of, is_operator
 from gateway.cli.problems import NO
+from gateway.cli.queue_tls import tls
 from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 from gateway.config.settings import Settings
@@ -248,3 +249,6 @@ def explain(path: Path, message: str, as_json: bool) -> None:
         if each["state"] not in ("done", "failed"):
             for line in each["steps"]:
                 click.echo(f"    now: {line}")
+
+
+command.add_command(tls)

@@ -19,6 +19,7 @@ from gateway.deliver.peer import Peer, PeerRefuses
 from gateway.deliver.port import Dial, Outcome, Parcel, Taken, TlsWish
 from gateway.deliver.resolve import Mx, Resolve
 from gateway.deliver.tls_policy import Count, Protection, Protections, puts_delivery_first, result_of
+from gateway.deliver.tls_store import SUCCESS
 from gateway.observe import maillog, metrics
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
@@ -227,7 +228,7 @@ class SmtpCourier:
             stream.close()
             raise
         if stream.tls:
-            self._count(found, place, "success")
+            self._count(found, place, SUCCESS)
         is_verified = bool(stream.tls and wish and (wish.verify or wish.tlsa))
         peer.is_for_one = found.is_waived and not is_verified
         protection = "clear" if not stream.tls else "verified" if is_verified else "unverified"

@@ -16,15 +16,19 @@ from typing import NamedTuple
 
 import msgspec
 
+from directory.model import Condition, Deferred
 from gateway.deliver.mta_sts import StsPolicy
-from gateway.files.database import connect, transaction
+from gateway.files.database import connect, looking, transaction
 from gateway.observe.log import fields
 
 _log = logging.getLogger("gatepost.tls")
+#: in state_dir
+FILE = "tls.db"
 VERSION = 1
 KEPT_DAYS = 30
 MAX_WAITING = 1000
 FLUSH_SECONDS = 60.0
+SUCCESS = "success"
 SECONDS_A_DAY = 86400
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS policy (domain TEXT PRIMARY KEY, content BLOB NOT NULL, until REAL NOT NULL);
@@ -45,17 +49,17 @@ class Sessions(NamedTuple):
     policy: str
     host: str
     result: str
-    number: int
+    connections: int
 
 
 class TlsStore:
     """One process writes; any may read. Nothing here ever stops a message: a damaged file is begun anew, what
     cannot be written is said in the log and left out, without a file everything is kept in memory."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, path: Path, clock: Callable[[], float], on_waiting: Callable[[], None]) -> None:
+        """`on_waiting` is called when counts begin to wait: `flush` is due `FLUSH_SECONDS` later."""
+        self._clock, self._on_waiting = clock, on_waiting
         self._waiting: dict[tuple[str, str, str, str, str, str], int] = {}
-        self._flushed = clock()
         self._db = self._opened(path)
 
     def _opened(self, path: Path) -> sqlite3.Connection:
@@ -105,17 +109,17 @@ class TlsStore:
             _log.error("%s", fields(event="tls-store-failed", domain=domain, detail=error))
 
     def count(self, domain: str, kind: str, policy: str, host: str, result: str) -> None:
-        """Count one connection. It is on disk a minute later."""
-        now = self._clock()
-        key = (_day(now), domain, kind, policy, host, result)
+        """Count one connection."""
+        if not self._waiting:
+            self._on_waiting()
+        key = (day_of(self._clock()), domain, kind, policy, host, result)
         self._waiting[key] = self._waiting.get(key, 0) + 1
-        if now - self._flushed >= FLUSH_SECONDS or len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             self.flush()
 
     def flush(self) -> None:
         """Write the counts down and drop those of more than a month ago."""
         now = self._clock()
-        self._flushed = now
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
@@ -126,15 +130,10 @@ class TlsStore:
                     "ON CONFLICT DO UPDATE SET number = number + excluded.number",
                     [(*key, number) for key, number in waiting.items()],
                 )
-                db.execute("DELETE FROM session WHERE day < ?", (_day(now - KEPT_DAYS * SECONDS_A_DAY),))
+                db.execute("DELETE FROM session WHERE day < ?", (day_of(now - KEPT_DAYS * SECONDS_A_DAY),))
                 db.execute("DELETE FROM policy WHERE until < ?", (now,))
         except sqlite3.Error as error:
             _log.error("%s", fields(event="tls-store-failed", counts=len(waiting), detail=error))
-
-    def sessions(self, day: str) -> list[Sessions]:
-        """The counts of a day (YYYY-MM-DD, UTC), without those that wait to be written."""
-        rows = self._db.execute("SELECT * FROM session WHERE day = ? ORDER BY domain, kind, host, result", (day,))
-        return [Sessions(*row) for row in rows]
 
     def close(self) -> None:
         """Write what waits, and close."""
@@ -146,5 +145,25 @@ class _Newer(Exception):
     """The file is of a later version of Gatepost: it is left alone."""
 
 
-def _day(now: float) -> str:
+def day_of(now: float) -> str:
+    """The day by which connections are counted, in UTC (RFC 8460 4.1)."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+
+
+def seen(
+    path: Path, since: str, *, domain: str | None = None, only_failed: bool = False, limit: int = 1000
+) -> list[Sessions]:
+    """Counts from the day `since` on, the newest day first, for operators; nothing without a file. Raises Deferred."""
+    if not path.exists():
+        return []
+    try:
+        with looking(path) as db:
+            rows = db.execute(
+                "SELECT day, domain, kind, policy, host, result, number FROM session "
+                "WHERE day >= ? AND (? IS NULL OR domain = ?) AND (NOT ? OR result <> ?) "
+                "ORDER BY day DESC, domain, kind, policy, host, result LIMIT ?",
+                (since, domain, domain, only_failed, SUCCESS, limit),
+            )
+            return [Sessions(*row) for row in rows]
+    except sqlite3.Error as error:
+        raise Deferred(Condition.QUEUE_UNAVAILABLE, f"{path}: {error}") from error

@@ -17,7 +17,7 @@ from gateway.deliver.mta_sts import MtaSts
 from gateway.deliver.port import Courier
 from gateway.deliver.smtp import Outside, SmtpCourier
 from gateway.deliver.tls_policy import Protections
-from gateway.deliver.tls_store import TlsStore
+from gateway.deliver.tls_store import FILE, FLUSH_SECONDS, TlsStore
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
 from gateway.service.https import HttpsGet
@@ -63,7 +63,8 @@ class Outbound:
         self._sweeping: asyncio.Task[None] | None = None
         dial = Dialer(ClientTls(relay.ca_file))
         self.resolver = resolver = Resolver(settings.dns)
-        self._store = TlsStore(Path(settings.state_dir) / "tls.db", time.time)
+        self._flushing: asyncio.TimerHandle | None = None
+        self._store = TlsStore(Path(settings.state_dir) / FILE, time.time, self._flush_later)
         fetch = HttpsGet(dial, resolver, may_be_private=relay.allow_private)
         sts = MtaSts(resolver, fetch, self._store, time.time) if relay.mta_sts else None
         self._outside = Outside(
@@ -94,8 +95,18 @@ class Outbound:
         if len(self.connections):
             self._sweep_later()
 
+    def _flush_later(self) -> None:
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self._store.flush()
+
     async def close(self) -> None:
         """End what waits for another message."""
+        if self._flushing is not None:
+            self._flushing.cancel()
         if self._timer is not None:
             self._timer.cancel()
         await self.connections.close()

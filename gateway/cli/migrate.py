@@ -10,10 +10,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from directory.model.units import read_seconds
 from gateway.cli.migrate_drain import run_queues, stop
 from gateway.cli.migrate_found import Found, look
-from gateway.cli.options import for_machines
+from gateway.cli.options import for_machines, in_seconds
 from gateway.cli.problems import NO, NOT_ALLOWED, TEMPORARY
 from gateway.cli.setup import own_program
 from gateway.cli.setup_links import drop_set_id, links
@@ -62,19 +61,12 @@ def _tell(found: Found, as_json: bool) -> None:
             click.echo(f"          {order}")
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    try:
-        return read_seconds(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), context, parameter) from None
-
-
 @command.command(name="sendmail")
 @click.option("--drain", is_flag=True, help="the old daemon and its queue only: exit code 0 once both are gone")
 @click.option("--retire", is_flag=True, help="the old programs only: set-uid bits, names; needs an empty queue")
 @click.option("--run", "do_it", is_flag=True, help="do it; without it nothing is changed")
-@click.option("--wait", default="1h", show_default=True, callback=_seconds, help="how long --drain runs the queue")
-@click.option("--every", default="5m", show_default=True, callback=_seconds, help="pause between two runs of it")
+@click.option("--wait", default="1h", show_default=True, callback=in_seconds, help="how long --drain runs the queue")
+@click.option("--every", default="5m", show_default=True, callback=in_seconds, help="pause between two runs of it")
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path("/"),
               show_default=True, help="stands before every path")  # fmt: skip
 @click.option("--program", type=click.Path(path_type=Path), help="the gatepost command that takes the names over")

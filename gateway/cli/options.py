@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from directory.model.units import read_seconds
+
 CONFIGURATION_FILE = Path("/etc/gatepost/gatepost.yaml")
 
 #: `--config FILE`, given to the verb as `path`
@@ -21,6 +23,14 @@ configuration_file = click.option(
 
 #: `--json`, given to the verb as `as_json`
 for_machines = click.option("--json", "as_json", is_flag=True, help="for machines")
+
+
+def in_seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """The callback of an option that takes a time with a unit, as the configuration has them; None where it is absent."""
+    try:
+        return None if value is None else read_seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
 
 
 def tell(facts: object, text: str, as_json: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -12,23 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.options import configuration_file, for_machines, in_seconds
 from gateway.cli.problems import NO, NOT_ALLOWED
 from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 
 if TYPE_CHECKING:
     from gateway.files.trail_search import Story
-
-_AGE = re.compile(r"(\d+)([mhd])")
-_SECONDS = {"m": 60, "h": 3600, "d": 86400}
-
-
-def _age(_context: click.Context, _parameter: click.Parameter, text: str) -> float:
-    match = _AGE.fullmatch(text)
-    if match is None:
-        raise click.BadParameter(f"{text!r}: a number and m, h or d, as in 90m, 12h or 7d")
-    return int(match[1]) * float(_SECONDS[match[2]])
 
 
 def _told(event: dict[str, Any]) -> str:
@@ -79,7 +68,7 @@ def _show(story: Story, *, subjects: bool) -> None:
 @click.command(name="trace")
 @click.argument("query")
 @configuration_file
-@click.option("--since", default="7d", show_default=True, callback=_age, help="how far back: 90m, 12h, 7d")
+@click.option("--since", default="7d", show_default=True, callback=in_seconds, help="how far back: 90m, 12h, 7d")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="newest messages shown")
 @click.option("--subjects", is_flag=True, help="show subjects too; root only")
 @for_machines
@@ -98,7 +87,7 @@ def command(query: str, path: Path, since: float, limit: int, subjects: bool, as
         raise SystemExit(NOT_ALLOWED)
     mail_user_only(settings, "see this")
     now = time.time()
-    stories = search(trail_folder(settings), query.strip("<>"), since=now - since, until=now, limit=limit)
+    stories = search(trail_folder(settings), query.strip("<>"), since=max(now - since, 0.0), until=now, limit=limit)
     if not subjects:
         for story in stories:
             for event in story.events:

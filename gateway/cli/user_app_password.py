@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from directory.model.units import TIME_ALLOWED, read_seconds
 from gateway.cli.entries import acting_as, ask, table
-from gateway.cli.options import configuration_file, for_machines, tell
+from gateway.cli.options import configuration_file, for_machines, in_seconds, tell
 from gateway.config.load import load
 
 
@@ -33,20 +32,16 @@ def _date(at: float | None, never: str) -> str:
     "--service", "services", multiple=True, help="imap, pop3, submission, sieve; may be repeated; all if none is named"
 )
 @click.option("--network", "networks", multiple=True, help="only from there, such as 192.0.2.0/24; may be repeated")
-@click.option("--valid", default="", help="how long, such as 30d; for ever if not said")
+@click.option("--valid", callback=in_seconds, help="how long, such as 30d; for ever if not said")
 def add(
     path: Path, as_json: bool, as_login: str, login: str, name: str,
-    services: tuple[str, ...], networks: tuple[str, ...], valid: str,
+    services: tuple[str, ...], networks: tuple[str, ...], valid: float | None,
 ) -> None:  # fmt: skip
     """Make an app password for LOGIN; it is shown once."""
     settings = load(path)
-    try:
-        seconds = read_seconds(valid) if valid else 0.0
-    except ValueError:
-        raise click.UsageError(f"--valid: {valid!r} is not {TIME_ALLOWED}") from None
     made = ask(
         settings, "app-password-add", as_login,
-        login=login, name=name, services=services, networks=networks, seconds=seconds,
+        login=login, name=name, services=services, networks=networks, seconds=valid or 0.0,
     )  # fmt: skip
     click.echo(msgspec.json.encode(made).decode() if as_json else f"{made['id']}: {made['password']}")
 

@@ -102,15 +102,18 @@ def test_words_for_people_and_subjects_for_auditors_only(demo: RunningDemo) -> N
         assert trace(demo, each, "--subjects")[0] == 5
 
 
-@pytest.mark.parametrize("arguments", [["x@y", "--since", "soon"], ["x@y", "--limit", "0"], []])
+@pytest.mark.parametrize(
+    "arguments", [["x@y", "--since", "soon"], ["x@y", "--since", "-1d"], ["x@y", "--limit", "0"], []]
+)
 def test_wrong_usage(demo: RunningDemo, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "gateway", "trace", *arguments, "--config", demo.facts["config_file"]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2, done.stderr
 
 
-def test_nothing_found_is_no(demo: RunningDemo) -> None:
-    code, text = trace(demo, "stranger@nowhere.example")
+@pytest.mark.parametrize("since", ["7d", "90", "1.5h", "999999999999d"])
+def test_nothing_found_is_no(demo: RunningDemo, since: str) -> None:
+    code, text = trace(demo, "stranger@nowhere.example", "--since", since)
     assert code == 1
     assert "nothing about stranger@nowhere.example" in text
     assert stories(demo, "stranger@nowhere.example") == []

@@ -3,6 +3,9 @@
 Owned by the agent alone, behind a lock file; part of every backup, never rebuilt. `user_version` is the
 format; a newer one is refused. Committed = on disk. Tables: failed logins, addresses of good ones,
 verifiers for the grace time, app passwords, sessions, the journal of directory changes.
+
+It opens its file and ends its transactions itself, as `gateway.files.database` does for the gateway's files: directory
+imports nothing of gateway, gateway's files see nothing of directory but model and port, and those are pure.
 """
 
 from __future__ import annotations

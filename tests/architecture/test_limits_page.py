@@ -7,13 +7,24 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
+import pytest
 
 from directory.authenticator_settings import AuthSettings
 from directory.model.units import write_seconds, write_size
+from gateway.imap import fetch_items, flags, parser, search_keys, sort_keys, threads
+from gateway.imap.commands import create, enable, identity, listing
 from gateway.imap.settings import ImapSettings
+from gateway.lists.settings import ListSettings
+from gateway.mail.settings import BounceSettings
+from gateway.mime import limits
+from gateway.observe.settings import TraceSettings
 from gateway.pop3.settings import Pop3Settings
+from gateway.queue.settings import QueueSettings
+from gateway.route.relay_settings import RelaySettings
+from gateway.route.settings import RouteSettings
 from gateway.service.settings import LimitSettings
 from gateway.smtp.settings import SmtpSettings
+from gateway.store import folders, layout, markers
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 SECTIONS = {
@@ -22,7 +33,32 @@ SECTIONS = {
     "smtp": SmtpSettings,
     "imap": ImapSettings,
     "pop3": Pop3Settings,
+    "queue": QueueSettings,
+    "relay": RelaySettings,
+    "route": RouteSettings,
+    "lists": ListSettings,
+    "bounce": BounceSettings,
+    "trace": TraceSettings,
 }
+#: what no setting changes, as the page says it
+FIXED = (
+    f"FETCH | {fetch_items.MAX_ITEMS} items, {fetch_items.MAX_NAMES:,} header fields in one item, "
+    f"{fetch_items.MAX_DEPTH} numbers",
+    f"SEARCH | {search_keys.MAX_KEYS:,} keys, {search_keys.MAX_NESTING} levels of NOT, OR and brackets, "
+    f"{search_keys.MAX_NEEDLE:,} octets",
+    f"SORT | {sort_keys.MAX_KEYS} keys",
+    f"LIST | {listing.MAX_PATTERNS} patterns",
+    f"{flags.MAX_FLAGS} flags, {flags.MAX_KEYWORD} octets a keyword",
+    f"ENABLE | {enable.MAX_NAMES} names",
+    f"ID | {identity.MAX_PAIRS} fields of {identity.MAX_FIELD} octets, {identity.MAX_VALUE:,} octets a value",
+    f"CREATE | {create.MAX_USES} special uses",
+    f"{parser.MAX_RANGES:,} ranges, numbers to {parser.MAX_NUMBER:,}",
+    f"{layout.MAX_NAME:,} octets on the wire, {layout.MAX_DEPTH} levels and a folder of {layout.MAX_FOLDER} octets",
+    f"{folders.MAX_MAILBOXES:,} mailboxes and {markers.MAX_SUBSCRIPTIONS:,} subscriptions",
+    f"{limits.MAX_ADDRESSES:,} addresses of a field in ENVELOPE, {limits.MAX_NESTING} levels and {limits.MAX_PARTS:,} parts",
+    f"{threads.MAX_REFERENCES:,} references of a message in THREAD, {sort_keys.MAX_LENGTH:,} characters",
+    f"after {threads.MAX_STEPS:,} steps",
+)
 COMPLETE = ("limits.", "pop3.")
 
 
@@ -34,6 +70,11 @@ def shown(hint: Any, value: Any) -> str:
     if unit == "seconds":
         return write_seconds(value)
     return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize("said", FIXED)
+def test_what_no_setting_changes(said: str) -> None:
+    assert said in " ".join(PAGE.read_text(encoding="utf-8").split())
 
 
 def test_every_setting_with_its_default() -> None:

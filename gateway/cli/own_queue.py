@@ -16,7 +16,7 @@ from gateway.service.owner_verbs import OWNER_SOCKET
 
 def is_operator(configuration: Path) -> bool:
     """True for root and for the user that the queue belongs to. Raises ConfigurationError."""
-    from gateway.service.identity import identities
+    from gateway.service.identity import mail_uid
 
     try:
         settings = load(configuration)
@@ -24,7 +24,7 @@ def is_operator(configuration: Path) -> bool:
         if os.access(configuration, os.R_OK) or os.getuid() == 0:
             raise
         return False
-    return os.getuid() in (0, identities(settings.run_as).mail.uid)
+    return os.getuid() in (0, mail_uid(settings))
 
 
 def claim_of(login: str) -> Claim | None:

@@ -12,11 +12,11 @@ from gateway.config.settings import Settings
 
 def mail_user_only(settings: Settings, what: str, *, becomes: bool = False) -> None:
     """End the verb for everybody else, saying that they may not do `what`; `becomes`: root goes on as that user."""
-    from gateway.service.identity import identities
+    from gateway.service.identity import identities, mail_uid
 
-    mail = identities(settings.run_as).mail
-    if os.getuid() not in (0, mail.uid):
-        click.echo(f"gatepost: only root and uid {mail.uid} may {what}", err=True)
+    mail = mail_uid(settings)
+    if os.getuid() not in (0, mail):
+        click.echo(f"gatepost: only root and uid {mail} may {what}", err=True)
         raise SystemExit(NOT_ALLOWED)
     if becomes and os.getuid() == 0:
-        mail.take()
+        identities(settings.run_as).mail.take()

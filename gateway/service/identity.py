@@ -106,6 +106,19 @@ def identities(run_as: RunAs) -> Identities:
     return Identities(mail, Identity(directory.uid, directory.gid, (*directory.groups, mail.gid)), programs)
 
 
+def mail_uid(settings: Settings) -> int:
+    """The uid of the mail processes, for whoever asks: `run_as.mail`, else whoever started the service. Raises NoSuchUser."""
+    if settings.run_as.mail:
+        try:
+            return resolve(settings.run_as.mail).uid
+        except ValueError as error:
+            raise NoSuchUser("mail", str(error)) from None
+    try:
+        return os.stat(settings.state_dir).st_uid
+    except OSError:
+        return os.getuid()  # it has never run
+
+
 def prepare_folders(settings: Settings, who: Identities) -> None:
     """Make state_dir and run_dir, shared as they have to be where we are root. Raises OSError."""
     separate = os.getuid() == 0 and who.mail.uid != 0

@@ -352,7 +352,8 @@ class QueueRunner:
             rows = self._state.targets(message)
         due = [row for row in rows if row.state == WAITING and row.due <= horizon]
         if due:
-            finished = set() if is_first else self._state.done_keys(message)
+            # also of a first attempt: one before it may have been cut off behind a delivery, and has no rows then
+            finished = self._state.done_keys(message)
             plan = self._attempts.plan(due, envelope, finished, now)
             try:
                 plan.seats = self._attempts.seats(plan, rows, envelope, now)

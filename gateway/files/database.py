@@ -21,20 +21,10 @@ def connect(
     `formats[n]` are the statements that lead from format n to the next one. Raises sqlite3.Error, for a file of a
     later format too.
 
-    The first processes of a host open a new file at once, and SQLite does not wait for the change of mode as it
-    waits for everything else.
     """
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
-    deadline = time.monotonic() + BUSY_SECONDS
     try:
-        while True:
-            try:
-                db.execute("PRAGMA journal_mode=WAL")
-                break
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
+        use_wal(db)
         db.execute(f"PRAGMA synchronous={synchronous}")
         if formats:
             _bring_up(db, formats)
@@ -42,6 +32,23 @@ def connect(
         db.close()
         raise
     return db
+
+
+def use_wal(db: sqlite3.Connection) -> None:
+    """Change to WAL mode. Raises sqlite3.Error.
+
+    The first processes of a host open a new file at once, and SQLite does not wait for the change of mode as it
+    waits for everything else.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager

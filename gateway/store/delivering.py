@@ -238,7 +238,10 @@ class Delivering(Adopting):
                 outcomes[way.number] = row
                 named.append(way)
             except OSError as error:
-                outcomes[way.number] = self._undo(way, row, error)
+                if isinstance(row, MessageRow) and self._is_taken(way, row, error):
+                    outcomes[way.number] = row
+                else:
+                    outcomes[way.number] = self._undo(way, row, error)
         if folders:
             try:
                 self.commit_of(folders[0]).folders(folders)
@@ -261,6 +264,15 @@ class Delivering(Adopting):
                 bound = replace(bound, room=max(0, bound.room - claimed.get(name, 0)))
                 claimed[name] = claimed.get(name, 0) + size
             yield bound
+
+    def _is_taken(self, way: _Way, row: MessageRow, error: OSError) -> bool:
+        """True when somebody has read and removed the message between its row and its name: it was delivered."""
+        if not isinstance(error, FileNotFoundError) or not row.uid:
+            return False
+        try:
+            return self.repository.message(way.target.holder.id, way.mailbox, row.uid) is None
+        except Deferred:
+            return False
 
     def _undo(self, way: _Way, row: MessageRow | Deferred | Refused | None, error: OSError) -> Deferred:
         """The file did not get its name: no row without file, no file that nobody answered for."""

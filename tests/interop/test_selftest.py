@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RunningDemo
+from conftest import RunningDemo, eventually
 from in_process import run
 
 from gateway.service.selftest.case import CASES, GROUPS
@@ -60,7 +60,7 @@ def test_everything_is_ok_and_nothing_is_left(demo: RunningDemo) -> None:
         ("entries", "ok"), *((name, "ok") for name in CASES), ("clean", "ok"),
     ], results  # fmt: skip
     assert code == 0
-    assert left_behind(demo) == []
+    eventually(lambda: left_behind(demo) == [], 20)  # the queue's rows of what is gone go a second later
     assert sum(r["seconds"] for r in results) < 60
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from directory.model import Condition, Deferred
+from gateway.files.database import use_wal
 from gateway.store.sqlite.schema import FORMAT, SHARD
 
 BUSY_MS = 10_000
@@ -25,7 +26,7 @@ def open_database(path: Path, schema: str, wanted: int) -> sqlite3.Connection:
     )
     try:
         execute = connection.execute
-        execute("PRAGMA journal_mode=WAL")
+        use_wal(connection)
         execute("PRAGMA synchronous=NORMAL")
         version = execute("PRAGMA user_version").fetchone()[0]
         if version == 0:

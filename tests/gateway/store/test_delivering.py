@@ -12,7 +12,7 @@ import pytest
 from store_bench import BODY, Bench, person
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
-from gateway.store import markers
+from gateway.store import delivering, markers
 from gateway.store.repository import MessageRow
 from gateway.store.settings import StoreSettings, Volume
 from gateway.store.stores import Stores, Target
@@ -188,3 +188,20 @@ def test_a_path_that_leaves_the_volume_is_refused(bench: Bench, maildir: str) ->
 def test_a_path_of_the_directory_is_used(bench: Bench) -> None:
     bench.deliver(person(maildir="people/ann/Maildir"))
     assert (bench.volume / "people" / "ann" / "Maildir" / "cur").is_dir()
+
+
+def test_who_removes_a_message_before_it_has_its_name_had_it_delivered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = delivering.rename_unique
+
+    def late(source: str, target: str) -> None:
+        row, (message,) = bench.inbox(ANN)
+        bench.stores.repository.expunge(ANN.id, row.id, [message.uid])
+        os.unlink(source)
+        real(source, target)
+
+    monkeypatch.setattr(delivering, "rename_unique", late)
+    assert bench.deliver(ANN) == 1, "not Deferred, which would have it delivered again"
+    monkeypatch.undo()
+    assert bench.inbox(ANN)[1] == []

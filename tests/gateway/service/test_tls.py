@@ -156,8 +156,8 @@ def test_a_handshake_that_takes_too_long_is_cut(tmp_path: Path) -> None:
 
     async def run() -> None:
         server, port = await serve(lambda: TlsLayer(Echo(), offer(certificates, 0.3), at_once=True))
+        begun = asyncio.get_running_loop().time()  # the server's clock begins with the connection
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        begun = asyncio.get_running_loop().time()
         hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # the beginning of one, and then nothing
         writer.write(hello)
         with contextlib.suppress(ConnectionResetError):

@@ -20,7 +20,6 @@ def connect(
 
     `formats[n]` are the statements that lead from format n to the next one. Raises sqlite3.Error, for a file of a
     later format too.
-
     """
     db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
     try:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 
 from directory.model import Deferred, MailboxHolder, Refused
-from gateway.files.durable import rename_unique, write_synced
+from gateway.files.durable import write_synced
 from gateway.store.adopting import Adopting
 from gateway.store.delivering import Delivering, pieces_of
 from gateway.store.errors import NoSuchMailbox
@@ -147,7 +147,10 @@ class Changing(Delivering, Adopting):
         with trouble(folder):
             cur = os.path.join(folder, "cur")
             for _, new in pairs:
-                rename_unique(os.path.join(folder, "tmp", new.ukey), os.path.join(cur, f"{new.name}:2,{new.info}"))
+                temporary = os.path.join(folder, "tmp", new.ukey)
+                self._give_name(
+                    receiver.id, target.id, new.uid, temporary, os.path.join(cur, f"{new.name}:2,{new.info}")
+                )
             commit.folders([cur])
         if is_move:
             if receiver.id != holder.id:

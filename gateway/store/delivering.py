@@ -233,15 +233,12 @@ class Delivering(Adopting):
                     folder, name = "new", f"{way.ukey},S={size},W={crlf}"
                     row = MessageRow(0, 0, "", "", size, crlf, now, now, way.ukey, name, way.target.recipient)
                 folder = os.path.join(way.folder, folder)
-                rename_unique(way.temporary, os.path.join(folder, name))
+                self._give_name(way.target.holder.id, way.mailbox, row.uid, way.temporary, os.path.join(folder, name))
                 folders.append(folder)
                 outcomes[way.number] = row
                 named.append(way)
             except OSError as error:
-                if isinstance(row, MessageRow) and self._is_taken(way, row, error):
-                    outcomes[way.number] = row
-                else:
-                    outcomes[way.number] = self._undo(way, row, error)
+                outcomes[way.number] = self._undo(way, row, error)
         if folders:
             try:
                 self.commit_of(folders[0]).folders(folders)
@@ -265,12 +262,21 @@ class Delivering(Adopting):
                 claimed[name] = claimed.get(name, 0) + size
             yield bound
 
-    def _is_taken(self, way: _Way, row: MessageRow, error: OSError) -> bool:
-        """True when somebody has read and removed the message between its row and its name: it was delivered."""
-        if not isinstance(error, FileNotFoundError) or not row.uid:
-            return False
+    def _give_name(self, account: str, mailbox: int, uid: int, source: str, target: str) -> None:
+        """Rename the file of a message with a row. Raises OSError.
+
+        That somebody has read and removed the message between its row and its name is no error: it was there.
+        """
         try:
-            return self.repository.message(way.target.holder.id, way.mailbox, row.uid) is None
+            rename_unique(source, target)
+        except FileNotFoundError:
+            if not uid or not self._is_expunged(account, mailbox, uid):
+                raise
+
+    def _is_expunged(self, account: str, mailbox: int, uid: int) -> bool:
+        """True when the index knows; False while it cannot say."""
+        try:
+            return self.repository.message(account, mailbox, uid) is None
         except Deferred:
             return False
 
@@ -320,7 +326,8 @@ class Delivering(Adopting):
                 os.unlink(temporary)
                 raise
             try:
-                rename_unique(temporary, os.path.join(folder, "cur", f"{placed.name}:2,"))
+                target = os.path.join(folder, "cur", f"{placed.name}:2,")
+                self._give_name(holder.id, row.id, placed.uid, temporary, target)
             except OSError as error:
                 way = _Way(0, Target(holder, ""), folder, ukey, row.id, temporary)
                 raise self._undo(way, placed, error) from error

@@ -203,5 +203,23 @@ def test_who_removes_a_message_before_it_has_its_name_had_it_delivered(
 
     monkeypatch.setattr(delivering, "rename_unique", late)
     assert bench.deliver(ANN) == 1, "not Deferred, which would have it delivered again"
+    assert bench.stores.append(ANN, "INBOX", [BODY]).uid == 2, "nor NO, which would have the client repeat it"
     monkeypatch.undo()
     assert bench.inbox(ANN)[1] == []
+
+
+def test_a_copy_that_is_removed_before_it_has_its_name_was_made(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.deliver(ANN)
+    real = delivering.rename_unique
+
+    def late(source: str, target: str) -> None:
+        drafts = bench.stores.open_mailbox(ANN, "Drafts")
+        bench.stores.repository.expunge(ANN.id, drafts.id, [1])
+        os.unlink(source)
+        real(source, target)
+
+    bench.stores.furnish(ANN, str(bench.maildir(ANN)))
+    row, (message,) = bench.inbox(ANN)
+    monkeypatch.setattr(delivering, "rename_unique", late)
+    ((source, made),) = bench.stores.copy(ANN, row, [message.uid], "Drafts")
+    assert (source.uid, made.uid) == (1, 1)

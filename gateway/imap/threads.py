@@ -175,8 +175,9 @@ def _by_subject(roots: list[Node]) -> list[Node]:
         if known is None or known is root:
             found.append(root)
         elif known.message is None and root.message is None:
-            for child in list(root.children):
-                known.adopt(child)
+            for child in root.children:  # all at once: there may be as many as messages
+                child.parent = known
+            known.children += root.children
         elif known.message is None or (message.is_reply and not _first(known).is_reply):
             known.adopt(root)
         else:

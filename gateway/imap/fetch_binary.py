@@ -5,9 +5,7 @@ A part is gone through twice, a piece at a time: its length has to be told befor
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
 
 from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
@@ -16,7 +14,7 @@ from gateway.imap.fetch_body import Cut
 from gateway.imap.fetch_items import Binary
 from gateway.mime.parsed import LEAF
 from gateway.mime.section import find_part
-from gateway.mime.transfer import Decoder, decoder
+from gateway.mime.transfer import decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +28,30 @@ class Measured:
     has_nul: bool
 
 
-def _decoded(content: Content, start: int, end: int, encoding: bytes, piece: int) -> Generator[Ask | bytes, Any, None]:
-    """Yields the decoded octets, and what has to be asked for them."""
-    undo: Decoder = decoder(encoding)
-    at = start
-    while at < end:
-        stop = min(end, at + piece)
-        if stop <= len(content.data):
-            stored = content.data[at:stop]
+class _Walk:
+    """Goes through a part once. Raises UnknownEncoding when it is made."""
+
+    def __init__(self, content: Content, start: int, end: int, encoding: bytes, piece: int) -> None:
+        self._undo = decoder(encoding)
+        self._content, self._at, self._end, self._piece = content, start, end, piece
+        self._is_over = False
+
+    def more(self) -> Dialogue:
+        """The next decoded octets, None at the end. Raises Deferred, Cut when the file is cut."""
+        if self._at >= self._end:
+            if self._is_over:
+                return None
+            self._is_over = True
+            return self._undo.end()
+        stop = min(self._end, self._at + self._piece)
+        if stop <= len(self._content.data):
+            stored = self._content.data[self._at : stop]
         else:
-            stored = yield Ask(ReadSpan(content.source, at, stop))
+            stored = yield Ask(ReadSpan(self._content.source, self._at, stop))
         if not stored:
             raise Cut
-        at += len(stored)
-        yield undo.feed(stored)
-    yield undo.end()
-
-
-def _each(walk: Generator[Ask | bytes, Any, None]) -> Generator[Any, Any, list[bytes] | None]:
-    """The next decoded octets; asks on the way. None at the end."""
-    answer: object = None
-    while True:
-        try:
-            step = walk.send(answer)
-        except StopIteration:
-            return None
-        if isinstance(step, bytes):
-            return [step]
-        answer = yield step
+        self._at += len(stored)
+        return self._undo.feed(stored)
 
 
 def measure(item: Binary, content: Content, piece: int) -> Dialogue:
@@ -70,10 +64,10 @@ def measure(item: Binary, content: Content, piece: int) -> Dialogue:
     if item.path and part.kind != LEAF:
         encoding = b""  # only 7bit, 8bit and binary are allowed there (RFC 2045 6.4)
     size, has_nul = 0, False
-    walk = _decoded(content, start, end, encoding, piece)
-    while (octets := (yield from _each(walk))) is not None:
-        size += len(octets[0])
-        has_nul = has_nul or b"\0" in octets[0]
+    walk = _Walk(content, start, end, encoding, piece)
+    while (octets := (yield from walk.more())) is not None:
+        size += len(octets)
+        has_nul = has_nul or b"\0" in octets
     return Measured(start, end, encoding, size, has_nul)
 
 
@@ -88,15 +82,15 @@ def value(item: Binary, found: Measured | None, content: Content, piece: int) ->
     first, length = item.span or (0, found.size)
     length = max(0, min(length, found.size - first))
     yield b"%b %b{%d}\r\n" % (item.label, b"~" if found.has_nul else b"", length)
-    walk = _decoded(content, found.start, found.end, found.encoding, piece)
+    walk = _Walk(content, found.start, found.end, found.encoding, piece)
     at, rest = 0, length
     try:
         while rest:
-            octets = yield from _each(walk)
+            octets = yield from walk.more()
             if octets is None:
                 raise Cut
-            text = octets[0][max(first - at, 0) :][:rest]
-            at += len(octets[0])
+            text = octets[max(first - at, 0) :][:rest]
+            at += len(octets)
             rest -= len(text)
             if text:
                 yield text

@@ -4,41 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from gateway.imap.parser import MAX_NUMBER, Ranges
+from gateway.imap.sets import Run, lines_of, runs_of
 from gateway.imap.view import View
 
-RUNS = 1000  # ranges of one answer
-
-Run: TypeAlias = tuple[int, int]
-
-
-def answers(runs: Iterable[Run], *, earlier: bool) -> Iterator[bytes]:
-    """VANISHED for ascending ranges of UIDs, so many to a line that no line is too long."""
-    head = b"* VANISHED (EARLIER) " if earlier else b"* VANISHED "
-    part: list[bytes] = []
-    for low, high in runs:
-        part.append(b"%d" % low if low == high else b"%d:%d" % (low, high))
-        if len(part) == RUNS:
-            yield head + b",".join(part) + b"\r\n"
-            part.clear()
-    if part:
-        yield head + b",".join(part) + b"\r\n"
-
-
-def runs_of(uids: Iterable[int]) -> Iterator[Run]:
-    """Ascending UIDs as ranges."""
-    low = high = 0
-    for uid in uids:
-        if low and uid == high + 1:
-            high = uid
-            continue
-        if low:
-            yield low, high
-        low = high = uid
-    if low:
-        yield low, high
+EARLIER = b"* VANISHED (EARLIER) "
 
 
 def merged(ranges: Ranges, last: int) -> list[Run]:
@@ -86,7 +57,7 @@ def earlier(view: View, expunged: Sequence[int] | None, known: Ranges | None) ->
     wanted = merged(known, view.last_uid or MAX_NUMBER) if known is not None else None
     if expunged is None:
         runs = _gaps(view, view.contents.uidnext)
-        yield from answers(runs if wanted is None else _within(runs, wanted), earlier=True)
+        yield from lines_of(EARLIER, runs if wanted is None else _within(runs, wanted))
         return
     if wanted is not None:
         starts = [low for low, _ in wanted]
@@ -101,4 +72,4 @@ def earlier(view: View, expunged: Sequence[int] | None, known: Ranges | None) ->
 
     # one that the session still has a number for is told when it may be
     gone = (uid for uid in expunged if is_wanted(uid) and not view.number(uid))
-    yield from answers(runs_of(gone), earlier=True)
+    yield from lines_of(EARLIER, runs_of(gone))

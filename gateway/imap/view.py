@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from gateway.imap.flags import SEEN, has_flag
 from gateway.imap.parser import SAVED, BadCommand, Ranges
-from gateway.imap.sets import set_of
+from gateway.imap.sets import lines_of, runs_of
 
 #: flag changes remembered to be told; a session that is further behind compares every MODSEQ
 MAX_LOG = 4096
@@ -372,7 +372,7 @@ class View:
             step = step.following
         numbers.sort(reverse=True)
         if by_uid and numbers:
-            out.append(b"* VANISHED " + set_of(self.uids(numbers[::-1])).encode() + b"\r\n")
+            out += lines_of(b"* VANISHED ", runs_of(self.uids(numbers[::-1])))
         elif not by_uid:
             out.extend(b"* %d EXPUNGE\r\n" % number for number in numbers)
         self._columns = self.contents.columns

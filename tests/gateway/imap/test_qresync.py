@@ -8,7 +8,8 @@ import re
 import pytest
 from two_sessions import Client, World
 
-from gateway.imap.vanished import answers, merged, runs_of
+from gateway.imap.sets import lines_of, runs_of
+from gateway.imap.vanished import EARLIER, merged
 
 pytest_plugins = ["session_fixtures"]
 
@@ -171,8 +172,8 @@ def test_a_cache_is_right_after_every_connection(world: World, seed: int) -> Non
 
 
 def test_lines_of_bounded_length() -> None:
-    lines = list(answers(runs_of(range(1, 5_001, 2)), earlier=True))
+    lines = list(lines_of(EARLIER, runs_of(range(1, 5_001, 2))))
     assert len(lines) == 3
     assert all(line.count(b",") < 1000 for line in lines)
-    assert list(answers(runs_of([1, 2, 3, 7, 9, 10]), earlier=False)) == [b"* VANISHED 1:3,7,9:10\r\n"]
+    assert list(lines_of(b"* VANISHED ", runs_of([1, 2, 3, 7, 9, 10]))) == [b"* VANISHED 1:3,7,9:10\r\n"]
     assert merged(((5, 2), (6, 8), (10, 0)), 12) == [(2, 8), (10, 12)]

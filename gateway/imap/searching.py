@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gateway.ask import Ask, Dialogue
@@ -11,6 +11,7 @@ from gateway.imap.batches import batches
 from gateway.imap.content import Clock, Octets, Pause, SearchContents
 from gateway.imap.parser import Parser
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
+from gateway.imap.search_return import Wish
 from gateway.imap.session import No, Session
 from gateway.imap.view import Message, View
 
@@ -25,6 +26,48 @@ def charset_of(arguments: Parser) -> str:
         return codec_of_charset(arguments.astring())
     except BadCharset:
         raise No("[BADCHARSET (US-ASCII UTF-8)] this charset is not known") from None
+
+
+def read_search(
+    session: Session, view: View, arguments: Parser, wish: Wish | None, *, needs_charset: bool
+) -> tuple[Keys, Test]:
+    """The charset and the search keys, up to the end of the command. Raises BadCommand, No.
+
+    Where `wish` has the results kept, `$` stands for nothing from then on, until there are some: it is what a search
+    that fails leaves, while one that is wrong changes nothing (RFC 5182 2.1).
+    """
+    is_kept = wish is not None and wish.is_kept
+    codec = "utf-8"
+    if needs_charset or arguments.at(b"CHARSET "):
+        try:
+            codec = charset_of(arguments)
+        except No:
+            view.saved = () if is_kept else view.saved
+            raise
+        arguments.space()
+    keys = Keys(arguments, view, codec)
+    test = keys.read()
+    if is_kept:
+        view.saved = ()
+    if keys.needs.modseq:
+        session.condstore = True
+    return keys, test
+
+
+def told(
+    session: Session, view: View, name: bytes, wish: Wish | None, keys: Keys, numbers: Sequence[int], *, by_uid: bool
+) -> Iterator[bytes]:
+    """The answer of SEARCH or SORT, with the MODSEQ of the messages named in it (RFC 7162 3.1.5, RFC 4731 3.2)."""
+    named = numbers if wish is None else wish.named(numbers)
+    modseq = max((message.modseq for message in view.messages(named)), default=0) if keys.needs.modseq else 0
+    shown = view.uids(numbers) if by_uid else numbers
+    if wish is not None:
+        if wish.is_kept:
+            view.saved = sorted(view.uids(wish.kept(numbers)))
+        yield from wish.told(session.tag, shown, modseq, by_uid=by_uid)
+        return
+    said = b" ".join([b"* " + name, *[b"%d" % each for each in shown]])
+    yield said + (b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
 
 
 def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool]]:

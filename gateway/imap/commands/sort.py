@@ -9,9 +9,8 @@ from gateway.ask import Ask, Dialogue
 from gateway.imap.content import Compute, Octets, Pause
 from gateway.imap.parser import Parser
 from gateway.imap.registry import SELECTED, announce, command
-from gateway.imap.search_keys import Keys
 from gateway.imap.search_return import read_wish
-from gateway.imap.searching import VIEW_BATCH, charset_of, collect, find, within_limit
+from gateway.imap.searching import VIEW_BATCH, collect, find, read_search, told, within_limit
 from gateway.imap.session import Session
 from gateway.imap.sort_keys import Key, read_keys
 from gateway.imap.view import View
@@ -54,26 +53,11 @@ def sort(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     wish = read_wish(arguments)
     sort_keys, needs_envelope = read_keys(arguments)
     arguments.space()
-    codec = charset_of(arguments)
-    arguments.space()
-    keys = Keys(arguments, view, codec)
-    test = keys.read()
-    if wish is not None and wish.is_kept:
-        view.saved = ()
-    if keys.needs.modseq:
-        session.condstore = True
+    keys, test = read_search(session, view, arguments, wish, needs_charset=True)
     found = yield from find(view, keys, test)
     within_limit(session, found)
     values = yield from _values(view, found, sort_keys, envelope=needs_envelope)
     uids = yield Ask(Compute(lambda: _ordered(values, sort_keys)))
     numbers = [number for number in map(view.number, uids) if number]
-    shown = view.uids(numbers) if by_uid else numbers
-    modseq = max((message.modseq for message in view.messages(numbers)), default=0) if keys.needs.modseq else 0
-    if wish is None:
-        said = b" ".join([b"* SORT", *[b"%d" % each for each in shown]])
-        yield said + (b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
-    else:
-        if wish.is_kept:
-            view.saved = sorted(view.uids(wish.kept(numbers)))
-        yield from wish.told(session.tag, shown, modseq, by_uid=by_uid)
+    yield from told(session, view, b"SORT", wish, keys, numbers, by_uid=by_uid)
     return ""

@@ -10,9 +10,8 @@ from gateway.imap.base_subject import base_subject
 from gateway.imap.content import Compute, Octets
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import SELECTED, announce, command
-from gateway.imap.search_keys import Keys
 from gateway.imap.search_subject import Subject, folded
-from gateway.imap.searching import charset_of, collect, find, within_limit
+from gateway.imap.searching import collect, find, read_search, within_limit
 from gateway.imap.session import Session
 from gateway.imap.sort_keys import sent_at
 from gateway.imap.threads import Node, Threaded
@@ -53,12 +52,7 @@ def thread(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     if algorithm is None:
         raise BadCommand("unknown threading algorithm")
     arguments.space()
-    codec = charset_of(arguments)
-    arguments.space()
-    keys = Keys(arguments, view, codec)
-    test = keys.read()
-    if keys.needs.modseq:
-        session.condstore = True
+    keys, test = read_search(session, view, arguments, None, needs_charset=True)
     found = yield from find(view, keys, test)
     within_limit(session, found)
     octets = Octets.NONE if algorithm is threads.by_subject else Octets.HEADER

@@ -96,9 +96,18 @@ def test_what_a_search_kept(client: Client) -> None:
     assert b"* SEARCH\r\n" in client.say(b"SEARCH $")
     assert client.say(b"FETCH $ UID") == b"a OK FETCH completed\r\n"
     client.say(b"SEARCH RETURN (SAVE) ALL")
+    assert b"a NO" in client.say(b"SORT RETURN (SAVE) (DATE) klingon ALL")
+    assert b"* SEARCH\r\n" in client.say(b"SEARCH $")
+    client.say(b"SEARCH RETURN (SAVE) ALL")
     client.say(b"SELECT INBOX")
     assert b"* SEARCH\r\n" in client.say(b"SEARCH $")
     client.session.errors = 0
+
+
+def test_the_modseq_of_the_messages_that_are_named(client: Client) -> None:
+    modseqs = re.findall(rb"MODSEQ \((\d+)\)", client.say(b"FETCH 1:5 MODSEQ"))
+    assert b" MIN 4 MODSEQ " + modseqs[3] + b"\r\n" in client.say(b"SORT RETURN (MIN) (DATE) UTF-8 MODSEQ 1")
+    assert b" MIN 1 MODSEQ " + modseqs[0] + b"\r\n" in client.say(b"SEARCH RETURN (MIN) MODSEQ 1")
 
 
 def test_what_was_kept_and_is_gone(tmp_path_factory: pytest.TempPathFactory) -> None:

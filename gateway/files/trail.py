@@ -1,7 +1,7 @@
 """The files in which the events of messages are kept: `<day>.<process>`, one JSON object a line, in UTC days.
 
-Written without fsync, one `write` an event: a power cut may cost the last ones. They are a memory for people,
-no promise hangs on them; trouble with them is logged and touches no mail.
+Written without fsync, one `write` an event, in the queue's process one for those of a moment: a power cut may cost the
+last ones. They are a memory for people, no promise hangs on them; trouble with them is logged and touches no mail.
 """
 
 from __future__ import annotations

@@ -1,18 +1,19 @@
 """Who sent a message, as far as SPF and DKIM prove it: told in our Authentication-Results field (RFC 8601), judged never.
 
 Only mail that comes in from outside is looked at (MX), and not what a relay of ours brings: who gave it to the relay is
-not known here. Whatever goes wrong is a result in the field; the message is taken all the same.
+not known here. What the DNS does not answer and what the sender did wrong is a result in the field, and the message is
+taken all the same. Trouble of this host puts it off: no thread is free, or what was spooled cannot be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from directory.model import InvalidAddress, canonical_address
+from directory.model import Condition, Deferred, InvalidAddress, canonical_address
 from gateway.deliver.resolve import Resolve
 from gateway.files.spool import size_of, split
 from gateway.filters import dkim, spf
-from gateway.filters.port import ACCEPT, Facts, Verdict
+from gateway.filters.port import ACCEPT, Away, Facts, Verdict
 from gateway.filters.settings import AuthenticationSettings
 from gateway.mail.authentication_results import result, value_of
 from gateway.mail.dkim_signature import is_for
@@ -32,7 +33,7 @@ class AuthenticationCheck:
         resolve: Resolve,
         clock: Callable[[], float],
         now: Callable[[], float],
-        away: dkim.Away,
+        away: Away,
     ) -> None:
         """`clock` is monotonic, `now` unix time; `away` runs what computes long on a thread."""
         self._settings, self._resolve, self._clock, self._now, self._away = settings, resolve, clock, now, away
@@ -51,6 +52,7 @@ class AuthenticationCheck:
                 self._resolve,
                 receiver=facts.hostname,
                 seconds=until - self._clock(),
+                away=self._away,
             )
             results.append(_spf_result(found, facts))
             vouched = found.outcome == "pass" and found.identity == "mailfrom"
@@ -69,15 +71,18 @@ class AuthenticationCheck:
             yield from spooled
 
         is_long = size_of(body) > IN_LOOP
-        return await dkim.verify(
-            header,
-            pieces,
-            self._resolve,
-            most=self._settings.signatures,
-            now=self._now(),
-            seconds=until - self._clock(),
-            away=self._away if is_long else None,
-        )
+        try:
+            return await dkim.verify(
+                header,
+                pieces,
+                self._resolve,
+                most=self._settings.signatures,
+                now=self._now(),
+                seconds=until - self._clock(),
+                away=self._away if is_long else None,
+            )
+        except OSError as error:
+            raise Deferred(Condition.STORE_UNAVAILABLE, f"spool: {error}") from error
 
 
 def _spf_result(found: spf.Result, facts: Facts) -> str:

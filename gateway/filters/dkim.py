@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from directory.model import Deferred
 from gateway.deliver.resolve import Resolve
+from gateway.filters.port import Away
 from gateway.mail.dkim import BodyHash, Form
 from gateway.mail.dkim_signature import (
     NAME,
@@ -58,10 +59,6 @@ class Verified:
         return base64.b64encode(self.signature.octets).decode()[:SHOWN] if self.signature is not None else ""
 
 
-#: runs work on a thread, as `Pool.run` does
-Away = Callable[[Callable[[], Sequence[Verified]]], Awaitable[Sequence[Verified]]]
-
-
 async def verify(
     header: Header,
     body: Callable[[], Iterable[bytes]],
@@ -95,7 +92,7 @@ async def verify(
     def work() -> list[Verified]:
         return _verified(found, header, body)
 
-    return list(await away(work)) if away is not None else work()
+    return await away(work) if away is not None else work()
 
 
 async def _with_key(signature: Signature, resolve: Resolve, until: float) -> tuple[Verified, Key | None]:

@@ -6,12 +6,14 @@ A check that cannot decide in time says so by `Deferred`, never by accepting.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gateway.mail.envelope import Envelope
 from gateway.mail.header import Header
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,14 @@ class Verdict:
 
 
 ACCEPT = Verdict()
+
+
+class Away(Protocol):
+    """Runs on a thread what computes long."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """What `work` returns or raises. Raises Deferred when there is no thread for it."""
+        ...
 
 
 class ContentCheck(Protocol):

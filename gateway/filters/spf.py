@@ -1,8 +1,9 @@
 """SPF (RFC 7208) by pyspf, without its way of asking the DNS: that one would block.
 
 A record is evaluated as far as the answers go that are there; what is missing is asked for, and it is evaluated again
-from the beginning. That costs a tenth of a millisecond a time, no thread waits for a name server of somebody else's, and
-the limits of RFC 7208 4.6.4 (10 terms, 10 exchanges and names each, 2 void look-ups) bound it.
+from the beginning. That costs a tenth of a millisecond a time, and no thread waits for a name server of somebody else's.
+The limits of RFC 7208 4.6.4 (10 terms, 10 exchanges and names each, 2 void look-ups) bound it; a record that takes long
+in spite of them is evaluated on a thread, where it keeps no other session waiting.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, SupportsIndex
@@ -18,13 +20,16 @@ import spf
 
 from directory.model import Deferred, InvalidAddress, canonical_address, canonical_domain
 from gateway.deliver.resolve import Kind, Records, Resolve
+from gateway.filters.port import Away
 
 Outcome = Literal["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"]
+Identity = Literal["mailfrom", "helo"]
 #: 10 terms of one question, or of 1 + 10, and the record of the sender; more are a bug of ours
 MAX_ROUNDS = 40
 MAX_QUESTIONS = 150
 MAX_RECORD = 4096  # octets; RFC 7208 3.4 wants a record to fit into an answer of 512
-MAX_COMPUTED = 0.5  # seconds of computing for one message, all evaluations together
+MAX_COMPUTED = 0.25  # seconds of a processor for one message, all evaluations together
+IN_LOOP = 0.005  # of these without a thread; an evaluation is longer than the one before by one record at most
 #: a name of two labels or more, of whatever can be printed: macros make odd ones (RFC 7208 7)
 _NAME = re.compile(r"[ -\-/-\[\]-~]{1,63}(\.[ -\-/-\[\]-~]{1,63})+")
 
@@ -37,7 +42,7 @@ class Result:
     """What a domain says about the client; `identity` is what was asked for (RFC 7208 2.3, 2.4)."""
 
     outcome: Outcome
-    identity: Literal["mailfrom", "helo"]
+    identity: Identity
     reason: str = ""
 
 
@@ -116,9 +121,12 @@ def _is_name(name: str) -> bool:
     return len(name) <= 253 and _NAME.fullmatch(name) is not None
 
 
-async def check(client: str, return_path: str, helo: str, resolve: Resolve, *, receiver: str, seconds: float) -> Result:
-    """What the return path's domain says about the client, or the one of HELO for the null path. Never raises."""
-    identity: Literal["mailfrom", "helo"] = "mailfrom" if return_path else "helo"
+async def check(
+    client: str, return_path: str, helo: str, resolve: Resolve, *, receiver: str, seconds: float, away: Away
+) -> Result:
+    """What the return path's domain says about the client, or the one of HELO for the null path. Raises what `away`
+    raises."""
+    identity: Identity = "mailfrom" if return_path else "helo"
     try:
         sender, name = _identities(return_path, helo)
         ipaddress.ip_address(client)
@@ -127,27 +135,35 @@ async def check(client: str, return_path: str, helo: str, resolve: Resolve, *, r
     if not _is_name(sender.rpartition("@")[2] if sender else name):
         return Result("none", identity)
     answers: dict[_Question, Any] = {}
-    clock = asyncio.get_running_loop().time
-    until, computed = clock() + seconds, 0.0
+
+    def work() -> tuple[Result | list[_Question], float]:
+        began = time.thread_time()
+        found = _evaluated(_Evaluation(client, sender, name, receiver, answers), identity)
+        return found, time.thread_time() - began
+
+    until, computed = asyncio.get_running_loop().time() + seconds, 0.0
     for _ in range(MAX_ROUNDS):
-        if computed > MAX_COMPUTED:
+        found, took = work() if computed <= IN_LOOP else await away(work)
+        if isinstance(found, Result):
+            return found
+        computed += took
+        if computed > MAX_COMPUTED or len(answers) + len(found) > MAX_QUESTIONS:
             break
-        began = clock()
-        try:
-            outcome, _code, text = _Evaluation(client, sender, name, receiver, answers).check()
-        except _Missing as missing:
-            computed += clock() - began
-            if len(answers) + len(missing.questions) > MAX_QUESTIONS:
-                break
-            for question in missing.questions:
-                answers[question] = await _answer(resolve, question, until)
-        except (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            # a record that the library stumbles over is the sender's mistake, not a reason to put the message off
-            return Result("permerror", identity, "the record cannot be read")
-        else:
-            reason = text.partition(": ")[2] if outcome in ("temperror", "permerror") else ""
-            return Result(outcome, identity, reason)
+        # no more than the 10 exchanges or names of one term are asked for at once
+        answers.update(zip(found, await asyncio.gather(*(_answer(resolve, one, until) for one in found)), strict=True))
     return Result("permerror", identity, "the record costs too much")
+
+
+def _evaluated(evaluation: _Evaluation, identity: Identity) -> Result | list[_Question]:
+    """What comes of it, or the questions whose answers it wants first."""
+    try:
+        outcome, _code, text = evaluation.check()
+    except _Missing as missing:
+        return missing.questions
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        # a record that the library stumbles over is the sender's mistake, not a reason to put the message off
+        return Result("permerror", identity, "the record cannot be read")
+    return Result(outcome, identity, text.partition(": ")[2] if outcome in ("temperror", "permerror") else "")
 
 
 def _identities(return_path: str, helo: str) -> tuple[str, str]:

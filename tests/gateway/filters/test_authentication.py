@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from dkim_signing import signed
 from scripted_dns import ScriptedDns, scripted_dns
 
+from directory.model import Condition, Deferred
 from gateway.deliver.settings import DnsSettings
 from gateway.files.spool import Joined, Spool
 from gateway.filters.authentication import AuthenticationCheck
-from gateway.filters.dkim import Verified
 from gateway.filters.port import ACCEPT, Facts, Verdict
 from gateway.filters.settings import AuthenticationSettings
 from gateway.mail.dkim import Algorithm
@@ -24,6 +25,7 @@ from gateway.mail.header import scan
 from gateway.service.resolver import Resolver
 from gateway.service.signing import txt
 
+T = TypeVar("T")
 TEXT = b"From: Jane <jane@mail.far.test>\nTo: a@b.test\nDate: x\nSubject: y\n\nHello\n"
 FACTS = Facts(Envelope("jane@mail.far.test"), scan(b"\n"), "192.0.2.1", "mx", "here.test", "id1", "host.far.test")
 ON = AuthenticationSettings(spf=True, dkim=True, timeout=5)
@@ -42,11 +44,13 @@ class Bench:
     """The check with a real resolver; counts what it did on a thread."""
 
     def __init__(self, settings: AuthenticationSettings = ON) -> None:
-        self.settings, self.away = settings, 0
+        self.settings, self.away, self.has_no_thread = settings, 0, False
 
-    async def _away(self, work: object) -> Sequence[Verified]:
+    async def _away(self, work: Callable[[], T]) -> T:
         self.away += 1
-        return await asyncio.to_thread(work)  # type: ignore[arg-type]
+        if self.has_no_thread:
+            raise Deferred(Condition.STORE_UNAVAILABLE, "no thread")
+        return await asyncio.to_thread(work)
 
     def ask(
         self, script: ScriptedDns, text: bytes, facts: Facts = FACTS, body: Sequence[bytes] = (), left: float = 10
@@ -150,3 +154,22 @@ def test_a_large_message_is_hashed_from_its_spool_on_a_thread(tmp_path: Path) ->
         spool.append([b"more\n"])
         found = bench.ask(script, text[:2000], body=Joined([text[500:2000]], spool))
     assert found.results[0].startswith('dkim=fail reason="the body has changed"')
+
+
+def test_trouble_of_this_host_puts_the_message_off(tmp_path: Path) -> None:
+    zone: dict[str, list[str]] = {}
+    text = sign(tmp_path, TEXT + b"0123456789abcde\n" * 65536, zone, "far.test")
+    spool = Spool(str(tmp_path))
+    spool.append([text[2000:]])
+    bench = Bench(AuthenticationSettings(dkim=True))
+    with scripted_dns(zone) as script:
+        body = Joined([text[:2000]], spool)
+        bench.has_no_thread = True
+        with pytest.raises(Deferred) as caught:
+            bench.ask(script, text[:2000], body=body)
+        assert caught.value.condition is Condition.STORE_UNAVAILABLE
+        bench.has_no_thread = False
+        spool.size += 1  # a file that is shorter than it should be
+        with pytest.raises(Deferred) as caught:
+            bench.ask(script, text[:2000], body=body)
+        assert caught.value.condition is Condition.STORE_UNAVAILABLE and caught.value.detail.startswith("spool: ")

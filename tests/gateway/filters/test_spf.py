@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 import pytest
 from scripted_dns import ScriptedDns, scripted_dns
 
+from directory.model import Condition, Deferred
 from gateway.deliver.settings import DnsSettings
+from gateway.filters.port import Away
 from gateway.filters.spf import Result, check
 from gateway.service.resolver import Resolver
 
+T = TypeVar("T")
 PERMISSIVE = '"v=spf1 ip4:192.0.2.0/24 -all"'
 ZONE = {
     "a.test TXT": ['"unrelated"', PERMISSIVE],
@@ -49,11 +55,16 @@ ZONE = {
 
 
 def ask(
-    script: ScriptedDns, return_path: str, client: str = "192.0.2.1", helo: str = "host.test", seconds: float = 10
+    script: ScriptedDns,
+    return_path: str,
+    client: str = "192.0.2.1",
+    helo: str = "host.test",
+    seconds: float = 10,
+    away: Away = asyncio.to_thread,
 ) -> Result:
     async def main() -> Result:
         resolver = Resolver(DnsSettings(servers=(script.server,), timeout=0.3, lifetime=1))
-        return await check(client, return_path, helo, resolver, receiver="here.test", seconds=seconds)
+        return await check(client, return_path, helo, resolver, receiver="here.test", seconds=seconds, away=away)
 
     return asyncio.run(main())
 
@@ -111,6 +122,36 @@ def test_a_record_that_would_cost_much(record: str, expected: Result) -> None:
     with scripted_dns({"long.test TXT": [texts]}, faults={"cut"}) as script:
         assert ask(script, "jane@long.test") == expected
     print(f"{len(record)} octets: {time.process_time() - began:.3f} s")
+
+
+async def no_thread(work: object) -> NoReturn:
+    raise Deferred(Condition.STORE_UNAVAILABLE, "no thread")
+
+
+def test_what_takes_long_takes_it_on_a_thread() -> None:
+    """One record in another, all as long as they may be: only the first are evaluated in the loop."""
+    long = " ".join(["ip4:198.51.100.1/32"] * 200)
+    records = {n: f"v=spf1 {long} include:n{n + 1}.long.test ?all" for n in range(9)} | {9: f"v=spf1 {long} ?all"}
+    zone = {
+        f"n{n}.long.test TXT": [" ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))]
+        for n, text in records.items()
+    }
+    ways = []
+
+    async def away(work: Callable[[], T]) -> T:
+        ways.append(threading.get_ident())
+        return await asyncio.to_thread(work)
+
+    with scripted_dns(zone, faults={"cut"}) as script:
+        assert ask(script, "jane@n0.long.test", away=away).outcome in ("neutral", "permerror")
+        assert ways
+        with pytest.raises(Deferred, match="no thread"):  # trouble of this host is no result
+            ask(script, "jane@n0.long.test", away=no_thread)
+
+
+def test_what_is_usual_needs_no_thread() -> None:
+    with scripted_dns(dict(ZONE)) as script:
+        assert ask(script, "jane@include.test", away=no_thread).outcome == "pass"
 
 
 def test_the_null_path_is_answered_for_by_the_name_in_helo() -> None:

@@ -44,11 +44,17 @@ class Deciders:
             raise Deferred(Condition.DIRECTORY_STALE, f"who is {envelope.login}?")
         return False
 
-    async def signer(self, mailing_list: MailingList, header: Header, content: Content) -> str:
-        """The address of the moderator or owner who wrote the message as DKIM proves, "" = nobody has.
+    async def decider(
+        self, mailing_list: MailingList, header: Header, envelope: QueuedEnvelope, content: Content
+    ) -> str:
+        """The moderator or owner whose message it is: the entry id of who logged in, else the address of who has signed
+        it; "" = nobody's. Raises Deferred while the directory or the DNS does not say, OSError."""
+        if self.is_logged_in(mailing_list, envelope):
+            return envelope.login
+        return await self._signer(mailing_list, header, content)
 
-        Raises Deferred while the DNS does not say, OSError.
-        """
+    async def _signer(self, mailing_list: MailingList, header: Header, content: Content) -> str:
+        """The address of the moderator or owner who wrote the message as DKIM proves, "" = nobody has."""
         author = author_of(header)
         if not author or len(header.all(b"subject")) != 1:  # another one could be put above the one that is signed
             return ""

@@ -106,13 +106,12 @@ class Moderation:
         """Decide by mail. False when a person has to look at the message. Raises Deferred, OSError."""
         if request.verb not in ("approve", "reject"):
             return False
-        who, answer_to = envelope.login, envelope.return_path
-        if not self._deciders.is_logged_in(mailing_list, envelope):
-            # the author is proven then, the return path is not
-            who = answer_to = await self._deciders.signer(mailing_list, header, content)
+        who = await self._deciders.decider(mailing_list, header, envelope, content)
         if not who:
             self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
             return False
+        # a signature proves the author, not the return path
+        answer_to = envelope.return_path if who == envelope.login else who
         key = self._facts.key
         post = next((p for p in self._held.ids() if post_token(key, mailing_list.id, p) == request.token), "")
         try:

@@ -70,13 +70,7 @@ class Subscription:
         if request.verb in ("subscribe", "unsubscribe"):
             await self._wished(mailing_list, request.verb, author, envelope)
             return True
-        if request.verb != "admit":
-            return False
-        is_his = self._deciders.is_logged_in(mailing_list, envelope)
-        if not is_his and not await self._deciders.signer(mailing_list, header, content):
-            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
-            return False
-        return await self._admit(mailing_list, request)
+        return request.verb == "admit" and await self._admit(mailing_list, request, header, envelope, content)
 
     async def _wished(self, mailing_list: MailingList, verb: str, author: str, envelope: QueuedEnvelope) -> None:
         if envelope.login:  # submission has checked that From is his own
@@ -178,12 +172,17 @@ class Subscription:
         await self._tell(mailing_list, envelope.return_path, text)
         return True
 
-    async def _admit(self, mailing_list: MailingList, request: Request) -> bool:
+    async def _admit(
+        self, mailing_list: MailingList, request: Request, header: Header, envelope: QueuedEnvelope, content: Content
+    ) -> bool:
         try:
             address = str(canonical_address(request.address))
         except InvalidAddress:
             return False
         if not self._is_good(mailing_list, request.token, "admit", address):
+            return False
+        if not await self._deciders.decider(mailing_list, header, envelope, content):
+            self._mailer.say("decision-not-proven", mailing_list, id=envelope.id)
             return False
         await self._write(mailing_list, "subscribe", address)
         return True

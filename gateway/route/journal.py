@@ -39,16 +39,12 @@ def journals(
     directory: Directory, senders: Iterable[str], recipients: Sequence[EnvelopeRecipient]
 ) -> tuple[Journal, ...]:
     """The copies of a message; `senders` are addresses of whoever proved that it is his. No address gets two."""
-    everybody = tuple(range(len(recipients)))
     concerned: dict[str, set[int]] = {}
     for number, recipient in enumerate(recipients):
         for name in _domains(recipient):
-            if name in concerned:
-                concerned[name].add(number)
-            else:
-                concerned[name] = {number}
+            concerned.setdefault(name, set()).add(number)
     for sender in senders:
-        concerned[sender.rpartition("@")[2].lower()] = set(everybody)
+        concerned[sender.rpartition("@")[2].lower()] = set(range(len(recipients)))
     seen: dict[str, tuple[str, set[int]]] = {}
     for name, numbers in concerned.items():
         domain = directory.domain(domain_of(name))

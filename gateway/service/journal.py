@@ -94,8 +94,6 @@ class JournalDesk:
 
     def prepare(self, message: Message) -> Copies | None:
         """The copies of a message, None where no journal wants it. Raises Deferred when one cannot be kept."""
-        if not self.is_wanted(message.return_path, message.recipients, message.login, is_proven=message.is_proven):
-            return None
         return Copies(self, message) or None
 
     def _senders(self, return_path: str, login: str, is_proven: bool) -> Sequence[str]:
@@ -111,6 +109,10 @@ class JournalDesk:
     ) -> tuple[QueuedEnvelope, ...]:
         """Write the copies. Raises Deferred."""
         named = message.recipients if recipients is None else recipients
+        senders = self._senders(message.return_path, message.login, message.is_proven)
+        wanted = journals(self._directory, senders, named)
+        if not wanted:
+            return ()
         try:
             header = scan_pieces(iter(message.content))
         except HeaderProblem:
@@ -121,8 +123,7 @@ class JournalDesk:
             return ()
         written: list[QueuedEnvelope] = []
         try:
-            senders = self._senders(message.return_path, message.login, message.is_proven)
-            for number, journal in enumerate(journals(self._directory, senders, named)):
+            for number, journal in enumerate(wanted):
                 written.append(self._write(message, journal, number, header, named))
         except BaseException:
             for copy in written:

@@ -95,21 +95,23 @@ class DomainUse:
         sums = self._sums
         if sums is None:
             return None
-        name = domain_name(holder)
-        domain = self._find(name) if name else None
-        if domain is None or not domain.domain_quota:
+        limit = self._limit(holder)
+        if limit is None:
             return None
-        used = sums.octets.get(domain.name, 0) + self._own.get(domain.name, 0)
-        return max(0, domain.domain_quota - used)
+        name, quota = limit
+        return max(0, quota - sums.octets.get(name, 0) - self._own.get(name, 0))
 
     def added(self, holder: MailboxHolder, octets: int) -> None:
-        if self._sums is None:
-            return
+        limit = self._limit(holder) if self._sums is not None else None
+        if limit is not None:
+            with self._lock:
+                self._own[limit[0]] = self._own.get(limit[0], 0) + octets
+
+    def _limit(self, holder: MailboxHolder) -> tuple[str, int] | None:
+        """Name and quota of the domain of a holder, None where it has no quota."""
         name = domain_name(holder)
         domain = self._find(name) if name else None
-        if domain is not None and domain.domain_quota:
-            with self._lock:
-                self._own[domain.name] = self._own.get(domain.name, 0) + octets
+        return (domain.name, domain.domain_quota) if domain is not None and domain.domain_quota else None
 
     def _look(self) -> None:
         with self._lock:

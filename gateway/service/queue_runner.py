@@ -235,8 +235,6 @@ class QueueRunner:
     def _ended(self, message: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._ready.extend(self._lineage.tried(message))
-        if message not in self._there.later:
-            self._there.busy.discard(message)
         self._rung.set()
 
     def _called(self, message: str) -> None:
@@ -273,6 +271,10 @@ class QueueRunner:
                 self._tripped(message, error)
         else:
             self._trips.pop(message, None)
+        finally:
+            # in the last step of the attempt: when `_ended` is called, the next one may be under way
+            if message not in self._there.later:
+                self._there.busy.discard(message)
 
     def _tripped(self, message: str, error: Exception) -> None:
         """A bug of ours ended an attempt: it is tried again, each time later, and in the end held. Raises Deferred."""

@@ -14,7 +14,7 @@ from directory.model import Condition, Deferred, Refused
 from gateway.deliver.port import Outcome as CourierOutcome
 from gateway.deliver.port import Parcel, Taken
 from gateway.queue.file import QueuedEnvelope, Target
-from gateway.queue.state import counts, rows_of
+from gateway.queue.state import Arrived, counts, rows_of
 from gateway.route.plan import Local
 from gateway.service.final_delivery import Outcome as LocalOutcome
 
@@ -290,3 +290,39 @@ def test_account_that_is_gone_fails_only_when_the_directory_is_sure(tmp_path: Pa
     bench.now += 301
     assert bench.work() is None
     assert [(name, kind) for name, kind, _ in bench.told] == [("old", "failed")]
+
+
+def test_a_message_that_is_called_before_its_last_attempt_is_put_away_is_tried_once(tmp_path: Path) -> None:
+    """Room is made, and taken, between the end of an attempt that found none and the loop's word of that end."""
+    bench = Bench(tmp_path)
+    slow = Slow()
+    bench.courier = lambda hop: slow  # type: ignore[assignment,method-assign,return-value]
+    bench.restart()
+    runner, destinations = bench.runner, bench.runner.steps.destinations
+    bench.inject(Target("x@slow.example"))
+    runner.wake(["m1"])
+
+    async def main() -> None:
+        seats = [destinations.seat("mx slow.example", bench.now) for _ in range(bench.settings.destination_max)]
+        runner._take_up()
+        await asyncio.sleep(0)
+        assert not runner.is_tried("m1"), "it was turned away"
+        seats.pop().leave()
+        runner._take_up()
+        deadline = time.monotonic() + 20
+        while not slow.open:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)
+        assert runner.is_tried("m1"), "else its owner could take it back while it leaves"
+        bench.state.add([Arrived("m1", 1, bench.now)])
+        runner.wake([])
+        runner._take_up()
+        await asyncio.sleep(0.1)
+        assert slow.open == 1
+        slow.go.set()
+        while runner._tasks:
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert slow.most == 1
+    assert bench.folder.ids() == set()

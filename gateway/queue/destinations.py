@@ -9,7 +9,7 @@ no attempt. Kept in memory: a new process learns it again. Every number is bound
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ class _Destination:
     why: str = ""
     #: who waits in line for a place, the first first
     line: deque[asyncio.Future[None]] = field(default_factory=deque)
-    #: messages that were turned away and are called when there is room
-    turned_away: deque[str] = field(default_factory=deque)
+    #: messages that were turned away and are called when there is room, the first first
+    turned_away: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
 
 class NotNow(Exception):
@@ -65,12 +65,13 @@ class Seat:
 
 
 class Destinations:
-    """In one event loop. `call` is told messages that were turned away and may come now."""
+    """In one event loop. `call` is told a message that was turned away and may come now; False = it does not."""
 
-    def __init__(self, settings: QueueSettings, call: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, settings: QueueSettings, call: Callable[[str], bool] = lambda message: True) -> None:
         self._settings, self.call = settings, call
         self._known: dict[str, _Destination] = {}
-        self._turned_away = 0
+        #: messages that are called, and by whom
+        self._turned_away: dict[str, _Destination] = {}
 
     def _of(self, key: str) -> _Destination:
         found = self._known.get(key)
@@ -102,15 +103,24 @@ class Destinations:
 
     def turn_away(self, key: str, message: str) -> None:
         """Call this message when there is room again."""
-        if self._turned_away < MAX_CALLED:
-            self._turned_away += 1
-            self._of(key).turned_away.append(message)
+        self.came(message)
+        if len(self._turned_away) < MAX_CALLED:
+            place = self._turned_away[message] = self._of(key)
+            place.turned_away[message] = None
+
+    def came(self, message: str) -> None:
+        """It is tried, or gone: it is not called any more."""
+        place = self._turned_away.pop(message, None)
+        if place is not None:
+            del place.turned_away[message]
 
     def _left(self, place: _Destination) -> None:
         place.waiting -= 1
-        if place.turned_away:
-            self._turned_away -= 1
-            self.call(place.turned_away.popleft())
+        while place.turned_away:
+            message, _ = place.turned_away.popitem(last=False)
+            del self._turned_away[message]
+            if self.call(message):
+                return
 
     @asynccontextmanager
     async def place(self, key: str, seat: Seat, clock: Callable[[], float]) -> AsyncIterator[None]:

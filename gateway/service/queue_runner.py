@@ -118,6 +118,7 @@ class QueueRunner:
     def drop(self, message: str) -> None:
         """Take out a message of which no attempt is under way; nobody gets it. Raises OSError, Deferred."""
         self._there.drop(message)
+        self.steps.destinations.came(message)
 
     def look(self) -> None:
         """Find files that came in without notice, and make rows for the first of them. Raises Deferred, OSError."""
@@ -237,14 +238,16 @@ class QueueRunner:
         self._ready.extend(self._lineage.tried(message))
         self._rung.set()
 
-    def _called(self, message: str) -> None:
-        """There is room again at the destination that turned this message away."""
+    def _called(self, message: str) -> bool:
+        """There is room again at the destination that turned this message away; False = it is not here, or tried."""
         if self._there.later.pop(message, None) is not None:
             self._there.busy.discard(message)
-        if message in self._there.known and message not in self.busy:
-            self._early.add(message)
-            self._ready.appendleft(message)
-            self._rung.set()
+        if message not in self._there.known or message in self.busy:
+            return False
+        self._early.add(message)
+        self._ready.appendleft(message)
+        self._rung.set()
+        return True
 
     async def _one(self, message: str) -> None:
         try:
@@ -323,6 +326,7 @@ class QueueRunner:
         # one that was called is tried although it is due only when it would have come by itself
         horizon = now + self._settings.destination_pause if message in self._early else now
         self._early.discard(message)
+        self.steps.destinations.came(message)
         try:
             queued = self._folder.open(message)
         except FileNotFoundError:

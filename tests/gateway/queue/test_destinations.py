@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway.queue.destinations import MAX_REMEMBERED, Destinations, NotNow
+from gateway.queue import destinations
+from gateway.queue.destinations import MAX_REMEMBERED, Destinations, NotNow, Seat
 from gateway.queue.settings import QueueSettings
 
 SETTINGS = QueueSettings(destination_begin=2, destination_max=4, dead_first=60.0, retry_max=200.0)
@@ -97,3 +98,42 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(2 * MAX_REMEMBERED + 5):
         known.silent(str(number), 0, "")
     assert len(known.told()) <= MAX_REMEMBERED
+
+
+def _crowd(known: Destinations) -> list[Seat]:
+    return [known.seat("a", 0) for _ in range(SETTINGS.destination_max)]
+
+
+def test_who_does_not_come_when_called_costs_nobody_else_his_turn() -> None:
+    called: list[str] = []
+
+    def call(message: str) -> bool:
+        called.append(message)
+        return message != "gone"
+
+    known = Destinations(SETTINGS, call)
+    seats = _crowd(known)
+    for message in ("came", "gone", "waits", "waits too"):
+        known.turn_away("a", message)
+    known.came("came")
+    seats.pop().leave()
+    assert called == ["gone", "waits"]
+    seats.pop().leave()
+    seats.pop().leave()
+    assert called == ["gone", "waits", "waits too"]
+
+
+def test_who_is_turned_away_again_is_called_once_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    known = Destinations(SETTINGS, lambda message: not called.append(message))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(destinations, "MAX_CALLED", 3)
+    seats = _crowd(known)
+    for _ in range(5):
+        known.turn_away("a", "m1")
+        known.turn_away("a", "m2")
+    known.turn_away("b", "m3")
+    known.turn_away("b", "one too many, comes by itself")
+    known.seat("b", 0).leave()
+    while seats:
+        seats.pop().leave()
+    assert called == ["m3", "m1", "m2"]

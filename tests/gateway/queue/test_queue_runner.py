@@ -326,3 +326,21 @@ def test_a_message_that_is_called_before_its_last_attempt_is_put_away_is_tried_o
     asyncio.run(main())
     assert slow.most == 1
     assert bench.folder.ids() == set()
+
+
+def test_who_took_his_message_back_costs_nobody_else_his_turn(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    runner, destinations = bench.runner, bench.runner.steps.destinations
+    for message in ("m1", "m2"):
+        bench.inject(Target("x@slow.example"), message=message)
+    runner.wake(["m1", "m2"])
+
+    async def main() -> None:
+        seats = [destinations.seat("mx slow.example", bench.now) for _ in range(bench.settings.destination_max)]
+        runner._take_up()
+        await asyncio.sleep(0.1)
+        runner.drop("m1")
+        seats.pop().leave()
+        assert list(runner._ready) == ["m2"]
+
+    asyncio.run(main())

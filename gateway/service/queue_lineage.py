@@ -17,29 +17,23 @@ class Lineage:
     """Of the messages that are `present` when a runner starts; of those that come later nothing needs to wait."""
 
     def __init__(self, present: Set[str]) -> None:
-        #: messages of which others were made, and that were not tried since
-        self._untried = {origin for message in present for origin in made_of(message) if origin in present}
-        self._kept: dict[str, None] = {}
+        #: messages of which others were made, and that were not tried since; of each, who waits for it
+        self._untried: dict[str, dict[str, None]] = {
+            origin: {} for message in present for origin in made_of(message) if origin in present
+        }
 
     def first(self) -> list[str]:
         """Messages that are to be tried whether they are due or not, because others wait for them."""
-        return sorted(message for message in self._untried if not self._has_to_wait(message))
-
-    def _has_to_wait(self, message: str) -> bool:
-        return any(origin in self._untried for origin in made_of(message))
+        return [message for message in sorted(self._untried) if not self.keeps(message)]
 
     def keeps(self, message: str) -> bool:
         """True for one that has to wait: it is kept and given back by `tried`."""
-        if not self._untried or not self._has_to_wait(message):
+        origin = next((each for each in made_of(message) if each in self._untried), None) if self._untried else None
+        if origin is None:
             return False
-        self._kept[message] = None
+        self._untried[origin][message] = None
         return True
 
     def tried(self, message: str) -> list[str]:
-        """An attempt at this one ended: what waited, and what others still wait for, is to be looked at again."""
-        if message not in self._untried:
-            return []
-        self._untried.discard(message)
-        following = [each for each in self._untried if message in made_of(each)]
-        kept, self._kept = list(self._kept), {}
-        return list(dict.fromkeys((*following, *kept)))
+        """An attempt at this one ended: who waited for it is to be looked at again."""
+        return list(self._untried.pop(message, ()))

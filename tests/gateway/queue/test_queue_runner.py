@@ -320,8 +320,7 @@ def test_a_message_that_is_called_before_its_last_attempt_is_put_away_is_tried_o
         await asyncio.sleep(0.1)
         assert slow.open == 1
         slow.go.set()
-        while runner._tasks:
-            await asyncio.sleep(0)
+        await asyncio.wait(runner._tasks)
 
     asyncio.run(main())
     assert slow.most == 1

@@ -1,8 +1,8 @@
 """Which accounts may not send: brakes.db, small, synchronous=FULL, shared by the processes of a host; in every backup.
 
 Who looks asks SQLite five times a second whether another process has changed the file, and reads it only then; so a stop
-counts everywhere within a quarter of a second, and looking costs next to nothing in between. A file that cannot be read stops nobody who was not stopped before: `status`
-is red then, and mail of everybody else goes on.
+counts everywhere within a quarter of a second, and looking costs next to nothing in between. A file that cannot be read
+stops nobody who was not stopped before: `status` is red then, and mail of everybody else goes on.
 """
 
 from __future__ import annotations

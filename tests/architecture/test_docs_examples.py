@@ -1,4 +1,5 @@
-"""Examples in the documentation work: every profile and every `directory:` section is loaded."""
+"""Examples in the documentation work: every profile and every `directory:` section is loaded. Its links lead somewhere,
+and README.md to every page."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from directory.profile_text import ProfileText
 from gateway.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 PAGES = ("docs/reference/profile.md", "docs/howto/openldap.md", "docs/howto/outbound.md")
 
 
@@ -53,3 +55,21 @@ def test_ways_out(text: str, tmp_path: Path) -> None:
 def test_there_are_examples() -> None:
     assert blocks("relay:")
     assert len(blocks("profile:")) >= 1 and len(blocks("directory:")) >= 4
+
+
+def links(page: Path) -> list[Path]:
+    """What a page points at within the project."""
+    return [(page.parent / match[1]).resolve() for match in LINK.finditer(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert [str(target) for target in links(page) if not target.exists()] == []
+
+
+def test_every_page_is_found_from_the_first_one() -> None:
+    named = set(links(ROOT / "README.md"))
+    pages = [page for part in ("howto", "flow", "reference") for page in (ROOT / "docs" / part).glob("*.md")]
+    assert [page.name for page in pages if page not in named] == []

@@ -28,7 +28,7 @@ from gateway.service.worker import is_alive
 from gateway.smtp.commands import VERBS
 from gateway.smtp.session import Client, Session
 from gateway.smtp.settings import Role
-from gateway.store.domain_use import DOMAIN_FULL, DomainUse, read_sums
+from gateway.store.domain_use import DOMAIN_FULL, DomainUse, domain_name, read_sums
 from gateway.store.domain_use import FILE as DOMAIN_SUMS
 from gateway.store.limits import grace_ends
 from gateway.store.repository import Repository
@@ -148,10 +148,15 @@ def rehearse(
         if not told.reply.startswith("2"):
             break
     told.steps = router.steps
-    if (told.detail or "").endswith(DOMAIN_FULL) and (sums := read_sums(state / DOMAIN_SUMS)) is not None:
-        told.steps += [f"{name} is full: {used} of {quota} octets" for name, (used, quota) in sums.full().items()]
+    sums = read_sums(state / DOMAIN_SUMS) if told.detail.endswith(DOMAIN_FULL) else None
+    full = sums.full() if sums is not None else {}
     for step in router.plan.steps if router.plan is not None else ():
-        if isinstance(step, Local) and step.holder.quota_soft and (since := grace.since(step.holder.id)) is not None:
+        if not isinstance(step, Local):
+            continue
+        domain = directory.domain(domain_name(step.holder))
+        if domain is not None and domain.name in full:
+            told.steps.append("{}: {} is full: {} of {} octets".format(step.holder.dn, domain.name, *full[domain.name]))
+        if step.holder.quota_soft and (since := grace.since(step.holder.id)) is not None:
             told.steps.append(f"{step.holder.dn}: {soft_quota(step.holder, since)}")
     return told
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import imaplib
 import json
 import smtplib
-import subprocess
 from collections.abc import Iterator
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo, eventually
+from conftest import RunningDemo, eventually
+from in_process import run
 
 MESSAGE = b"Subject: x\r\n\r\n" + (b"x" * 62 + b"\r\n") * 64
 
@@ -22,31 +22,23 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running.stop()
 
 
-def run(demo: RunningDemo, *words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [*GATEPOST, *words, "--config", demo.facts["config_file"]], capture_output=True, text=True, timeout=60
-    )
-    return done.returncode, done.stdout + done.stderr
+def said(client: smtplib.SMTP, address: str) -> str:
+    """What RCPT is answered, or the message where RCPT is taken."""
+    with client:
+        client.ehlo("far.example")
+        client.mail("me@far.example")
+        code, text = client.rcpt(address)
+        if code == 250:
+            code, text = client.data(MESSAGE)
+        return f"{code} {text.decode()}"
 
 
 def by_smtp(demo: RunningDemo, address: str) -> str:
-    with smtplib.SMTP("127.0.0.1", demo.port("mx"), timeout=20) as client:
-        client.ehlo("far.example")
-        client.mail("me@far.example")
-        code, text = client.rcpt(address)
-        if code == 250:
-            code, text = client.data(MESSAGE)
-        return f"{code} {text.decode()}"
+    return said(smtplib.SMTP("127.0.0.1", demo.port("mx"), timeout=20), address)
 
 
 def by_lmtp(demo: RunningDemo, address: str) -> str:
-    with smtplib.LMTP("127.0.0.1", demo.port("lmtp")) as client:
-        client.ehlo("far.example")
-        client.mail("me@far.example")
-        code, text = client.rcpt(address)
-        if code == 250:
-            code, text = client.data(MESSAGE)
-        return f"{code} {text.decode()}"
+    return said(smtplib.LMTP("127.0.0.1", demo.port("lmtp")), address)
 
 
 def by_imap(demo: RunningDemo, login: str) -> bytes:
@@ -92,6 +84,8 @@ def test_a_domain_is_full_for_all_its_mailboxes_until_there_is_room(strict: Runn
     limit(strict, 8_000)
     eventually(lambda: run(strict, "doctor", "address", "oliver@example.com")[0] == 4, 10)
     assert "gatepostDomainQuota" in run(strict, "doctor", "address", "oliver@example.com")[1]
+    # with the next sum
+    eventually(lambda: "of 8000 octets" in run(strict, "doctor", "address", "oliver@example.com")[1], 20)
     eventually(lambda: "example.com is full" in run(strict, "status")[1], 20)
     assert run(strict, "status")[0] == 0
 

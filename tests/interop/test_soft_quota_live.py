@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import imaplib
 import smtplib
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import run
 
 SENDER = "me@elsewhere.example"
 
@@ -20,13 +20,6 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running = RunningDemo(tmp_path_factory.mktemp("strict"))
     yield running
     running.stop()
-
-
-def run(demo: RunningDemo, *words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [*GATEPOST, *words, "--config", demo.facts["config_file"]], capture_output=True, text=True, timeout=60
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def rcpt(demo: RunningDemo) -> str:

@@ -1,7 +1,8 @@
 """Takes what programs of this host left in `spool/drop` into the queue: at start, then each minute.
 
 A crash between the queue file and the removal of the dropped one takes the message in again under the same id, before
-the queue is worked on.
+the queue is worked on. The message enters the queue behind its journals' copies: while one of them cannot be kept
+nothing has come in, and the next round begins anew. A file that cannot be removed is not taken in again.
 """
 
 from __future__ import annotations
@@ -52,32 +53,46 @@ class DropSweep:
         self._settings, self._queue, self._router, self._journals = settings, queue, router, journals
         self.folder = Path(settings.state_dir) / "spool" / "drop"
         self._refused: set[str] = set()
+        #: by the names of files that are still there, the messages of them that are in the queue
+        self._taken: dict[str, str] = {}
 
     def sweep(self) -> int:
         """Take everything in: how many messages. What is no mail stays where it is, and is told once. Raises Deferred,
-        OSError."""
+        and OSError for a file that is in trouble, when the others are taken in."""
         taken = 0
+        trouble: OSError | None = None
         try:
             present = list(drop.names(self.folder, time.time()))
         except FileNotFoundError:
             return 0
         self._refused.intersection_update(present)
+        for gone in self._taken.keys() - set(present):
+            del self._taken[gone]
         if present and not self._router.directory.freshness().complete:  # who has a journal is not known
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, "no complete copy of the directory yet")
-        for name in present:
-            if name in self._refused:
-                continue
-            try:
-                self._take(drop.read(self.folder, name, self._settings.smtp.max_message_size))
-            except (drop.NotTaken, InvalidAddress, HeaderProblem) as error:
-                self._refused.add(name)
-                _log.error("%s", fields(event="drop-refused", file=name, detail=str(error)))
-                continue
-            taken += 1
-            if taken == MOST_AT_ONCE:
-                break
-        if taken:
-            ring(Path(self._settings.run_dir) / "queue.sock")
+        try:
+            for name in present:
+                if name in self._refused:
+                    continue
+                try:
+                    left = drop.read(self.folder, name, self._settings.smtp.max_message_size)
+                    if self._taken.get(name) != left.id:
+                        self._take(left)
+                        self._taken[name] = left.id
+                        taken += 1
+                    os.unlink(left.path)
+                except (drop.NotTaken, InvalidAddress, HeaderProblem) as error:
+                    self._refused.add(name)
+                    _log.error("%s", fields(event="drop-refused", file=name, detail=str(error)))
+                except OSError as error:
+                    trouble = error
+                if taken == MOST_AT_ONCE:
+                    break
+        finally:
+            if taken:
+                ring(Path(self._settings.run_dir) / "queue.sock")
+        if trouble is not None:
+            raise trouble
         return taken
 
     def _take(self, left: drop.Dropped) -> None:
@@ -106,23 +121,28 @@ class DropSweep:
         copies = self._journals.prepare(
             Message(left.id, path, named, _parameters(left.envelope), content, f"uid-{left.uid}", "drop", "", True)
         )
-        self._queue.inject(
-            QueuedEnvelope(
-                left.id,
-                path,
-                now,
-                targets,
-                size,
-                size + lines_of(content),
-                _parameters(left.envelope),
-                vouched=True,
-                is_ours=True,
-                owner=unix_owner(left.uid),
-            ),
-            content,
+        envelope = QueuedEnvelope(
+            left.id,
+            path,
+            now,
+            targets,
+            size,
+            size + lines_of(content),
+            _parameters(left.envelope),
+            vouched=True,
+            is_ours=True,
+            owner=unix_owner(left.uid),
         )
-        if copies is not None:
-            copies.commit(named)
+        try:
+            self._queue.write(envelope, content)
+            if copies is not None:
+                copies.commit(named)
+            self._queue.commit(left.id)
+        except BaseException:
+            self._queue.discard(left.id)
+            if copies is not None:
+                copies.drop()
+            raise
         maillog.received(
             id=left.id,
             return_path=path,
@@ -143,7 +163,6 @@ class DropSweep:
             client=f"uid-{left.uid}",
             service="drop",
         )
-        os.unlink(left.path)
 
     def _plan(self, address: str, path: str, now: float) -> Plan | None:
         """Who is behind an address, for journals; None where nobody can say. The queue asks for itself."""

@@ -66,7 +66,7 @@ ALTER TABLE target ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 CREATE INDEX target_owner ON target (owner, message) WHERE owner<>'';
 """,
 )
-_COLUMNS = "number, state, attempts, due, reply, owed, outcome, warned"
+_COLUMNS = "number, state, attempts, due, reply, owed, outcome, warned, owner"
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,7 +95,8 @@ class Arrived(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class TargetRow:
     """The state of one target; `number` is its place in the envelope block, `reply` the last answer, `owed` the
-    kind of report that is to be made of `outcome`, `warned`: a report of delay was made."""
+    kind of report that is to be made of `outcome`, `warned`: a report of delay was made, `owner` that of the message,
+    "" also while it could not be read."""
 
     number: int
     state: str
@@ -105,6 +106,7 @@ class TargetRow:
     owed: str = ""
     outcome: Outcome | None = None
     warned: bool = False
+    owner: str = ""
 
     @property
     def is_final(self) -> bool:
@@ -134,8 +136,8 @@ def _outcome(kept: bytes | None) -> Outcome | None:
 
 
 def _row(values: Sequence[object]) -> TargetRow:
-    number, state, attempts, due, reply, owed, outcome, warned = values
-    return TargetRow(number, state, attempts, due, reply, owed, _outcome(outcome), bool(warned))  # type: ignore[arg-type]
+    number, state, attempts, due, reply, owed, outcome, warned, owner = values
+    return TargetRow(number, state, attempts, due, reply, owed, _outcome(outcome), bool(warned), owner)  # type: ignore[arg-type]
 
 
 def _values(row: TargetRow, back: int) -> tuple[object, ...]:
@@ -207,15 +209,18 @@ class QueueState:
         return {str(row[0]) for row in self._read("SELECT DISTINCT message FROM target")}
 
     def add(self, messages: Iterable[Arrived]) -> None:
-        """Messages that came in."""
+        """Messages that came in. Rows that are there stay, but for an owner that they lack."""
         rows = [
             (each.message, number, WAITING, each.due, each.why[:MAX_REPLY], each.owner)
             for each in messages
             for number in range(each.targets)
         ]
         with self._change(durable=False) as db:
-            db.executemany("INSERT OR IGNORE INTO target (message, number, state, attempts, due, reply, owner)"
-                           " VALUES (?,?,?,0,?,?,?)", rows)  # fmt: skip
+            db.executemany(
+                "INSERT INTO target (message, number, state, attempts, due, reply, owner) VALUES (?,?,?,0,?,?,?)"
+                " ON CONFLICT DO UPDATE SET owner=excluded.owner WHERE owner='' AND excluded.owner<>''",
+                rows,
+            )
 
     def forget(self, messages: Iterable[str]) -> None:
         """Drop the rows of messages whose files are gone."""

@@ -37,6 +37,11 @@ class Later:
     envelope: QueuedEnvelope | None
 
 
+def _arrived(message: str, envelope: QueuedEnvelope, now: float) -> Arrived:
+    """All rows of a message, due as soon as it may be tried."""
+    return Arrived(message, len(envelope.targets), max(now, envelope.not_before), owner=envelope.owner)
+
+
 class QueueInventory:
     """In the runner's event loop."""
 
@@ -132,8 +137,7 @@ class QueueInventory:
                 damaged[message] = str(error)
                 arrived.append(Arrived(message, 1, now))
                 continue
-            due = max(now, envelope.not_before)
-            arrived.append(Arrived(message, len(envelope.targets), due, owner=envelope.owner))
+            arrived.append(_arrived(message, envelope, now))
         if arrived:
             self._state.add(arrived)
             self.known.update(each.message for each in arrived)
@@ -148,10 +152,24 @@ class QueueInventory:
         self._state.hold(message, f"damaged: {why}")
 
     def make_rows(self, message: str) -> None:
-        """A row for a message that has none; what it has more of targets is found when it is read."""
-        if message in self.unwritten:
-            self._state.add([Arrived(message, 1, self._clock())])
-            self.unwritten.discard(message)
+        """Rows for a message that has none, as far as it can be read; what they lack is found when it is read."""
+        if message not in self.unwritten:
+            return
+        now = self._clock()
+        try:
+            arrived = _arrived(message, self._folder.read(message), now)
+        except Exception:  # the file, or the bug of ours that brought us here
+            arrived = Arrived(message, 1, now)
+        self._add(arrived)
+
+    def add_rows(self, message: str, envelope: QueuedEnvelope, now: float) -> None:
+        """The rows that a message has not, and what they lack. Raises Deferred."""
+        self._add(_arrived(message, envelope, now))
+
+    def _add(self, arrived: Arrived) -> None:
+        self._state.add([arrived])
+        self.unwritten.discard(arrived.message)
+        self.expect(arrived.due)
 
     def tidy(self) -> None:
         """Write down what may wait for others of its kind, but not for long."""
@@ -184,9 +202,7 @@ class QueueInventory:
         """Make rows for a message that waits for its first attempt, so that an operator can decide about it. Raises
         Deferred, Damaged, OSError."""
         if message in self.unwritten and message not in self.busy:
-            envelope = self._folder.read(message)
-            self._state.add([Arrived(message, len(envelope.targets), self._clock(), owner=envelope.owner)])
-            self.unwritten.discard(message)
+            self.add_rows(message, self._folder.read(message), self._clock())
 
     def write_later(self) -> None:
         """Write down what was put off, many at a time."""

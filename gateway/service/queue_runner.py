@@ -25,7 +25,7 @@ from gateway.queue.destinations import Crowded, NotNow
 from gateway.queue.file import Damaged, Newer, QueuedEnvelope, QueuedMessage, QueueFolder
 from gateway.queue.ledger import Ledger
 from gateway.queue.settings import QueueSettings
-from gateway.queue.state import DONE, FAILED, TRYING, WAITING, Arrived, QueueState, TargetRow
+from gateway.queue.state import DONE, FAILED, TRYING, WAITING, QueueState, TargetRow
 from gateway.service.queue_attempt import AttemptPlan, Attempts
 from gateway.service.queue_inventory import BATCH, LOOK_AGAIN_SECONDS, LOOK_SECONDS, TIDY_SECONDS, QueueInventory
 from gateway.service.queue_lineage import Lineage
@@ -340,8 +340,9 @@ class QueueRunner:
             rows = [TargetRow(number, WAITING, 0, now, "") for number in range(len(envelope.targets))]
         else:
             rows = self._state.targets(message)
-            if len(rows) < len(envelope.targets):  # it could not be read when it came
-                self._state.add([Arrived(message, len(envelope.targets), now, owner=envelope.owner)])
+            # it could not be read when it came
+            if len(rows) < len(envelope.targets) or rows[0].owner != envelope.owner:
+                self._there.add_rows(message, envelope, now)
                 rows = self._state.targets(message)
         if any(row.owed for row in rows):
             # told by itself: a report has its name from what it tells, and may be there already
@@ -351,8 +352,7 @@ class QueueRunner:
                 rows = self._state.targets(message)
         if self.stopped.concerns(envelope):
             if is_first:
-                self._state.add([Arrived(message, len(envelope.targets), now, owner=envelope.owner)])
-                self._there.unwritten.discard(message)
+                self._there.add_rows(message, envelope, now)
                 is_first = False
             self.stopped.hold_one(envelope, rows)
             rows = self._state.targets(message)

@@ -8,6 +8,7 @@ from queue_bench import BODY, Bench, Peer, serving
 
 from gateway.queue.file import QueuedEnvelope, Target
 from gateway.queue.state import DONE, STOPPED_REPLY, WAITING
+from gateway.service.queue_steps import Way
 
 HERE, AWAY = Target("ann@example.com", "t:ann"), Target("x@far.example")
 
@@ -106,3 +107,50 @@ def test_failures_are_told(tmp_path: Path) -> None:
         put(bench, "m1", AWAY, Target("y@far.example"))
         bench.work()
         assert watch.seen == [("t:ann", 1)]
+
+
+def test_what_a_bug_of_ours_keeps_waiting_has_its_owner(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    watched(bench)
+    put(bench, "m1", AWAY)
+    put(bench, "m2", AWAY, HERE)
+    bench.runner.wake(["m1", "m2"])
+    good = bench.runner.steps.way
+
+    def trips(*arguments: object) -> Way:
+        raise RuntimeError("a bug")
+
+    bench.runner.steps.way = trips  # type: ignore[method-assign]
+    bench.work()
+    assert bench.state.owned("t:ann", 9) == ["m1", "m2"]
+    assert bench.runner.stopped.hold(["m1", "m2"]) == 2
+    assert (states(bench, "m1"), states(bench, "m2")) == (["held"], ["held", "waiting"])
+    bench.runner.steps.way = good  # type: ignore[method-assign]
+
+
+def test_a_damaged_message_has_its_owner_again_once_it_is_mended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    watched(bench).stopped = {"t:ann"}
+    put(bench, "m1", AWAY)
+    file = bench.folder.messages / "m1"
+    content = file.read_bytes()
+    file.write_bytes(b"rubbish")
+    bench.work()
+    assert states(bench, "m1") == ["held"] and bench.state.owned("t:ann", 9) == []
+    file.write_bytes(content)
+    bench.state.change("m1", "held", WAITING, bench.now)
+    bench.work()
+    assert bench.state.owned("t:ann", 9) == ["m1"]
+    assert bench.state.held_with("t:ann", STOPPED_REPLY, 9) == ["m1"], "a release finds it"
+
+
+def test_who_asks_about_a_message_for_later_does_not_send_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    put(bench, "m1", HERE, not_before=bench.now + 60)
+    bench.runner.wake(["m1"])
+    bench.runner.write_down("m1")
+    bench.work()
+    assert bench.delivered == []
+    bench.now += 61
+    bench.work()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]

@@ -208,6 +208,11 @@ class QueueState:
     def messages(self) -> set[str]:
         return {str(row[0]) for row in self._read("SELECT DISTINCT message FROM target")}
 
+    def begun(self) -> set[str]:
+        """Messages without rows of which steps were delivered."""
+        rows = self._read("SELECT DISTINCT message FROM done WHERE message NOT IN (SELECT message FROM target)")
+        return {str(row[0]) for row in rows}
+
     def add(self, messages: Iterable[Arrived]) -> None:
         """Messages that came in. Rows that are there stay, but for an owner that they lack."""
         rows = [

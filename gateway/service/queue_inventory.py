@@ -74,6 +74,9 @@ class QueueInventory:
         """At the start of a runner. Raises Deferred."""
         self._state.recover(self._clock())
         self.known.update(self._state.messages())
+        # cut off in its first attempt, it has no rows by which a look would miss its file
+        if begun := self._state.begun():
+            self._state.forget(begun - self._folder.ids())
         for message in self._state.finished():
             self.remove(message)
 

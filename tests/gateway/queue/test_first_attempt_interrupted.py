@@ -88,3 +88,18 @@ def test_by_a_disk_that_does_not_give_the_message(tmp_path: Path, monkeypatch: p
         asyncio.run(both())
     assert [holder for holder, _ in bench.delivered] == ["t:ann"], "once"
     assert len(peer.taken) == 1
+
+
+def test_what_was_noted_of_a_message_that_is_gone_goes_with_the_next_start(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.inject(Target("ann@example.com", "t:ann"), message="there")
+    for message in ("there", "gone"):
+        bench.state.step_done(message, ["a"])
+    bench.state.close()
+    bench.restart()
+    assert bench.state.done_keys("gone") == set()
+    assert bench.state.done_keys("there") == {"a"}, "it is tried, but for this step"
+    assert bench.state.messages() == set()
+    bench.work()
+    assert [holder for holder, _ in bench.delivered] == ["t:ann"]
+    assert bench.state.done_keys("there") == set()

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -52,6 +53,17 @@ class Release(msgspec.Struct, forbid_unknown_fields=True):
     is_usual: bool = False
 
 
+@contextmanager
+def _trouble_said(where: str) -> Iterator[None]:
+    """Trouble in the block ends it, and is said in the log."""
+    try:
+        yield
+    except (Deferred, OSError) as error:
+        maillog.brake_trouble(detail=f"{where}: {error}")
+    except Exception:
+        maillog.bug(where=where)
+
+
 class BrakeDesk:
     """One in the runner."""
 
@@ -84,24 +96,26 @@ class BrakeDesk:
         self._loop = asyncio.get_running_loop()
         while True:
             self._rung.clear()
-            try:
+            with _trouble_said("brake"):
                 await self.tend()
-            except (Deferred, OSError) as error:
-                maillog.brake_trouble(detail=str(error))
-            except Exception:
-                maillog.bug(where="brake")
             try:
                 await asyncio.wait_for(self._rung.wait(), LOOK_SECONDS)
             except TimeoutError:
                 continue
 
     async def tend(self) -> None:
-        """Hold the mail of those of whom nobody was told yet, and tell. Raises Deferred."""
+        """Hold the mail of those of whom nobody was told yet, and tell. Of one with whom there is trouble nobody was told
+        then; the others have their turn. Raises Deferred."""
         for one in await asyncio.to_thread(self._brakes.untold):
-            held = await self._hold(one.account)
-            if one.by == "brake":
-                await asyncio.to_thread(self._tell, one, held)
-            await asyncio.to_thread(self._brakes.told, one.account, one.at)
+            with _trouble_said(f"brake {one.account}"):
+                await self._follow(one)
+
+    async def _follow(self, one: Stopped) -> None:
+        await self._hold(one.account)
+        if one.by == "brake":
+            held = len(self._state.held_with(one.account, STOPPED_REPLY, MAX_MESSAGES))
+            await asyncio.to_thread(self._tell, one, held)
+        await asyncio.to_thread(self._brakes.told, one.account, one.at)
 
     async def _hold(self, account: str) -> int:
         """Hold what an account has waiting for other hosts: how many messages. What is being tried is held when it

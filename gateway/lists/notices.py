@@ -5,31 +5,21 @@ Everything that comes from outside (addresses, a peer's words) stands in the tex
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 from urllib.parse import quote
 
 from directory.model import MailingList
 from gateway.lists.addresses import OWNER, REQUEST, list_address, service_address
-
-_POLICY = SMTP.clone(linesep="\n", cte_type="7bit")
+from gateway.mail import notice as plain
 
 
 def notice(
     mailing_list: MailingList, recipient: str, subject: str, text: str, *, message_id: str, now: float
 ) -> EmailMessage:
     """A message of the list to `recipient`."""
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = service_address(mailing_list, REQUEST)
-    message["To"] = recipient
-    message["Subject"] = subject
-    message["Date"] = format_datetime(datetime.fromtimestamp(int(now), UTC))
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
+    author = service_address(mailing_list, REQUEST)
+    message = plain.notice(author, recipient, subject, text, message_id=message_id, now=now)
     message["X-Loop"] = list_address(mailing_list)
-    message.set_content(text, cte="quoted-printable")  # English stays readable in the file
     return message
 
 

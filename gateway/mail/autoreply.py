@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
 
+from gateway.mail.dates import date_of
 from gateway.mail.dsn import clean
 from gateway.mail.header import Header
 from gateway.mime.encoded import decode_header_text
@@ -59,7 +58,7 @@ def compose(
     reply["From"] = Address(clean(name, MAX_SUBJECT), local, domain)
     reply["To"] = Address("", *recipient.rsplit("@", 1))
     reply["Subject"] = clean(subject, MAX_SUBJECT) or f"Auto: {_subject(header)}".strip()
-    reply["Date"] = format_datetime(datetime.fromtimestamp(int(now), UTC))
+    reply["Date"] = date_of(now)
     reply["Message-ID"] = message_id
     replied_to, references = _references(header)
     if replied_to:

@@ -11,11 +11,10 @@ import quopri
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Literal, TypeAlias
 
 from directory.model import Condition
+from gateway.mail.dates import date_of
 from gateway.mail.dsn_sentences import sentence
 from gateway.mail.header import MAX_HEADER, HeaderProblem, scan
 from gateway.mail.xtext import BadValue, decode, original_recipient, seven_bit
@@ -88,11 +87,6 @@ def status_of(action: Action, given: str, condition: Condition | None) -> str:
         if match is not None:
             return _CLASS[action] + match[1]
     return f"{_CLASS[action]}.0.0"
-
-
-def date_of(moment: float) -> str:
-    """A moment as fields have it (RFC 5322 3.3)."""
-    return format_datetime(datetime.fromtimestamp(int(moment), UTC))
 
 
 def folded(lines: Sequence[tuple[str, str]], utf8: bool) -> str:

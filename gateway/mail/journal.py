@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.header import Header as EncodedText
 
-from gateway.mail.dsn import clean, date_of, folded
+from gateway.mail.dates import date_of
+from gateway.mail.dsn import clean, folded
 from gateway.mail.header import Header
 from gateway.mime.encoded import decode_header_text
 

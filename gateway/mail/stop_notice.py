@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
-
-_POLICY = SMTP.clone(linesep="\n", cte_type="7bit")
+from gateway.mail.dsn import clean
+from gateway.mail.notice import notice
 
 
 def compose(
@@ -15,13 +11,7 @@ def compose(
 ) -> bytes:
     """The message. `name` is the account as people know it, `login` what the commands take, `held` how many of its
     messages wait for other hosts and do not leave."""
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = author
-    message["To"] = recipient
-    message["Subject"] = f"Sending is stopped for {name}"
-    message["Date"] = format_datetime(datetime.fromtimestamp(int(now), UTC))
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
+    name = clean(name)
     text = f"""\
 This account behaves as one whose password was stolen, and sends nothing any more:
 
@@ -48,5 +38,5 @@ If all is well: send what is on hold; the second line says as well that so much 
 
 该帐户的行为像是密码被盗，已暂停其发送邮件；接收和阅读不受影响。处理方法见以上命令。
 """
-    message.set_content(text, cte="quoted-printable")
-    return message.as_bytes()
+    subject = f"Sending is stopped for {name}"
+    return notice(author, recipient, subject, text, message_id=message_id, now=now).as_bytes()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import format_datetime
+
+from gateway.mail.dates import date_of
 
 LOCAL = "local"  # the address of a client on a unix socket
 _UNSAFE = re.compile(r"[^\x21-\x7e\u0080-\U0010ffff]|[()\\;<>]")
@@ -35,7 +35,7 @@ def received(
     if recipient is not None:
         lines.append(f"\tfor <{_clean(recipient, 320)}>")
     lines[-1] += ";"
-    lines.append(f"\t{format_datetime(datetime.fromtimestamp(int(now), UTC))}")
+    lines.append(f"\t{date_of(now)}")
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
 from directory.model import Condition, Refused
 from gateway.mail.address_list import AddressProblem, addresses
+from gateway.mail.dates import date_of
 from gateway.mail.header import Header
 
 
@@ -39,7 +38,7 @@ def missing_fields(header: Header, *, message_id: str, hostname: str, now: float
     """Date and Message-ID where the submitter left them out (RFC 6409 8.1, 8.2)."""
     added = b""
     if not header.has(b"date"):
-        added += b"Date: " + format_datetime(datetime.fromtimestamp(int(now), UTC)).encode("ascii") + b"\n"
+        added += b"Date: " + date_of(now).encode("ascii") + b"\n"
     if not header.has(b"message-id"):
         added += f"Message-ID: <{message_id}@{hostname}>\n".encode()
     return added

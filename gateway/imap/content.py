@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.imap.view import Message
 from gateway.mime import Parsed
@@ -42,6 +42,21 @@ class Content:
     data: bytes = b""
     parsed: Parsed | None = None
     source: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFacts:
+    """What the index knows of messages besides the view. Answer: {uid: `Facts`}, those that are gone left out."""
+
+    uids: tuple[int, ...]
+
+
+class Facts(NamedTuple):
+    """`emailid` is the same for all copies of a message (RFC 8474 5.1); `savedate` is when it came into this mailbox,
+    seconds since 1970 (RFC 8514 2)."""
+
+    emailid: str
+    savedate: float
 
 
 @dataclass(frozen=True, slots=True)

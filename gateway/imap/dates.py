@@ -1,4 +1,4 @@
-"""Dates in commands (RFC 3501 9)."""
+"""Dates in commands and answers (RFC 3501 9)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from datetime import UTC, datetime, timedelta, timezone
 MONTHS = (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC")
 _DATE_TIME = re.compile(rb"([ \d]\d)-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def date_time(seconds: float) -> bytes:
+    """A date-time in UTC with its quotes."""
+    date = datetime.fromtimestamp(int(seconds), UTC)
+    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (
+        date.day, MONTHS[date.month - 1].capitalize(), date.year, date.hour, date.minute, date.second,
+    )  # fmt: skip
 
 
 def read_date_time(text: bytes) -> float | None:

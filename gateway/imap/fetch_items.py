@@ -35,6 +35,14 @@ class Structure(enum.Enum):
     BODY = b"BODY"
 
 
+class Kept(enum.Enum):
+    """Items that the index answers (RFC 8474 5, RFC 8514 4.1)."""
+
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
+    SAVEDATE = b"SAVEDATE"
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The first words (RFC 8970); `lazy` asks for them only where they cost nothing, which here is everywhere."""
@@ -71,7 +79,7 @@ class Binary:
         return Octets.ALL
 
 
-Item: TypeAlias = Plain | Structure | Preview | Body | Binary
+Item: TypeAlias = Plain | Kept | Structure | Preview | Body | Binary
 
 _FAST = (Plain.FLAGS, Plain.INTERNALDATE, Plain.SIZE)
 _ALL = (*_FAST, Structure.ENVELOPE)
@@ -79,6 +87,7 @@ _MACROS: dict[bytes, tuple[Item, ...]] = {b"ALL": _ALL, b"FAST": _FAST, b"FULL":
 _HEADER, _TEXT = Section(what=What.HEADER), Section(what=What.TEXT)
 _NAMED: dict[bytes, Item] = {
     **{item.value: item for item in Plain},
+    **{item.value: item for item in Kept},
     Structure.ENVELOPE.value: Structure.ENVELOPE,
     Structure.BODYSTRUCTURE.value: Structure.BODYSTRUCTURE,
     b"RFC822": Body(b"RFC822", Section(), peek=False),

@@ -20,6 +20,11 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class LogOut:
+    """The session is nobody's again; what it had under way is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenMailbox:
     """Open a mailbox. Answer: `Opened`, None when there is none of that name."""
 
@@ -36,6 +41,8 @@ class Opened:
     view: View
     #: its store holds more than its soft quota
     over_soft: bool = False
+    #: MAILBOXID (RFC 8474 4)
+    mailbox_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class CreateMailbox:
-    """Make a mailbox; `special_use` is "" or one of RFC 6154. Answer: None, `Failure`."""
+    """Make a mailbox; `special_use` is "" or one of RFC 6154. Answer: its MAILBOXID (RFC 8474 4.1), `Failure`."""
 
     name: str
     special_use: str

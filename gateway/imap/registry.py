@@ -36,6 +36,8 @@ class Phase(NamedTuple):
     private: bool
     #: STARTTLS is possible
     upgradable: bool
+    #: octets of a message that APPEND takes
+    append_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,12 @@ LINE = Need()
 #: a dialogue that may yield `Need` too
 Interactive: TypeAlias = Generator["bytes | Ask | Need", Any, Any]
 COMMANDS: dict[bytes, CommandFacts] = {}
-#: capability: when it is announced
-CAPABILITIES: dict[str, Callable[[Phase], bool]] = {}
+#: capability: when it is announced; a text is what follows `=`
+CAPABILITIES: dict[str, Callable[[Phase], bool | str]] = {}
 
 
-def announce(capability: str, when: Callable[[Phase], bool] = lambda _: True) -> None:
-    """Announce a capability that is more than a command of that name."""
+def announce(capability: str, when: Callable[[Phase], bool | str] = lambda _: True) -> None:
+    """Announce a capability that is more than a command of that name, as `NAME=text` where `when` gives a text."""
     CAPABILITIES[capability] = when
 
 

@@ -1,4 +1,5 @@
-"""The keys of SEARCH (RFC 3501 6.4.4; MODSEQ of RFC 7162 3.1.5; OLDER and YOUNGER of RFC 5032).
+"""The keys of SEARCH (RFC 3501 6.4.4; MODSEQ of RFC 7162 3.1.5; OLDER and YOUNGER of RFC 5032; EMAILID and THREADID
+of RFC 8474 6; SAVEDBEFORE, SAVEDON, SAVEDSINCE of RFC 8514 4.3).
 
 A key becomes a test: a function of a message and, when it is there, its content. Without the content it
 needs a test answers None, "not known yet", so that what the view answers decides as much as it can before
@@ -8,11 +9,12 @@ any file is read, and envelopes before bodies.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
+from gateway.imap.content import Facts
 from gateway.imap.flags import has_flag
 from gateway.imap.parser import SAVED, BadCommand, Parser, Ranges
 from gateway.imap.search_subject import Subject, Wanted, days, folded
@@ -40,6 +42,7 @@ class Needs:
     envelope: bool = False
     header: bool = False
     body: bool = False
+    facts: bool = False
     modseq: bool = False
     clock: bool = False
 
@@ -52,6 +55,8 @@ class Keys:
     view: View
     codec: str = "utf-8"  # holds US-ASCII, the default of RFC 3501, and is that of RFC 9051
     now: float = 0.0
+    #: what the index knows of the messages that are tested now
+    facts: Mapping[int, Facts] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
     #: a set of numbers outside which nothing is found, None when the keys name none
     within: list[range] | None = None
@@ -163,6 +168,35 @@ class Keys:
         if name == b"ON":
             return lambda message, _: message.internaldate // _DAY == wanted
         return lambda message, _: message.internaldate // _DAY >= wanted
+
+    def _saved_day(self, name: bytes) -> Test:
+        wanted = self._date()
+        self.needs.facts = True
+
+        def test(message: Message, _: Subject | None) -> bool | None:
+            facts = self.facts.get(message.uid)
+            if facts is None:
+                return None
+            day = facts.savedate // _DAY
+            if name == b"SAVEDBEFORE":
+                return day < wanted
+            return day == wanted if name == b"SAVEDON" else day >= wanted
+
+        return test
+
+    def _email_id(self, _: bytes) -> Test:
+        wanted = self.arguments.atom().decode("ascii")
+        self.needs.facts = True
+
+        def test(message: Message, _: Subject | None) -> bool | None:
+            facts = self.facts.get(message.uid)
+            return None if facts is None else facts.emailid == wanted
+
+        return test
+
+    def _thread_id(self, _: bytes) -> Test:
+        self.arguments.atom()
+        return _NEVER  # no message has one
 
     def _sent_day(self, name: bytes) -> Test:
         wanted = self._date()
@@ -299,6 +333,7 @@ _SIMPLE: dict[bytes, Test] = {
     b"RECENT": _NEVER,
     b"NEW": _NEVER,
     b"OLD": _ALWAYS,
+    b"SAVEDATESUPPORTED": _ALWAYS,
     **_pairs(
         [
             (b"ANSWERED", b"\\Answered"),
@@ -323,4 +358,7 @@ _READERS: dict[bytes, Callable[[Keys, bytes], Test]] = {
     **dict.fromkeys((b"BODY", b"TEXT"), Keys._body),
     b"HEADER": Keys._header,
     b"MODSEQ": Keys._modseq,
+    b"EMAILID": Keys._email_id,
+    b"THREADID": Keys._thread_id,
+    **dict.fromkeys((b"SAVEDBEFORE", b"SAVEDON", b"SAVEDSINCE"), Keys._saved_day),
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.batches import batches
-from gateway.imap.content import Clock, Octets, Pause, SearchContents
+from gateway.imap.content import Clock, Octets, Pause, ReadFacts, SearchContents
 from gateway.imap.parser import Parser
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
 from gateway.imap.search_return import Wish
@@ -17,6 +17,7 @@ from gateway.imap.view import Message, View
 
 BATCH = 128  # messages of which content is looked at in one go
 OCTETS = 1 << 20  # of messages that are looked into in one go, unless it is one message
+FACTS_BATCH = 1000  # messages of which the index is asked at once
 VIEW_BATCH = 4096  # messages the view decides before others have their turn
 
 
@@ -70,8 +71,10 @@ def told(
     yield said + (b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
 
 
-def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool]]:
-    """How content is read, less of it first: (octets, parsed)."""
+def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool] | None]:
+    """How content is read, less of it first: (octets, parsed); None for what the index knows."""
+    if needs.facts:
+        yield None
     if needs.envelope:
         yield Octets.NONE, True
     if needs.header:
@@ -100,6 +103,15 @@ def _by_view(view: View, spans: Iterable[range], test: Test) -> Dialogue:
     return found, undecided
 
 
+def _tested(keys: Keys, test: Test, batch: Sequence[Message], tier: tuple[Octets, bool] | None) -> Dialogue:
+    """{UID: what the test says with so much of the content}."""
+    if keys.needs.facts:
+        keys.facts = yield Ask(ReadFacts(tuple([message.uid for message in batch])))
+    if tier is None:
+        return {message.uid: test(message, None) for message in batch if message.uid in keys.facts}
+    return (yield Ask(SearchContents(tuple(batch), *tier, test)))
+
+
 def find(view: View, keys: Keys, test: Test) -> Dialogue:
     """The numbers of messages that match, ascending. Those that vanish meanwhile do not.
 
@@ -111,10 +123,11 @@ def find(view: View, keys: Keys, test: Test) -> Dialogue:
     spans = [range(1, view.count + 1)] if keys.within is None else keys.within
     found, undecided = yield from _by_view(view, spans, test)
     is_sorted = True
-    for octets, parsed in _tiers(keys.needs):
+    for tier in _tiers(keys.needs):
         left = array("I")
-        for batch in batches(view.messages(undecided), BATCH, OCTETS if octets is Octets.ALL else 0):
-            answers = yield Ask(SearchContents(tuple(batch), octets, parsed, test))
+        most, octets = (FACTS_BATCH, 0) if tier is None else (BATCH, OCTETS if tier[0] is Octets.ALL else 0)
+        for batch in batches(view.messages(undecided), most, octets):
+            answers = yield from _tested(keys, test, batch, tier)
             for message in batch:
                 answer = answers.get(message.uid, False)
                 if answer:

@@ -29,7 +29,11 @@ _RESPONSE_CODES = {
 
 @lru_cache
 def _capability(phase: Phase) -> str:
-    announced = [name for name, when in CAPABILITIES.items() if when(phase)]
+    announced = [
+        f"{name}={value}" if isinstance(value, str) else name
+        for name, when in CAPABILITIES.items()
+        if (value := when(phase))
+    ]
     if not phase.logged_in and not phase.private:
         announced.append("LOGINDISABLED")
     return " ".join((*BASE_CAPABILITIES, *sorted(announced)))
@@ -118,10 +122,16 @@ class Session:
     def capability(self) -> str:
         """The capability list as it holds now."""
         upgradable = self.starttls_possible and not self.tls
-        return _capability(Phase(self.login is not None, self.private, upgradable))
+        return _capability(Phase(self.login is not None, self.private, upgradable, self.settings.max_append))
 
     def greeting(self) -> bytes:
         return f"* OK [CAPABILITY {self.capability()}] {self.hostname} Gatepost ready\r\n".encode()
+
+    def log_out(self) -> None:
+        """Forget who is logged in and everything that was said since (RFC 8437 3)."""
+        self.login = self.selected = self.place = None
+        self.condstore = self.qresync = False
+        self.framing.logged_in = False
 
     def receive(self, data: bytes) -> None:
         self.framing.receive(data)

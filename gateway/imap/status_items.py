@@ -1,4 +1,4 @@
-"""The items of STATUS, read and answered (RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 8438, RFC 9208 4.1.4)."""
+"""The items of STATUS, read and answered (RFC 3501 6.3.10, RFC 7162 3.1.7, RFC 8438, RFC 9208 4.1.4, RFC 8474 4.3, RFC 7889 3.2)."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ class Figures:
     highestmodseq: int
     size: int = 0
     deleted_size: int = 0
+    mailbox_id: str = ""
+    append_limit: int = 0
 
 
-_VALUES: dict[bytes, Callable[[Figures], int]] = {
+_VALUES: dict[bytes, Callable[[Figures], int | str]] = {
     b"MESSAGES": lambda figures: figures.messages,
     b"RECENT": lambda _: 0,
     b"UIDNEXT": lambda figures: figures.uidnext,
@@ -44,6 +46,8 @@ _VALUES: dict[bytes, Callable[[Figures], int]] = {
     b"HIGHESTMODSEQ": lambda figures: figures.highestmodseq,
     b"SIZE": lambda figures: figures.size,
     b"DELETED-STORAGE": lambda figures: figures.deleted_size,
+    b"MAILBOXID": lambda figures: f"({figures.mailbox_id})",
+    b"APPENDLIMIT": lambda figures: figures.append_limit,
 }
 SIZES = frozenset((b"SIZE", b"DELETED-STORAGE"))
 
@@ -66,5 +70,5 @@ def read_status_items(arguments: Parser) -> list[bytes]:
 
 def status_line(name: str, items: Sequence[bytes], figures: Figures) -> bytes:
     """The untagged answer."""
-    told = b" ".join([b"%b %d" % (item, _VALUES[item](figures)) for item in items])
+    told = b" ".join([b"%b %b" % (item, str(_VALUES[item](figures)).encode()) for item in items])
     return b"* STATUS %b (%b)\r\n" % (quoted(name), told)

@@ -113,6 +113,15 @@ class Admission:
             self._counts.add(places, 1)
         self._waiting.pop(connection, None)
 
+    def log_out(self, connection: Admitted) -> None:
+        """Count one that had logged in for its address again."""
+        places = self._places(connection.address)
+        self._uncount(connection)
+        connection.places = places
+        if places is not None:
+            self._counts.add(places, 1)
+        self._waiting[connection] = None
+
     def leave(self, connection: Admitted) -> None:
         """One that was admitted has ended."""
         self._open -= 1

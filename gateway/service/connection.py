@@ -144,6 +144,10 @@ class Connection(asyncio.Protocol):
         """The session has proven who it is. Raises Deferred(TOO_MANY_CONNECTIONS)."""
         self._door.admission.log_in(self, account)
 
+    def log_out(self) -> None:
+        """The session is nobody's again and may prove anew who it is."""
+        self._door.admission.log_out(self)
+
     @property
     def is_busy(self) -> bool:
         """True when the host has nearly as many sessions without a login as it may."""

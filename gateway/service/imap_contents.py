@@ -20,9 +20,11 @@ from gateway.imap.content import (
     Compute,
     Content,
     CountLines,
+    Facts,
     Octets,
     Pause,
     ReadContents,
+    ReadFacts,
     ReadSpan,
     SearchContents,
     SkipOctets,
@@ -30,6 +32,7 @@ from gateway.imap.content import (
 from gateway.imap.search_subject import Subject
 from gateway.mime import PARSER_VERSION, Parsed, header_end, scan
 from gateway.mime.line_ends import after_octets, crlf_length
+from gateway.store.objectid import email_id
 from gateway.store.repository import MailboxRow, MessageRow
 from gateway.store.stores import Stores
 
@@ -196,6 +199,17 @@ async def _read_contents(executor: ImapExecutor, request: ReadContents) -> dict[
     return await executor.in_pool(lambda: reader.contents(request.uids, request.octets, parsed=request.parsed))
 
 
+async def _read_facts(executor: ImapExecutor, request: ReadFacts) -> dict[int, Facts]:
+    contents, mailbox = executor.selected()
+    repository = executor.host.stores.repository
+
+    def read() -> dict[int, Facts]:
+        rows = repository.messages_of(contents.key[0], mailbox.id, request.uids)
+        return {row.uid: Facts(email_id(row), row.savedate) for row in rows}
+
+    return await executor.in_pool(read)
+
+
 async def _search_contents(executor: ImapExecutor, request: SearchContents) -> dict[int, bool | None]:
     return await executor.in_pool(partial(_reader(executor).search, request))
 
@@ -221,6 +235,7 @@ def _clock(_: ImapExecutor, __: Clock) -> float:
 
 REQUESTS: dict[type, Callable[..., object]] = {
     ReadContents: _read_contents,
+    ReadFacts: _read_facts,
     SearchContents: _search_contents,
     ReadSpan: partial(_in_file, _span),
     CountLines: partial(_in_file, _lines),

@@ -8,7 +8,7 @@ from typing import TypeVar
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from directory.port import Login
 from gateway.imap.names import SEPARATOR
-from gateway.imap.ports import Authenticate, StartTls
+from gateway.imap.ports import Authenticate, LogOut, StartTls
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
 from gateway.service import imap_appending, imap_changing, imap_contents, imap_mailboxes, imap_reading, imap_selecting
@@ -105,12 +105,20 @@ async def _authenticate(executor: ImapExecutor, request: Authenticate) -> Login:
     return await log_in(executor.host, executor.peer, "imap", address, request.login, request.password)
 
 
+def _log_out(executor: ImapExecutor, _: LogOut) -> None:
+    executor.close()
+    executor.mailbox, executor.owner = None, ""
+    if executor.peer is not None:
+        executor.peer.log_out()
+
+
 def _start_tls(_: ImapExecutor, __: StartTls) -> Upgrade:
     return UPGRADE
 
 
 _EXECUTE: dict[type, Callable[..., object]] = {
     Authenticate: _authenticate,
+    LogOut: _log_out,
     StartTls: _start_tls,
     **imap_appending.REQUESTS,
     **imap_selecting.REQUESTS,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.imap.ports import CreateMailbox, DeleteMailbox, Failure, RenameMailbox, Subscribe
 from gateway.service.imap_changing import no_right
 from gateway.store.errors import InvalidMailboxName, MailboxExists, NoSuchMailbox
+from gateway.store.objectid import mailbox_id
 
 if TYPE_CHECKING:
     from gateway.service.imap_executor import ImapExecutor
 
+T = TypeVar("T")
 
-async def _do(executor: ImapExecutor, work: Callable[[], Failure | None]) -> Failure | None:
-    def safely() -> Failure | None:
+
+async def _do(executor: ImapExecutor, work: Callable[[], T]) -> T | Failure:
+    def safely() -> T | Failure:
         try:
             return work()
         except NoSuchMailbox:
@@ -27,17 +30,16 @@ async def _do(executor: ImapExecutor, work: Callable[[], Failure | None]) -> Fai
     return await executor.in_pool(safely)
 
 
-async def _create(executor: ImapExecutor, request: CreateMailbox) -> Failure | None:
+async def _create(executor: ImapExecutor, request: CreateMailbox) -> str | Failure:
     stores, spot = executor.host.stores, executor.spot(request.name)
     if spot is None or not spot.may_write:
         return no_right(spot)
 
-    def create() -> Failure | None:
+    def create() -> str | Failure:
         use = request.special_use
         if use and any(row.special_use == use for row in stores.mailboxes(spot.holder)):
             return Failure("USEATTR", "another mailbox has this use")
-        stores.create_mailbox(spot.holder, spot.mailbox, use)
-        return None
+        return mailbox_id(spot.holder.id, stores.create_mailbox(spot.holder, spot.mailbox, use))
 
     return await _do(executor, create)
 

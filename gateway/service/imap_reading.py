@@ -10,6 +10,7 @@ from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
 from gateway.imap.status_items import Figures, Status
 from gateway.service.imap_shared import Spot, mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
+from gateway.store.objectid import mailbox_id
 from gateway.store.repository import INBOX
 from gateway.store.stores import Stores
 
@@ -35,7 +36,7 @@ async def _list(executor: ImapExecutor, _: ListMailboxes) -> tuple[Listed, ...]:
     return await executor.in_pool(names)
 
 
-def _figures(stores: Stores, spot: Spot | None, *, sizes: bool) -> Figures | None:
+def _figures(stores: Stores, spot: Spot | None, append_limit: int, *, sizes: bool) -> Figures | None:
     if spot is None:
         return None
     account = spot.holder.id
@@ -48,15 +49,17 @@ def _figures(stores: Stores, spot: Spot | None, *, sizes: bool) -> Figures | Non
     size, deleted_size = repository.sizes(account, row.id) if sizes else (0, 0)
     return Figures(
         counts.messages, counts.unseen, counts.deleted, row.uidnext, row.uidvalidity, row.highestmodseq, size,
-        deleted_size,
+        deleted_size, mailbox_id(account, row), append_limit,
     )  # fmt: skip
 
 
 async def _status(executor: ImapExecutor, request: Status) -> dict[str, Figures]:
     stores, spots = executor.host.stores, {name: executor.spot(name) for name in request.names}
 
+    limit = executor.host.settings.imap.max_append
+
     def figures() -> dict[str, Figures]:
-        found = {name: _figures(stores, spot, sizes=request.sizes) for name, spot in spots.items()}
+        found = {name: _figures(stores, spot, limit, sizes=request.sizes) for name, spot in spots.items()}
         return {name: each for name, each in found.items() if each is not None}
 
     return await executor.in_pool(figures)

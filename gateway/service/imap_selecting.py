@@ -15,6 +15,7 @@ from gateway.imap.flags import flags_text
 from gateway.imap.ports import Expunged, Opened, OpenMailbox, Refresh, Watch
 from gateway.imap.view import Columns, Contents, Row, View
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
+from gateway.store.objectid import mailbox_id
 from gateway.store.repository import MailboxRow, MessageRow, Outline, Repository
 
 if TYPE_CHECKING:
@@ -208,7 +209,9 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
         mailboxes.trim(contents)
     executor.mailbox, executor.owner = row, holder.id
     read_only = request.read_only or not spot.may_write
-    return Opened(spot.shown(row.name), read_only, View(contents), stores.is_over_soft(holder))
+    return Opened(
+        spot.shown(row.name), read_only, View(contents), stores.is_over_soft(holder), mailbox_id(holder.id, row)
+    )
 
 
 async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:

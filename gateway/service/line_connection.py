@@ -181,8 +181,11 @@ class LineConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self.retire)
         patience = self._core.patience
         if patience is None:
+            if not self._login_until:  # it had logged in, and is nobody's again
+                self._login_until = asyncio.get_running_loop().time() + self._limits.login_timeout
             self._deadlines.arm(self, self._login_until)
         else:
+            self._login_until = 0.0
             self._wait(patience)
 
     def expired(self) -> None:

@@ -17,6 +17,10 @@ class Peer(Protocol):
         """Count it for the account. Raises Deferred(TOO_MANY_CONNECTIONS)."""
         ...
 
+    def log_out(self) -> None:
+        """Count it for its address again, as one that has not logged in."""
+        ...
+
 
 async def log_in(host: Host, peer: Peer | None, service: str, address: str, name: str, password: str) -> Login:
     """Prove who the client at `address` is; `peer` is None where nothing is counted. Raises Refused, Deferred."""

@@ -29,6 +29,7 @@ from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.flags import from_info
 from gateway.store.layout import checked_name, number_in, split_file, unique_part
+from gateway.store.objectid import email_id_in
 from gateway.store.opening import Look, Opening, trouble
 from gateway.store.rebuilding import restore_folders
 from gateway.store.repository import INBOX, INBOX_ID, AccountRow, MailboxRow, MessageRow, NewMessage
@@ -190,6 +191,7 @@ class Adopting(Opening):
                 name=name if place == "cur" else "",
                 info=info if place == "cur" else "",
                 uid=number_in(name, "U") or 0,
+                email=email_id_in(name),
             )
             wanted.append((message.uid or 1 << 32, facts.st_mtime, message))
         wanted.sort(key=lambda item: (item[0], item[1], item[2].ukey))

@@ -20,8 +20,9 @@ from gateway.store.delivering import Delivering, pieces_of
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.layout import checked_name
+from gateway.store.objectid import copy_of
 from gateway.store.opening import trouble
-from gateway.store.repository import Limits, MailboxRow, MessageRow, NewMessage
+from gateway.store.repository import Limits, MailboxRow, MessageRow
 
 BATCH = 1_000  # messages a transaction takes: a move touches two rows of each
 
@@ -167,9 +168,7 @@ class Changing(Delivering, Adopting):
         limits: Limits,
     ) -> Pairs:
         """Rows of another account for links that stand in its tmp/."""
-        copies = [
-            NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords) for r in sources
-        ]
+        copies = [copy_of(row, ukeys[row.uid]) for row in sources]
         return list(zip(sources, self.repository.add(receiver.id, target.id, copies, limits), strict=True))
 
     def _unlink(self, account: str, mailbox: MailboxRow, folder: str, rows: list[MessageRow]) -> None:

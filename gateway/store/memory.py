@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from directory.model import Condition, Deferred, Refused
 from gateway.store.errors import MailboxExists
 from gateway.store.flags import changed, foreign_change
+from gateway.store.objectid import copy_of
 from gateway.store.repository import (
     INBOX,
     INBOX_ID,
@@ -53,7 +54,7 @@ class _Mailbox:
 
     def insert(self, message: NewMessage, uid: int, now: float) -> MessageRow:
         m = message
-        name = m.name or f"{m.ukey},S={m.size},W={m.crlf},U={uid}"
+        name = m.file_name(uid)
         row = MessageRow(
             uid, self.modseq, m.flags, m.keywords, m.size, m.crlf, m.internaldate, now, m.ukey, name, m.recipient,
             m.info,
@@ -422,4 +423,4 @@ class MemoryRepository:
 
 
 def _copies(sources: list[MessageRow], ukeys: Mapping[int, str]) -> list[NewMessage]:
-    return [NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords) for r in sources]
+    return [copy_of(row, ukeys[row.uid]) for row in sources]

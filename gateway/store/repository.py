@@ -51,7 +51,7 @@ class NewMessage:
     """A message to be placed. `ukey` is the unique part of its file name.
 
     `name` is the file name up to `:` where the file has one already (adopted files keep theirs);
-    empty makes `<ukey>,S=,W=,U=`. `info` are the letters behind `:2,` in the name. `uid` is a UID
+    empty makes `file_name`. `info` are the letters behind `:2,` in the name. `uid` is a UID
     the message had before; `adopt` keeps it when a lost row may have had it.
     """
 
@@ -65,6 +65,15 @@ class NewMessage:
     name: str = ""
     info: str = ""
     uid: int = 0
+    #: EMAILID of the message that it is a copy of (RFC 8474)
+    email: str = ""
+
+    def file_name(self, uid: int) -> str:
+        """The file's name up to `:`."""
+        if self.name:
+            return self.name
+        name = f"{self.ukey},S={self.size},W={self.crlf},U={uid}"
+        return f"{name},E={self.email}" if self.email else name
 
 
 @dataclass(frozen=True, slots=True)

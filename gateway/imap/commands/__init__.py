@@ -30,6 +30,7 @@ from gateway.imap.commands import (  # noqa: F401
     store,
     subscribe,
     thread,
+    unauthenticate,
 )
 from gateway.imap.registry import COMMANDS
 

@@ -1,4 +1,4 @@
-"""APPEND (RFC 9051 6.3.12), answered with APPENDUID (RFC 4315 3). The message passes through as it arrives."""
+"""APPEND (RFC 9051 6.3.12), answered with APPENDUID (RFC 4315 3); APPENDLIMIT (RFC 7889). The message passes through as it arrives."""
 
 from directory.model import Deferred
 from gateway.ask import Ask
@@ -8,10 +8,12 @@ from gateway.imap.names import mailbox_name
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import AppendPiece, BeginAppend, DropAppend, FinishAppend
 from gateway.imap.quota import OVER_SOFT
-from gateway.imap.registry import AUTHENTICATED, LINE, Interactive, Need, command
+from gateway.imap.registry import AUTHENTICATED, LINE, Interactive, Need, announce, command
 from gateway.imap.session import No, Session
 
 PIECE = 65536
+
+announce("APPENDLIMIT", lambda phase: str(phase.append_limit))
 _NO_BINARY = "[UNKNOWN-CTE] octets that are no text are not kept as they are; encode them"  # RFC 3516 4.4
 
 

@@ -1,4 +1,4 @@
-"""CREATE (RFC 9051 6.3.4), with USE (RFC 6154 3)."""
+"""CREATE (RFC 9051 6.3.4), with USE (RFC 6154 3), answered with MAILBOXID (RFC 8474 4.1)."""
 
 from gateway.ask import Dialogue
 from gateway.imap.names import SEPARATOR, mailbox_name
@@ -42,5 +42,5 @@ def create(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
     # a separator at the end says that there will be mailboxes below
     name = mailbox_name(octets.removesuffix(SEPARATOR.encode()))
-    yield from session.ask(CreateMailbox(name, use))
-    return ""
+    mailbox_id = yield from session.ask(CreateMailbox(name, use))
+    return f"[MAILBOXID ({mailbox_id})] made"

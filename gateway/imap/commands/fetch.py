@@ -5,18 +5,18 @@ Messages that vanish while the command runs are left out and make the answer NO 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
 from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
 from gateway.imap.batches import batches
-from gateway.imap.content import Content, Octets, Pause, ReadContents
+from gateway.imap.content import Content, Facts, Octets, Pause, ReadContents, ReadFacts
+from gateway.imap.dates import date_time
 from gateway.imap.fetch_binary import Measured, measure
 from gateway.imap.fetch_binary import value as binary_value
 from gateway.imap.fetch_body import body_at_once, stream_body
-from gateway.imap.fetch_items import Binary, Body, Item, Plain, Preview, Structure, parse_items, parse_modifiers
+from gateway.imap.fetch_items import Binary, Body, Item, Kept, Plain, Preview, Structure, parse_items, parse_modifiers
 from gateway.imap.flags import SEEN
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import StoreFlags
@@ -28,9 +28,10 @@ from gateway.imap.view import Message, View
 from gateway.mime.quoting import string
 from gateway.mime.transfer import UnknownEncoding
 
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 announce("BINARY")
+announce("OBJECTID")
 announce("PREVIEW")
+announce("SAVEDATE")
 
 BATCH = 64  # messages of which content is asked for at once
 VIEW_BATCH = 512  # messages answered from the view at once
@@ -45,14 +46,6 @@ _SHOWN = {
 Pick = Callable[[Message], Any]
 
 
-def internaldate(seconds: float) -> bytes:
-    """A date-time in UTC (RFC 3501 9)."""
-    date = datetime.fromtimestamp(int(seconds), UTC)
-    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (
-        date.day, _MONTHS[date.month - 1], date.year, date.hour, date.minute, date.second,
-    )  # fmt: skip
-
-
 def _template(items: Sequence[Plain]) -> tuple[bytes, Pick]:
     """`FETCH (` and these items, and how their values are picked, the message number first."""
     text = b"* %d FETCH (" + b" ".join([_SHOWN[item][0] for item in items])
@@ -65,7 +58,7 @@ def _template(items: Sequence[Plain]) -> tuple[bytes, Pick]:
 
     def pick_shown(message: Message) -> tuple[Any, ...]:
         values = list(pick(message))
-        values[at] = internaldate(values[at])
+        values[at] = date_time(values[at])
         return tuple(values)
 
     return text, pick_shown
@@ -81,6 +74,14 @@ def _structure(item: Structure, content: Content) -> bytes:
     return b"BODY " + parsed.body
 
 
+def _kept(item: Kept, facts: Facts) -> bytes:
+    if item is Kept.EMAILID:
+        return f"EMAILID ({facts.emailid})".encode()
+    if item is Kept.SAVEDATE:
+        return b"SAVEDATE " + date_time(facts.savedate)
+    return b"THREADID NIL"  # there are no threads beyond those that THREAD makes (RFC 8474 5.2)
+
+
 class _Fetch:
     """One command: the items that the view answers stand first in each answer, then the others in their order."""
 
@@ -91,13 +92,16 @@ class _Fetch:
         self._rest = [item for item in items if not isinstance(item, Plain)]
         bodies = [item for item in self._rest if isinstance(item, Body | Binary)]
         self._octets = max((item.octets for item in bodies), default=Octets.NONE)
-        self._parsed = any(not isinstance(item, Body) or item.section.path for item in self._rest)
+        contents = [item for item in self._rest if not isinstance(item, Kept)]
+        self._has_contents, self._has_kept = bool(contents), len(contents) < len(self._rest)
+        self._parsed = any(not isinstance(item, Body) or item.section.path for item in contents)
         self._shown = _template(self._plain)
         # what an answer shows besides when it is this command that set \Seen
         changed = [Plain.FLAGS, Plain.MODSEQ] if session.condstore else [Plain.FLAGS]
         self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])))
         self._marks = not read_only and any(not item.peek for item in bodies)
         self._previews: dict[int, str] = {}
+        self._facts: dict[int, Facts] = {}
         self._gone = 0
         #: transfer encoding that could not be undone
         self.unknown = ""
@@ -108,9 +112,15 @@ class _Fetch:
             yield from self._from_view(numbers)
             return True
         limit = self._session.settings.piece if self._octets is Octets.ALL else 0
-        for batch in batches(self._view.messages(numbers), BATCH, limit):
+        most = BATCH if self._has_contents else VIEW_BATCH
+        for batch in batches(self._view.messages(numbers), most, limit):
             uids = tuple([message.uid for message in batch])
-            contents = yield Ask(ReadContents(uids, self._octets, self._parsed))
+            if self._has_kept:
+                self._facts = yield Ask(ReadFacts(uids))
+            if self._has_contents:
+                contents = yield Ask(ReadContents(uids, self._octets, self._parsed))
+            else:
+                contents = {uid: Content(0) for uid in self._facts}
             if any(isinstance(item, Preview) for item in self._rest):
                 numbers = [message.number for message in batch]
                 self._previews = yield from collect(self._view, numbers, Octets.ALL, lambda _, found: found.preview())
@@ -120,7 +130,7 @@ class _Fetch:
             said: list[bytes] = []
             for message in batch:
                 content = contents.pop(message.uid, None)
-                if content is None:
+                if content is None or (self._has_kept and message.uid not in self._facts):
                     self._gone += 1
                     continue
                 shown = self._shown
@@ -169,6 +179,8 @@ class _Fetch:
         """Name and value of an item where they can be told at once."""
         if isinstance(item, Structure):
             return _structure(item, content)
+        if isinstance(item, Kept):
+            return _kept(item, self._facts[message.uid])
         if isinstance(item, Preview):
             return b"PREVIEW " + string(self._previews.get(message.uid, "").encode())
         return body_at_once(item, content) if isinstance(item, Body) else None

@@ -1,4 +1,4 @@
-"""SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with (CONDSTORE) and (QRESYNC ...) (RFC 7162 3.1.8, 3.2.5)."""
+"""SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with (CONDSTORE) and (QRESYNC ...) (RFC 7162 3.1.8, 3.2.5), MAILBOXID (RFC 8474 4.2)."""
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.flags import SYSTEM_FLAGS
@@ -46,6 +46,7 @@ def _told(opened: Opened) -> bytes:
             b"* OK [UIDVALIDITY %d] UIDs valid\r\n" % contents.uidvalidity,
             b"* OK [UIDNEXT %d] next UID\r\n" % contents.uidnext,
             b"* OK [HIGHESTMODSEQ %d] last change\r\n" % contents.modseq,
+            f"* OK [MAILBOXID ({opened.mailbox_id})] its name for ever\r\n".encode() if opened.mailbox_id else b"",
             OVER_SOFT if opened.over_soft and not opened.read_only else b"",
         )
     )

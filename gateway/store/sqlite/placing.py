@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
 from directory.model import Condition, Deferred, Refused
+from gateway.store.objectid import copy_of
 from gateway.store.repository import Limits, MessageRow, NewMessage, Placement
 from gateway.store.sqlite.base import (
     ROWS,
@@ -49,7 +50,7 @@ def _insert(
     now: float,
     used: int | None = None,
 ) -> MessageRow:
-    name = message.name or f"{message.ukey},S={message.size},W={message.crlf},U={uid}"
+    name = message.file_name(uid)
     db.execute(
         _INSERT,
         (
@@ -280,10 +281,7 @@ class Placing(Base):
                 with self._shard(account).transaction() as db:
                     pairs: list[tuple[MessageRow, MessageRow]] = []
                     sources = [r for part in chunks(wanted) for r in live_rows(db, account, mailbox, part)]
-                    messages = [
-                        NewMessage(ukeys[r.uid], r.size, r.crlf, r.internaldate, r.recipient, r.flags, r.keywords)
-                        for r in sources
-                    ]
+                    messages = [copy_of(row, ukeys[row.uid]) for row in sources]
                     if limits is None:
                         remove(db, account, mailbox, sources, now)
                         use(db, account, -sum(r.size for r in sources), -len(sources))

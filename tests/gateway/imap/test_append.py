@@ -128,3 +128,11 @@ def test_dates() -> None:
     assert read_date_time(b"1-Jan-1970 00:00:10 +0000") is None
     assert read_date_time(b"01-Jan-1970 00:00:10 +9999") is None
     assert read_date_time(b"01-Jan-1970 24:00:10 +0000") is None
+
+
+def test_the_limit_is_told(world: World) -> None:
+    world.imap = ImapSettings(max_append=100)
+    client = world.worker().session()
+    assert " APPENDLIMIT=100 " in client.say("CAPABILITY")
+    assert client.say("STATUS INBOX (APPENDLIMIT MESSAGES)").startswith('* STATUS "INBOX" (APPENDLIMIT 100 MESSAGES 0)')
+    assert client.say("STATUS Nowhere (APPENDLIMIT)").startswith("T NO [NONEXISTENT]")

@@ -217,6 +217,15 @@ class Guests(RuleBasedStateMachine):
 
     @precondition(lambda self: self.here)
     @rule(data=st.data())
+    def log_out(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(0, len(self.here) - 1))
+        worker, connection, known = self.here[number]
+        if known:
+            self.workers[worker].log_out(connection)
+            self.here[number] = (worker, connection, "")
+
+    @precondition(lambda self: self.here)
+    @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         worker, connection, _ = self.here.pop(data.draw(st.integers(0, len(self.here) - 1)))
         self.workers[worker].leave(connection)

@@ -65,6 +65,8 @@ class Core:
     def _answer(self, line: bytes) -> Dialogue:
         if line == b"LOGIN":
             self.patience = 2.0
+        if line == b"NOBODY":
+            self.patience = None
         if line == b"QUIT":
             self.closing = True
         if line == b"BIG":
@@ -247,6 +249,19 @@ def test_after_login_only_silence_ends_a_session() -> None:
             begun = time.monotonic()
             assert (await reader.read(-1)).endswith(b"NOOP\r\nbye\r\n")
             assert 1.9 < time.monotonic() - begun < 10
+
+    run(test)
+
+
+def test_who_is_nobody_again_has_the_time_for_a_login_anew() -> None:
+    async def test() -> None:
+        async with connected(SHORT) as (_, reader, writer):
+            writer.write(b"LOGIN\r\n")
+            await asyncio.sleep(1.3)
+            writer.write(b"NOBODY\r\n")
+            begun = time.monotonic()
+            assert (await reader.read(-1)).endswith(b"NOBODY\r\nbye\r\n")
+            assert 0.9 < time.monotonic() - begun < 10
 
     run(test)
 

@@ -141,6 +141,12 @@ class Opening:
                 return commit
         return self._fallback_commit
 
+    def _check_mounted(self, path: str) -> None:
+        """Raises Deferred while the volume of a path is not there: then a file that is not found proves nothing."""
+        for top, _ in self._tops:
+            if path.startswith(top):
+                markers.check_volume(top)
+
     def _computed_path(self, holder: MailboxHolder) -> tuple[str, Volume]:
         volume = self._volume(holder)
         relative = holder.maildir or volume.path_template.format(**path_variables(holder.id, holder.primary or ""))

@@ -74,12 +74,15 @@ class Upkeep(Folders):
     def remove_store(self, account: str, addresses: Collection[str]) -> None:
         """Remove the files of an account that nobody has any more, then all that is known of it. Raises Deferred.
 
-        May be cut off and repeated: while there are files, the index names them. `addresses` were the account's.
+        May be cut off and repeated: while there are files, the index names them and the marker tells whose they
+        are. `addresses` were the account's.
         """
         row = self.repository.account(account)
         if row is not None:
             with trouble(row.path):
+                self._check_mounted(row.path)
                 if os.path.isdir(row.path):
+                    _remove_but(row.path, markers.ACCOUNT)
                     shutil.rmtree(row.path)
                 with contextlib.suppress(OSError):
                     os.rmdir(os.path.dirname(row.path))  # the account's folder, where nothing else is in it
@@ -102,6 +105,17 @@ class Upkeep(Folders):
             else:
                 markers.append_mailbox(folder, row, changed)
         self._noted[key] = row.highestmodseq
+
+
+def _remove_but(folder: str, kept: str) -> None:
+    """Remove what is in a folder, except the file `kept`."""
+    with os.scandir(folder) as found:
+        entries = [entry for entry in found if entry.name != kept]
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 def _fetch(source: str, target: str) -> None:

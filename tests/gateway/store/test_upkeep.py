@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,14 +218,32 @@ def test_a_whole_store_is_removed_in_the_end_though_it_was_cut_off(
     row = bench.repository.account(ANN.id)
     assert row is not None
 
-    def cut(path: str) -> None:
-        os.unlink(os.path.join(path, markers.ACCOUNT))
-        raise OSError("cut")
+    removed: list[str] = []
 
+    def cut(path: str) -> None:
+        if removed:
+            raise OSError("cut")
+        removed.append(path)
+        really(path)
+
+    really = shutil.rmtree
     with monkeypatch.context() as patched:
         patched.setattr("gateway.store.upkeep.shutil.rmtree", cut)
         with pytest.raises(Deferred):
             bench.stores.remove_store(ANN.id, ANN.addresses)
     assert bench.repository.account(ANN.id) is not None, "the index still names the files"
+    assert not os.path.exists(removed[0])
+    assert markers.read(os.path.join(row.path, markers.ACCOUNT)), "what is left tells whose it was"
     bench.stores.remove_store(ANN.id, ANN.addresses)
     assert not os.path.exists(row.path) and bench.repository.account(ANN.id) is None
+
+
+def test_a_store_is_not_forgotten_while_its_volume_is_not_mounted(bench: Bench) -> None:
+    bench.deliver(ANN)
+    away = bench.volume.rename(bench.path / "away")
+    bench.volume.mkdir()
+    with pytest.raises(Deferred):
+        bench.stores.remove_store(ANN.id, ANN.addresses)
+    bench.volume.rmdir()
+    away.rename(bench.volume)
+    assert len(bench.inbox(ANN)[1]) == 1

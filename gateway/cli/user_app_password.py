@@ -22,6 +22,16 @@ def _date(at: float | None, never: str) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) if at else never
 
 
+def _period(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    seconds = in_seconds(context, parameter, value)
+    if seconds == 0:
+        raise click.BadParameter(
+            "0 would be a password that is over already; say a time such as 30d, or leave it away for one that does "
+            "not end", context, parameter,
+        )  # fmt: skip
+    return seconds
+
+
 @app_password.command(name="add")
 @configuration_file
 @for_machines
@@ -32,7 +42,7 @@ def _date(at: float | None, never: str) -> str:
     "--service", "services", multiple=True, help="imap, pop3, submission, sieve; may be repeated; all if none is named"
 )
 @click.option("--network", "networks", multiple=True, help="only from there, such as 192.0.2.0/24; may be repeated")
-@click.option("--valid", callback=in_seconds, help="how long, such as 30d; for ever if not said")
+@click.option("--valid", callback=_period, help="how long, such as 30d; without it the password does not end")
 def add(
     path: Path, as_json: bool, as_login: str, login: str, name: str,
     services: tuple[str, ...], networks: tuple[str, ...], valid: float | None,

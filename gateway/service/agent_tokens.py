@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ class AddAppPassword(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     services: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    seconds: float = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class OfLogin(msgspec.Struct, forbid_unknown_fields=True):

@@ -212,6 +212,14 @@ def test_app_passwords(changed: RunningDemo) -> None:
     assert data(demo, "user", "app-password", "revoke", "harry", made["id"]) == {"ended": 1}
     assert not login(demo, "harry", made["password"])
     assert "7d" in run(demo, "user", "app-password", "add", "harry", "x", "--valid", "soon", code=2)
+    assert "leave it away" in run(demo, "user", "app-password", "add", "harry", "x", "--valid", "0", code=2)
+    endless, ending = (
+        data(demo, "user", "app-password", "add", "harry", name, *words)
+        for name, words in (("endless", ()), ("ending", ("--valid", "1h")))
+    )
+    assert endless["expires"] is None
+    assert 3500 < ending["expires"] - time.time() < 3700
+    assert login(demo, "harry", endless["password"]) and login(demo, "harry", ending["password"])
 
 
 def test_mistakes_are_explained(changed: RunningDemo, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from gateway.cli.entries import account_named, ask, local_copy, read_password
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
 from gateway.config.load import load
+from gateway.config.settings import Settings
 from gateway.route.next_hop import next_hop
 from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, Remote, RemoteLmtp
-from gateway.route.relay_settings import RelaySettings
 from gateway.service.rehearsal import Rehearsed, rehearse
 from gateway.smtp.settings import Role
 
@@ -33,11 +33,11 @@ def command() -> None:
     """Why an address gets no mail, why somebody cannot log in, what is wrong in the directory."""
 
 
-def _way(step: Remote | RemoteLmtp, sender: str, directory: Directory, relay: RelaySettings) -> str:
+def _way(step: Remote | RemoteLmtp, sender: str, directory: Directory, settings: Settings) -> str:
     """Where the message goes, in words."""
     path = sender if step.return_path is None or not sender else step.return_path
     try:
-        hop = next_hop(step, path, directory, relay)
+        hop = next_hop(step, path, directory, settings.relay, settings.route.extension_separator)
     except Deferred as error:
         return f"no way at the moment ({error})"
     protection = {"may": "", "never": ", never with TLS"}.get(hop.tls, f", TLS {hop.tls}")
@@ -110,7 +110,7 @@ def address_command(path: Path, as_json: bool, address: str, sender: str, login:
         who = Login(account_named(view, login).id, "doctor") if login else None
         role = Role.SUBMISSION if login else Role.LMTP if lmtp else Role.MX
         told = rehearse(settings, view, address, sender, role, who)
-        targets = _targets(told.plan, lambda step: _way(step, sender, view, settings.relay)) if told.code < 300 else []
+        targets = _targets(told.plan, lambda step: _way(step, sender, view, settings)) if told.code < 300 else []
     _print(told, targets, address, sender, as_json)
     _end(told.code)
 

@@ -23,6 +23,7 @@ from typing import Literal, TypeVar
 
 from directory.model import Account, Condition, Deferred, InvalidAddress, canonical_address, canonical_domain
 from directory.port import Directory
+from gateway.route import extension
 from gateway.route.plan import Remote, RemoteLmtp
 from gateway.route.relay_settings import RelaySettings, Tls
 
@@ -108,8 +109,12 @@ def by_domain(table: Mapping[str, T], domain: str) -> T | None:
     return table.get("*")
 
 
-def next_hop(step: Remote | RemoteLmtp, sender: str, directory: Directory, relay: RelaySettings) -> NextHop:
+def next_hop(
+    step: Remote | RemoteLmtp, sender: str, directory: Directory, relay: RelaySettings, separators: str
+) -> NextHop:
     """Where to hand the message for `step` with return path `sender` ("" = `<>`).
+
+    An account's return path may have an extension (`separators`: `route.extension_separator`) and be in a domain alias.
 
     Raises Deferred where the way is written so that it cannot be used: mending it frees the message.
     """
@@ -120,7 +125,7 @@ def next_hop(step: Remote | RemoteLmtp, sender: str, directory: Directory, relay
     if isinstance(step, RemoteLmtp):
         hop = _chosen([f"lmtp:{step.host}"], domain, relay, "gatepostMailHost")
     else:
-        hop = _outside(domain, sender, directory, relay)
+        hop = _outside(domain, sender, directory, relay, separators)
     tls = by_domain(relay.tls, hop.host)
     if tls is None and hop.kind != "mx":
         tls = by_domain(relay.tls, domain)
@@ -133,7 +138,7 @@ def next_hop(step: Remote | RemoteLmtp, sender: str, directory: Directory, relay
     return replace(hop, tls=tls or "may", source=" ".join(source or ()))
 
 
-def _outside(domain: str, sender: str, directory: Directory, relay: RelaySettings) -> NextHop:
+def _outside(domain: str, sender: str, directory: Directory, relay: RelaySettings, separators: str) -> NextHop:
     route = by_domain(relay.routes, domain)
     if route is not None:
         return _chosen([route], domain, relay, "relay.routes")
@@ -141,13 +146,13 @@ def _outside(domain: str, sender: str, directory: Directory, relay: RelaySetting
     if ours is not None and ours.kind in ("relay", "backup"):
         return _chosen(ours.next_hops or [MX], domain, relay, f"gatepostNextHop of {ours.dn}")
     if sender:
-        for ways, whose in _of_sender(sender, directory):
+        for ways, whose in _of_sender(sender, directory, separators):
             if ways:
                 return _chosen(ways, domain, relay, f"gatepostRelayHost of {whose}")
     return _chosen([relay.smarthost or MX], domain, relay, "relay.smarthost")
 
 
-def _of_sender(sender: str, directory: Directory) -> list[tuple[Sequence[str], str]]:
+def _of_sender(sender: str, directory: Directory, separators: str) -> list[tuple[Sequence[str], str]]:
     """Ways that the sender's account and domain name, and whose they are."""
     try:
         address = canonical_address(sender)
@@ -156,9 +161,9 @@ def _of_sender(sender: str, directory: Directory) -> list[tuple[Sequence[str], s
     domain = directory.domain(address.domain)
     if domain is None:
         return []
-    found: list[tuple[Sequence[str], str]] = [
-        (owner.relay_hosts, owner.dn) for owner in directory.owners(str(address)) if isinstance(owner, Account)
-    ]
+    forms = extension.ownable(address.local, address.domain, domain, separators)
+    owners = next((owners for _, form in forms if (owners := directory.owners(form))), ())
+    found = [(owner.relay_hosts, owner.dn) for owner in owners if isinstance(owner, Account)]
     return [*found, (domain.relay_hosts, domain.dn)]
 
 

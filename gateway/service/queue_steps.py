@@ -150,10 +150,14 @@ class QueueSteps:
         way = Way(step, path, target)
         if isinstance(step, Remote | RemoteLmtp):
             try:
-                way.hop = next_hop(step, path, self._router.directory, self._relay)
+                way.hop = self._next_hop(step, path)
             except Deferred as error:
                 way.problem = error
         return way
+
+    def _next_hop(self, step: Remote | RemoteLmtp, path: str) -> NextHop:
+        separators = self._router.settings.extension_separator
+        return next_hop(step, path, self._router.directory, self._relay, separators)
 
     def told(self, steps: Sequence[Step], path: str, now: float) -> list[str]:
         """What these steps would do at this moment, for people. Raises Deferred."""
@@ -170,7 +174,7 @@ class QueueSteps:
             elif isinstance(step, Instructions):
                 lines.append(f"{step.recipient}: rules of the entry")
             else:
-                hop = next_hop(step, path, self._router.directory, self._relay)
+                hop = self._next_hop(step, path)
                 silence = self.destinations.silence(hop.key, now)
                 why = f", which does not answer: {silence.why}" if silence is not None else ""
                 lines.append(f"{step.recipient}: to {hop.key}{why}")

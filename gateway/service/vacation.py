@@ -10,17 +10,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from directory.model import Account, Deferred, InvalidAddress, canonical_address
+from directory.model import Account, Deferred, InvalidAddress
+from directory.port import Directory
 from gateway.files.names import unique_name
 from gateway.mail import autoreply
 from gateway.mail.header import Header, HeaderProblem, scan_pieces
 from gateway.mail.wire import wire_address
 from gateway.observe import maillog
 from gateway.policy.autoreply import is_away, period, why_not
+from gateway.policy.originator import forms
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.replied import Replied
 from gateway.queue.wake import ring
-from gateway.route.extension import forms
 from gateway.route.plan import Local
 
 DEFAULT_TEXT = (
@@ -31,8 +32,10 @@ DEFAULT_TEXT = (
 class Vacation:
     """Synchronous; called in the pool that delivered."""
 
-    def __init__(self, replied: Replied, queue: QueueFolder, bell: Path, hostname: str, separators: str) -> None:
-        self._replied, self._queue, self._bell = replied, queue, bell
+    def __init__(
+        self, directory: Directory, replied: Replied, queue: QueueFolder, bell: Path, hostname: str, separators: str
+    ) -> None:
+        self._directory, self._replied, self._queue, self._bell = directory, replied, queue, bell
         self._hostname, self._separators = hostname, separators
 
     def after(self, step: Local, return_path: str, content: Sequence[bytes], message_id: str) -> None:
@@ -55,11 +58,17 @@ class Vacation:
         )
 
     def _is_own(self, account: Account, text: str) -> bool:
+        """True for an address whose mail comes to the account; the first form that anybody owns decides."""
         try:
-            address = canonical_address(text)
+            candidates = forms(self._directory, text, self._separators)
         except InvalidAddress:
             return False
-        return any(f"{local}@{address.domain}" in account.addresses for local in forms(address.local, self._separators))
+        for candidate in candidates:
+            if candidate in account.addresses:
+                return True
+            if self._directory.owners(candidate):
+                return False
+        return False
 
     def _send(self, account: Account, recipient: str, header: Header, now: float) -> str:
         """The reply's id, once it is in the queue."""

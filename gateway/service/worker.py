@@ -93,9 +93,8 @@ def make_host(settings: Settings, number: int) -> Host:
         domain_room=DomainUse(state / DOMAIN_SUMS, directory.domain),
     )
     bell = Path(settings.run_dir) / "queue.sock"
-    vacation = Vacation(
-        Replied(state / "replied.db"), queue, bell, settings.hostname, settings.route.extension_separator
-    )
+    separators = settings.route.extension_separator
+    vacation = Vacation(directory, Replied(state / "replied.db"), queue, bell, settings.hostname, separators)
     delivery = FinalDelivery(stores, grace, vacation)
     lists = HostListFacts(ListState(state / "lists.db"), state / "lists.key")
     router = Router(

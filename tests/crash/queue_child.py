@@ -153,7 +153,7 @@ class Company:
         self.stores = Stores(StoreSettings(volumes={"main": Volume(path=str(volume))}), None)
         grace = QuotaGrace(folder / "over_quota.db", settings.quota_grace)
         delivery = FinalDelivery(
-            self.stores, grace, Vacation(Replied(folder / "replied.db"), self.queue, bell, HOST, "+")
+            self.stores, grace, Vacation(view, Replied(folder / "replied.db"), self.queue, bell, HOST, "+")
         )
         self.reporter = Reporter(
             self.queue, self.router, BounceSettings(), hostname=HOST, bell=bell, lifetime=settings.lifetime

@@ -133,7 +133,8 @@ def check_way_out(bench: Bench, recipient: str) -> None:
     """Raises Skipped where the configuration sends this mail somewhere else than to our far end."""
     try:
         with local_copy(bench.settings) as view:
-            hop = next_hop(Remote(recipient), bench.person.address, view, bench.settings.relay)
+            separators = bench.settings.route.extension_separator
+            hop = next_hop(Remote(recipient), bench.person.address, view, bench.settings.relay, separators)
     except Deferred as trouble:
         raise Skipped(f"there is no way out for mail to {recipient}: {trouble}") from None
     if (hop.host, hop.port) != (HOST, bench.sink.port):

@@ -27,8 +27,8 @@ def person(uid: str, **more: str | list[str]) -> RawEntry:
 DIRECTORY = MemorySource(
     PROFILE,
     (
-        domain("example.com"),
-        domain("shop.example", gatepostRelayHost="shop@smtp.provider.example:587"),
+        domain("example.com", gatepostDomainAlias="example.net"),
+        domain("shop.example", gatepostDomainAlias="laden.example", gatepostRelayHost="shop@smtp.provider.example:587"),
         domain("stray.example", gatepostRelayHost="shop@evil.example"),
         domain("unnamed.example", gatepostRelayHost="nobody@smtp.provider.example"),
         domain("relay.example", gatepostDomainKind="relay", gatepostNextHop=["inside.example:26", "b.example"]),
@@ -39,6 +39,9 @@ DIRECTORY = MemorySource(
         domain("halftypo.example", gatepostDomainKind="relay", gatepostNextHop=["a b:c", "good.example"]),
         domain("direct.example", gatepostRelayHost="mx"),
         person("ann"),
+        entry("uid=bo", "inetOrgPerson gatepostAccount", uid="bo", cn="bo", gatepostAddress="bob@example.net"),
+        person("bob+own", gatepostRelayHost="mx"),
+        person("eve", gatepostRelayHost="eve.example"),
         person("bob", gatepostRelayHost="own.example:2525"),
     ),
 )
@@ -70,6 +73,12 @@ CASES = [
     (HALL, "x@far.example", "ann@example.com", "smtp hall.example:25 verify"),
     (HALL, "x@far.example", "bob@example.com", "smtp own.example:2525 may"),
     (HALL, "x@far.example", "BOB@Example.com", "smtp own.example:2525 may"),
+    (HALL, "x@far.example", "bob+news@example.com", "smtp own.example:2525 may"),
+    (HALL, "x@far.example", "bob+own@example.com", "mx far.example:25 may"),  # an address of somebody else
+    (HALL, "x@far.example", "eve@example.net", "smtp eve.example:25 may"),
+    (HALL, "x@far.example", "eve+news@Example.Net", "smtp eve.example:25 may"),
+    (HALL, "x@far.example", "bob@example.net", "smtp hall.example:25 verify"),  # somebody else's, who has no way
+    (HALL, "x@far.example", "any@laden.example", "smtp shop@smtp.provider.example:587 verify"),
     (HALL, "x@far.example", "any@direct.example", "mx far.example:25 may"),
     (HALL, "x@far.example", "any@shop.example", "smtp shop@smtp.provider.example:587 verify"),
     (HALL, "x@fax.example", "any@shop.example", "smtp fax@2001:db8::5:26 verify"),
@@ -85,7 +94,7 @@ CASES = [
 
 @pytest.mark.parametrize(("relay", "recipient", "sender", "expected"), CASES)
 def test_the_host_that_gets_a_message(relay: RelaySettings, recipient: str, sender: str, expected: str) -> None:
-    assert shown(next_hop(Remote(recipient), sender, VIEW, relay)) == expected
+    assert shown(next_hop(Remote(recipient), sender, VIEW, relay, "+")) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,27 +108,27 @@ def test_the_host_that_gets_a_message(relay: RelaySettings, recipient: str, send
 )
 def test_a_way_that_cannot_be_used_is_temporary(recipient: str, sender: str, why: str) -> None:
     with pytest.raises(Deferred, match=why) as error:
-        next_hop(Remote(recipient), sender, VIEW, HALL)
+        next_hop(Remote(recipient), sender, VIEW, HALL, "+")
     assert error.value.condition is Condition.NO_ROUTE
 
 
 def test_another_gateway_that_holds_the_mailbox() -> None:
     holder = VIEW.owners("ann@example.com")[0]
     step = RemoteLmtp("h2.example.com", holder, "ann@example.com")  # type: ignore[arg-type]
-    assert shown(next_hop(step, "", VIEW, RelaySettings(lmtp_port=2424))) == "lmtp h2.example.com:2424 may"
+    assert shown(next_hop(step, "", VIEW, RelaySettings(lmtp_port=2424), "+")) == "lmtp h2.example.com:2424 may"
 
 
 def test_protection_and_source_follow_domains() -> None:
     relay = RelaySettings(tls=HALL.tls, source=HALL.source)
-    hop = next_hop(Remote("x@must.example"), "ann@example.com", VIEW, relay)
+    hop = next_hop(Remote("x@must.example"), "ann@example.com", VIEW, relay, "+")
     assert (hop.tls, hop.source) == ("must", "192.0.2.7 2001:db8::7")
-    hop = next_hop(Remote("x@very.old.example"), "", VIEW, relay)
+    hop = next_hop(Remote("x@very.old.example"), "", VIEW, relay, "+")
     assert (hop.tls, hop.source) == ("never", "192.0.2.1")
 
 
 def test_limits_count_by_destination_not_by_who_sends() -> None:
     relay = RelaySettings(source=HALL.source)
-    one, two = (next_hop(Remote("x@far.example"), sender, VIEW, relay) for sender in ("ann@example.com", ""))
+    one, two = (next_hop(Remote("x@far.example"), sender, VIEW, relay, "+") for sender in ("ann@example.com", ""))
     assert one != two and one.key == two.key == "mx far.example"
     assert parse_way("lmtp:a.example").key == "lmtp a.example:24"  # type: ignore[union-attr]
 

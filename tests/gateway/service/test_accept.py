@@ -7,8 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from native_entries import PROFILE
 
+from directory.memory import MemorySource
 from directory.model import Account, Condition, Deferred, MailboxHolder, Refused
+from directory.view import View
 from gateway.mail.envelope import Envelope, EnvelopeRecipient
 from gateway.queue.file import QueuedEnvelope, QueueFolder, Target
 from gateway.queue.grace import QuotaGrace
@@ -77,7 +80,8 @@ class Desk:
         self.stores = Stores()
         self.queue = QueueFolder(folder / "queue", settings or QueueSettings())
         self.grace = QuotaGrace(folder / "grace.db", 100)
-        vacation = Vacation(Replied(folder / "replied.db"), self.queue, folder / "none", "here.example", "+")
+        view = View(MemorySource(PROFILE), PROFILE)
+        vacation = Vacation(view, Replied(folder / "replied.db"), self.queue, folder / "none", "here.example", "+")
         delivery = FinalDelivery(self.stores, self.grace, vacation)  # type: ignore[arg-type]
         self.told: list[tuple[str, str, str]] = []
         self.acceptance = Acceptance(self.stores, self.queue, self.grace, delivery, self, folder / "none")  # type: ignore[arg-type]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.imap.names import MAX_NAME, SEPARATOR, BadName, decode, matches, quoted
+from gateway.imap.rights import ALL, KNOWING
+from gateway.imap.rights import shown as shown_rights
 
 INBOX = "INBOX"
 
@@ -24,6 +26,8 @@ class Listed:
     subscribed: bool = False
     exists: bool = True
     selectable: bool = True
+    #: of who is logged in (RFC 4314)
+    rights: str = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,13 @@ def shown(command: bytes, line: Line, *, extended: bool, below: frozenset[str] |
         attributes.append(b"\\Subscribed")
     info = b' ("CHILDINFO" ("SUBSCRIBED"))' if line.children else b""
     return b'* %b (%b) "/" %b%b\r\n' % (command, b" ".join(attributes), quoted(listed.name), info)
+
+
+def rights_line(listed: Listed) -> bytes:
+    """MYRIGHTS of a mailbox that LIST names, nothing for a name that is none (RFC 8440 3)."""
+    if not (listed.exists and listed.selectable) or KNOWING.isdisjoint(listed.rights):
+        return b""
+    return b"* MYRIGHTS %b %b\r\n" % (quoted(listed.name), shown_rights(listed.rights))
 
 
 def with_children(mailboxes: Iterable[Listed]) -> frozenset[str]:

@@ -26,7 +26,7 @@ class LogOut:
 
 @dataclass(frozen=True, slots=True)
 class OpenMailbox:
-    """Open a mailbox. Answer: `Opened`, None when there is none of that name."""
+    """Open a mailbox. Answer: `Opened`, None when there is none of that name, `Failure`."""
 
     name: str
     read_only: bool
@@ -43,6 +43,8 @@ class Opened:
     over_soft: bool = False
     #: MAILBOXID (RFC 8474 4)
     mailbox_id: str = ""
+    #: what may be done with it, letters of RFC 4314, as it was when it was opened
+    rights: str = "lrswipkxtea"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class StartTls:
 class StoreFlags:
     """Change flags in the selected mailbox; its contents know of it afterwards. Answer: `Stored`.
 
-    `Failure` too, where there are keywords and they are too many.
+    `Failure` too, where there are keywords and they are too many, and where there is a right to none of the flags;
+    those to which there is none stay as they are.
 
     `letters` and `keywords` are as `flags.read_flags` gives them. Raises Refused, Deferred.
     """
@@ -105,7 +108,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Expunge:
-    """Expunge what has \\Deleted in the selected mailbox, of `uids` or of all; its contents know of it afterwards."""
+    """Expunge what has \\Deleted in the selected mailbox, of `uids` or of all; its contents know of it afterwards.
+
+    Answer: None, `Failure`.
+    """
 
     uids: Sequence[int] | None
 

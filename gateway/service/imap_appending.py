@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from directory.model import Condition, Deferred
 from gateway.imap.ports import Appended, AppendPiece, BeginAppend, DropAppend, Failure, FinishAppend
+from gateway.imap.rights import allowed_flags
 from gateway.service.imap_changing import no_right, too_many_keywords
 from gateway.service.imap_selecting import catch_up
 from gateway.service.imap_shared import mailbox_at
@@ -70,7 +71,7 @@ class Incoming:
 
 async def _begin(executor: ImapExecutor, request: BeginAppend) -> Failure | None:
     stores, spot = executor.host.stores, executor.spot(request.mailbox)
-    if spot is None or not spot.may_write:
+    if spot is None or not spot.may("i"):
         return no_right(spot)
     holder = spot.holder
 
@@ -102,16 +103,15 @@ def _drop(executor: ImapExecutor, request: DropAppend) -> None:
 async def _finish(executor: ImapExecutor, request: FinishAppend) -> Appended | Failure:
     stores, incoming, spot = executor.host.stores, executor.incoming, executor.spot(request.mailbox)
     assert incoming is not None
-    if spot is None or not spot.may_write:
+    if spot is None or not spot.may("i"):
         executor.drop_incoming()
         return no_right(spot)
     holder = spot.holder
+    letters, keywords = allowed_flags(request.letters, spot.rights), request.keywords if spot.may("w") else ""
 
     def put() -> tuple[int, Appended] | Failure:
         try:
-            row = stores.append(
-                holder, spot.mailbox, incoming.source(), request.letters, request.keywords, request.internaldate
-            )
+            row = stores.append(holder, spot.mailbox, incoming.source(), letters, keywords, request.internaldate)
         except NoSuchMailbox:
             return Failure("TRYCREATE", "no such mailbox")
         except InvalidMailboxName as error:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from directory.model import Condition, Deferred
 from gateway.imap.flags import DELETED
 from gateway.imap.ports import Copied, Copy, Expunge, Failure, Stored, StoreFlags
+from gateway.imap.rights import allowed_flags
 from gateway.service.imap_selecting import catch_up, rows_of
 from gateway.service.imap_shared import Spot, mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
+from gateway.store.flags import KEYWORDS, LETTERS
 from gateway.store.repository import MailboxRow, MessageRow
 from gateway.store.stores import Stores
 
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
 
 def no_right(spot: Spot | None) -> Failure:
-    """Why nothing can be put there: it is not known to the session, or may only be read."""
+    """Why it cannot be done there: the place is not known to the session, or a right is missing."""
     if spot is None:
         return Failure("NOPERM", "no such shared mailbox, or no right to it")
-    return Failure("NOPERM", "this mailbox may only be read")
+    if "l" not in spot.rights:
+        return Failure("NOPERM", "no such shared mailbox, or no right to it")
+    return Failure("NOPERM", "there is no right to do this here")
 
 
 def too_many_keywords(executor: ImapExecutor, account: str, keywords: str) -> Failure | None:
@@ -37,18 +41,24 @@ def too_many_keywords(executor: ImapExecutor, account: str, keywords: str) -> Fa
 
 async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | Failure:
     contents, mailbox = executor.selected()
-    account, stores = executor.selected_holder().id, executor.host.stores
-    if request.keywords and request.mode != "remove":
+    spot, stores = executor.selected_spot(), executor.host.stores
+    account = spot.holder.id
+    letters, keywords = allowed_flags(request.letters, spot.rights), request.keywords if spot.may("w") else ""
+    within = None if spot.may("stw") else allowed_flags(LETTERS, spot.rights) + (KEYWORDS if spot.may("w") else "")
+    is_nothing = not (letters or keywords) and (request.letters or request.keywords or request.mode != "replace")
+    if within == "" or (is_nothing and within is not None):
+        return Failure("NOPERM", "there is no right to change these flags")
+    if keywords and request.mode != "remove":
         known = {word.decode("ascii").lower() for word in contents.keywords()}
-        if not known.issuperset(request.keywords.lower().split()):
-            failure = await executor.in_pool(partial(too_many_keywords, executor, account, request.keywords))
+        if not known.issuperset(keywords.lower().split()):
+            failure = await executor.in_pool(partial(too_many_keywords, executor, account, keywords))
             if failure is not None:
                 return failure
     before = contents.modseq
 
     def change() -> tuple[list[MessageRow], list[int], int]:
         changed, failed = stores.repository.store_flags(
-            account, mailbox.id, request.uids, request.mode, request.letters, request.keywords, request.unchanged_since
+            account, mailbox.id, request.uids, request.mode, letters, keywords, request.unchanged_since, within
         )
         stores.changed(account, mailbox.id, changed)
         latest = max((row.modseq for row in changed), default=0)
@@ -74,9 +84,12 @@ def _row(stores: Stores, account: str, mailbox: int) -> MailboxRow:
     return row
 
 
-async def _expunge(executor: ImapExecutor, request: Expunge) -> None:
+async def _expunge(executor: ImapExecutor, request: Expunge) -> Failure | None:
     contents, mailbox = executor.selected()
-    holder, stores = executor.selected_holder(), executor.host.stores
+    spot, stores = executor.selected_spot(), executor.host.stores
+    if not spot.may("e"):
+        return no_right(spot)
+    holder = spot.holder
     await catch_up(executor, contents, holder.id, mailbox.id)
     uids = contents.flagged(DELETED)
     if request.uids is not None:
@@ -85,14 +98,28 @@ async def _expunge(executor: ImapExecutor, request: Expunge) -> None:
     if uids:
         await executor.in_pool(lambda: stores.expunge(holder, _row(stores, holder.id, mailbox.id), uids))
         await catch_up(executor, contents, holder.id, mailbox.id)
+    return None
+
+
+def _restrain(stores: Stores, spot: Spot, target: MailboxRow, copies: list[MessageRow]) -> None:
+    """Copies have no flags that one with these rights could not have set (RFC 4314 4). Raises Deferred."""
+    allowed = allowed_flags(LETTERS, spot.rights)
+    for row in copies:
+        extra = "".join(letter for letter in row.flags if letter not in allowed)
+        words = "" if spot.may("w") else row.keywords
+        if extra or words:
+            rows, _ = stores.repository.store_flags(spot.holder.id, target.id, [row.uid], "remove", extra, words)
+            stores.changed(spot.holder.id, target.id, rows)
 
 
 async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
     contents, mailbox = executor.selected()
-    holder, stores, spot = executor.selected_holder(), executor.host.stores, executor.spot(request.mailbox)
-    if spot is None or not spot.may_write:
+    source, stores, spot = executor.selected_spot(), executor.host.stores, executor.spot(request.mailbox)
+    if spot is None or not spot.may("i"):
         return no_right(spot)
-    into = spot.holder
+    if request.is_move and not source.may("te"):
+        return no_right(source)
+    holder, into = source.holder, spot.holder
 
     def copy() -> Copied | Failure:
         target = mailbox_at(stores, spot)
@@ -104,6 +131,7 @@ async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
                 raise InvalidMailboxName("the messages are there already")
             act = stores.move if request.is_move else stores.copy
             pairs = act(holder, row, request.uids, spot.mailbox, into=into)
+            _restrain(stores, spot, target, [new for _, new in pairs])
         except NoSuchMailbox:
             return Failure("TRYCREATE", "no such mailbox")
         except InvalidMailboxName as error:

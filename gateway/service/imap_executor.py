@@ -11,11 +11,19 @@ from gateway.imap.names import SEPARATOR
 from gateway.imap.ports import Authenticate, LogOut, StartTls
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
-from gateway.service import imap_appending, imap_changing, imap_contents, imap_mailboxes, imap_reading, imap_selecting
+from gateway.service import (
+    imap_access,
+    imap_appending,
+    imap_changing,
+    imap_contents,
+    imap_mailboxes,
+    imap_reading,
+    imap_selecting,
+)
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
 from gateway.service.imap_appending import Incoming
-from gateway.service.imap_shared import OTHERS, SHARED, SharedStores, Spot
+from gateway.service.imap_shared import OTHERS, SHARED, SharedStores, Spot, prefix_of
 from gateway.service.login import Peer, log_in
 from gateway.store.repository import MailboxRow
 
@@ -78,7 +86,10 @@ class ImapExecutor:
 
     def shared(self) -> SharedStores:
         """What is shared with who is logged in, as it is now. Raises Deferred."""
-        return SharedStores(self.host.directory, self.holder(), self.host.settings.hostname)
+        host, settings = self.host, self.host.settings
+        return SharedStores(
+            host.directory, self.holder(), settings.hostname, host.stores.repository, anyone=settings.imap.acl_anyone
+        )
 
     def spot(self, name: str) -> Spot | None:
         """Where a mailbox name leads, None when it is nothing that the session may see. Raises Deferred."""
@@ -86,15 +97,27 @@ class ImapExecutor:
             return self.shared().spot(name)
         return Spot(self.holder(), name)
 
+    def rights(self, spot: Spot, row: MailboxRow) -> str:
+        """The rights to the mailbox that was found there. Raises Deferred."""
+        return self.shared().rights(spot.holder, row) if spot.prefix else spot.rights
+
+    def selected_spot(self) -> Spot:
+        """The selected mailbox with the rights to it, as it is now. Raises Refused, Deferred."""
+        own = self.holder()
+        assert self.mailbox is not None
+        if self.owner == own.id:
+            return Spot(own, self.mailbox.name)
+        entry = self.host.directory.by_id(self.owner)
+        if isinstance(entry, MailboxHolder):
+            row = self.host.stores.repository.mailbox_by_id(entry.id, self.mailbox.id) or self.mailbox
+            rights = self.shared().rights(entry, row)
+            if "r" in rights:
+                return Spot(entry, row.name, rights, prefix_of(entry))
+        raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{own.dn}: {self.owner} is not shared any more")
+
     def selected_holder(self) -> MailboxHolder:
         """The entry in whose store the selected mailbox is, as it is now. Raises Refused, Deferred."""
-        own = self.holder()
-        if self.owner == own.id:
-            return own
-        entry = self.host.directory.by_id(self.owner)
-        if not isinstance(entry, MailboxHolder) or self.shared().may_write(entry) is None:
-            raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{own.dn}: {self.owner} is not shared any more")
-        return entry
+        return self.selected_spot().holder
 
     async def in_pool(self, work: Callable[[], T]) -> T:
         return await self.host.in_pool(work, self.host.stores.volume_name(self.holder()))
@@ -126,4 +149,5 @@ _EXECUTE: dict[type, Callable[..., object]] = {
     **imap_changing.REQUESTS,
     **imap_contents.REQUESTS,
     **imap_mailboxes.REQUESTS,
+    **imap_access.REQUESTS,
 }

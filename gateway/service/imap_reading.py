@@ -24,11 +24,10 @@ async def _list(executor: ImapExecutor, _: ListMailboxes) -> tuple[Listed, ...]:
     def names() -> tuple[Listed, ...]:
         subscribed = set(stores.subscriptions(holder))
         found = [Listed(row.name, row.special_use, row.name in subscribed) for row in stores.mailboxes(holder)]
-        for spot in shared:
-            for row in stores.mailboxes(spot.holder):
-                name = spot.shown(row.name)
+        for store in shared:
+            for name, _, rights in store.mailboxes(stores):
                 # no special use: that is what the session's own mailboxes are for
-                found.append(Listed(name, subscribed=name in subscribed))
+                found.append(Listed(name, subscribed=name in subscribed, rights=rights))
         known = {listed.name for listed in found}
         found += [Listed(name, subscribed=True, exists=False, selectable=False) for name in sorted(subscribed - known)]
         return tuple(found)
@@ -36,13 +35,16 @@ async def _list(executor: ImapExecutor, _: ListMailboxes) -> tuple[Listed, ...]:
     return await executor.in_pool(names)
 
 
-def _figures(stores: Stores, spot: Spot | None, append_limit: int, *, sizes: bool) -> Figures | None:
+def _figures(executor: ImapExecutor, spot: Spot | None, append_limit: int, *, sizes: bool) -> Figures | None:
     if spot is None:
         return None
+    stores = executor.host.stores
     account = spot.holder.id
     try:
         row = stores.open_mailbox(spot.holder, spot.mailbox)
     except (NoSuchMailbox, InvalidMailboxName):
+        return None
+    if "r" not in executor.rights(spot, row):
         return None
     repository = stores.repository
     counts = repository.counts(account, row.id)
@@ -54,12 +56,12 @@ def _figures(stores: Stores, spot: Spot | None, append_limit: int, *, sizes: boo
 
 
 async def _status(executor: ImapExecutor, request: Status) -> dict[str, Figures]:
-    stores, spots = executor.host.stores, {name: executor.spot(name) for name in request.names}
+    spots = {name: executor.spot(name) for name in request.names}
 
     limit = executor.host.settings.imap.max_append
 
     def figures() -> dict[str, Figures]:
-        found = {name: _figures(stores, spot, limit, sizes=request.sizes) for name, spot in spots.items()}
+        found = {name: _figures(executor, spot, limit, sizes=request.sizes) for name, spot in spots.items()}
         return {name: each for name, each in found.items() if each is not None}
 
     return await executor.in_pool(figures)
@@ -79,7 +81,8 @@ async def _quota_of(executor: ImapExecutor, request: QuotaOf) -> Quota | None:
         return None
 
     def quota() -> Quota | None:
-        return None if mailbox_at(stores, spot) is None else _quota(stores, spot)
+        row = mailbox_at(stores, spot)
+        return None if row is None or "r" not in executor.rights(spot, row) else _quota(stores, spot)
 
     return await executor.in_pool(quota)
 
@@ -87,7 +90,7 @@ async def _quota_of(executor: ImapExecutor, request: QuotaOf) -> Quota | None:
 async def _quota_of_root(executor: ImapExecutor, request: QuotaOfRoot) -> Quota | None:
     """The root of one's own store is "", that of another the name of its INBOX."""
     stores, spot = executor.host.stores, executor.spot(request.root or INBOX)
-    if spot is None or spot.prefix != request.root:
+    if spot is None or spot.prefix != request.root or not spot.may("r"):
         return None
     return await executor.in_pool(lambda: _quota(stores, spot))
 

@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 
 from directory.model import Refused
 from gateway.imap.flags import flags_text
-from gateway.imap.ports import Expunged, Opened, OpenMailbox, Refresh, Watch
+from gateway.imap.ports import Expunged, Failure, Opened, OpenMailbox, Refresh, Watch
+from gateway.imap.rights import CHANGING
 from gateway.imap.view import Columns, Contents, Row, View
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.objectid import mailbox_id
@@ -184,7 +185,7 @@ async def follow_hint(executor: ImapExecutor, contents: Contents, account: str, 
             del readings[contents]
 
 
-async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | None:
+async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | Failure | None:
     stores, mailboxes, spot = executor.host.stores, executor.host.open_mailboxes, executor.spot(request.name)
     if spot is None:
         return None
@@ -200,6 +201,9 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
         row, delta = await executor.in_pool(read)
     except (NoSuchMailbox, InvalidMailboxName):
         return None
+    rights = executor.rights(spot, row)
+    if "r" not in rights:
+        return Failure("NOPERM", "this mailbox may not be read") if "l" in rights else None
     contents = mailboxes.contents((holder.id, row.id), row.uidvalidity)
     mailboxes.name(holder.id, spot.mailbox, contents)
     if contents.modseq < row.highestmodseq:
@@ -208,10 +212,8 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
             return None
         mailboxes.trim(contents)
     executor.mailbox, executor.owner = row, holder.id
-    read_only = request.read_only or not spot.may_write
-    return Opened(
-        spot.shown(row.name), read_only, View(contents), stores.is_over_soft(holder), mailbox_id(holder.id, row)
-    )
+    read_only, name = request.read_only or CHANGING.isdisjoint(rights), spot.shown(row.name)
+    return Opened(name, read_only, View(contents), stores.is_over_soft(holder), mailbox_id(holder.id, row), rights)
 
 
 async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.store.repository import Mode
 
 LETTERS = frozenset("DFRST")  # draft, flagged, replied, seen, trashed (deleted)
+KEYWORDS = "K"  # stands for all keywords where letters say what may change
 PASSED = "P"  # Maildir's letter for what IMAP calls $Forwarded
 FORWARDED = "$Forwarded"
 MAX_KEYWORDS = 100
@@ -27,8 +28,14 @@ def words(text: str) -> str:
     return " ".join(sorted(found.values())[:MAX_KEYWORDS])
 
 
-def changed(mode: Mode, flags: str, keywords: str, by_flags: str, by_keywords: str) -> tuple[str, str]:
-    """(flags, keywords) after STORE."""
+def changed(
+    mode: Mode, flags: str, keywords: str, by_flags: str, by_keywords: str, within: str | None = None
+) -> tuple[str, str]:
+    """(flags, keywords) after STORE; only letters of `within` change, keywords where `KEYWORDS` is one of them."""
+    if within is not None:
+        new, words_now = changed(mode, flags, keywords, by_flags, by_keywords)
+        kept = (set(new) & set(within)) | (set(flags) - set(within))
+        return letters("".join(kept)), words_now if KEYWORDS in within else keywords
     if mode == "replace":
         return letters(by_flags), words(by_keywords)
     if mode == "add":

@@ -59,8 +59,13 @@ class Folders(Changing):
         with trouble(maildir):
             markers.write_subscriptions(maildir, names ^ {name})
 
-    def create_mailbox(self, holder: MailboxHolder, name: str, special_use: str = "") -> MailboxRow:
+    def create_mailbox(
+        self, holder: MailboxHolder, name: str, special_use: str = "", *, below_inbox: bool = False
+    ) -> MailboxRow:
         """Make a mailbox and those above it, on disk on return (RFC 9051 6.3.4, RFC 6154 3).
+
+        It begins with the rights of the nearest mailbox above it; where there is none with nobody's but its
+        owner's, or with those of INBOX (`below_inbox`).
 
         Raises MailboxExists, InvalidMailboxName, Deferred.
         """
@@ -68,7 +73,7 @@ class Folders(Changing):
         maildir = self.open(holder).path
         self.furnish(holder, maildir)
         self.find_folders(holder.id, maildir)
-        known = {row.name for row in self.repository.mailboxes(holder.id)}
+        known = {row.name: row for row in self.repository.mailboxes(holder.id)}
         if name in known:
             raise MailboxExists(name)
         levels = name.split(SEPARATOR)
@@ -76,12 +81,14 @@ class Folders(Changing):
         missing = [parent for parent in above if parent not in known]
         if len(known) + len(missing) >= MAX_MAILBOXES:
             raise InvalidMailboxName("too many mailboxes")
+        heir_of = next((known[parent] for parent in reversed(above) if parent in known), None)
+        acl = heir_of.acl if heir_of is not None else known[INBOX].acl if below_inbox and INBOX in known else ""
         for parent in missing:
             try:
-                self._make(holder.id, maildir, parent, "")
+                self._make(holder.id, maildir, parent, "", acl)
             except MailboxExists:
                 continue
-        return self._make(holder.id, maildir, name, special_use)
+        return self._make(holder.id, maildir, name, special_use, acl)
 
     def _existing(self, holder: MailboxHolder, name: str) -> MailboxRow:
         row = self.repository.mailbox(holder.id, checked_name(name))

@@ -24,6 +24,7 @@ ACCOUNT = ".gatepost-account"
 MAILBOX = ".gatepost-mailbox"
 SUBSCRIPTIONS = "gatepost-subscriptions"
 VERSION = 1
+ANNOTATED = 2  # a mailbox with `acl` or `metadata`: versions that do not know these would drop them
 MAX_SUBSCRIPTIONS = 10_000
 BLOAT_BYTES = 65_536  # `.gatepost-mailbox` is written anew when it is larger than this
 BLOAT_LINE = 150  # and so many octets for each message
@@ -45,7 +46,7 @@ def replace(path: str, content: bytes, *, sync: bool = True) -> None:
 
 def _decoded(path: str, line: bytes) -> dict[str, Any]:
     facts = msgspec.json.decode(line, type=dict[str, Any])
-    if facts.get("version", 0) > VERSION:
+    if facts.get("version", 0) > ANNOTATED:
         raise Deferred(Condition.STORE_UNAVAILABLE, f"{path} was written by a newer version")
     return facts
 
@@ -90,14 +91,16 @@ def write_account(maildir: str, account: str, addresses: Iterable[str], *, sync:
 
 
 def _mailbox_line(row: MailboxRow) -> bytes:
+    notes = {name: text for name, text in (("acl", row.acl), ("metadata", row.metadata)) if text}
     return msgspec.json.encode({
-        "version": VERSION,
+        "version": ANNOTATED if notes else VERSION,
         "id": row.id,
         "name": row.name,
         "uidvalidity": row.uidvalidity,
         "uidnext": row.uidnext,
         "highestmodseq": row.highestmodseq,
         "special_use": row.special_use,
+        **notes,
     })  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from directory.model import Condition, Deferred, Refused
+from gateway.store.acl import read_acl
 from gateway.store.errors import MailboxExists
 from gateway.store.flags import changed, foreign_change
 from gateway.store.objectid import copy_of
@@ -34,6 +35,8 @@ class _Mailbox:
     name: str
     uidvalidity: int
     special_use: str = ""
+    acl: str = ""
+    metadata: str = ""
     uidnext: int = 1
     modseq: int = 1
     lost_from: int = 0
@@ -43,7 +46,9 @@ class _Mailbox:
     parsed: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def row(self) -> MailboxRow:
-        return MailboxRow(self.id, self.name, self.uidvalidity, self.uidnext, self.modseq, self.special_use)
+        return MailboxRow(
+            self.id, self.name, self.uidvalidity, self.uidnext, self.modseq, self.special_use, self.acl, self.metadata
+        )
 
     def begin_at(self, uidnext: int) -> None:
         if uidnext:
@@ -165,6 +170,8 @@ class MemoryRepository:
         mailbox: int = 0,
         uidvalidity: int = 0,
         uidnext: int = 0,
+        acl: str = "",
+        metadata: str = "",
     ) -> MailboxRow:
         if self.mailbox(account, name) is not None:
             raise MailboxExists(name)
@@ -172,7 +179,7 @@ class MemoryRepository:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
         home = self._accounts[account]
         number = mailbox if mailbox and mailbox not in home.mailboxes else home.mailbox_next
-        made = _Mailbox(number, name, uidvalidity or home.uidvalidity_next, special_use)
+        made = _Mailbox(number, name, uidvalidity or home.uidvalidity_next, special_use, acl, metadata)
         made.begin_at(uidnext)
         home.mailboxes[number] = made
         home.mailbox_next = max(home.mailbox_next, number + 1)
@@ -202,6 +209,23 @@ class MemoryRepository:
 
     def set_special_use(self, account: str, mailbox: int, special_use: str) -> None:
         self._seen(account, mailbox).special_use = special_use
+
+    def annotate(self, account: str, mailbox: int, change: Callable[[MailboxRow], MailboxRow]) -> MailboxRow:
+        with self._lock:
+            box = self._box(account, mailbox)
+            row = change(box.row())
+            box.acl, box.metadata = row.acl, row.metadata
+            return box.row()
+
+    def granted(self, identifiers: Collection[str], limit: int) -> list[tuple[str, int]]:
+        with self._lock:
+            found = [
+                (account, box.id)
+                for account, home in self._accounts.items()
+                for box in home.mailboxes.values()
+                if not set(identifiers).isdisjoint(read_acl(box.acl))
+            ]
+        return sorted(found)[:limit]
 
     def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
         with self._lock:
@@ -319,6 +343,7 @@ class MemoryRepository:
         letters: str,
         keywords: str,
         unchanged_since: int | None = None,
+        within: str | None = None,
     ) -> tuple[list[MessageRow], list[int]]:
         failed: list[int] = []
 
@@ -326,7 +351,7 @@ class MemoryRepository:
             if unchanged_since is not None and row.modseq > unchanged_since:
                 failed.append(row.uid)
                 return row
-            flags, words = changed(mode, row.flags, row.keywords, letters, keywords)
+            flags, words = changed(mode, row.flags, row.keywords, letters, keywords, within)
             return replace(row, flags=flags, keywords=words)
 
         return self._change(account, mailbox, uids, new), failed

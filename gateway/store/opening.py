@@ -284,8 +284,8 @@ class Opening:
                 markers.change_facts(self._folder(maildir, row), replace(row, special_use=use))
         markers.write_subscriptions(maildir, [INBOX, *known, *self._settings.mailboxes])
 
-    def _make(self, account: str, maildir: str, name: str, special_use: str) -> MailboxRow:
-        row = self.repository.create_mailbox(account, name, special_use)
+    def _make(self, account: str, maildir: str, name: str, special_use: str, acl: str = "") -> MailboxRow:
+        row = self.repository.create_mailbox(account, name, special_use, acl=acl)
         with trouble(maildir):
             self._make_folder(maildir, row)
         return row

@@ -1,6 +1,6 @@
 """From the files back to the index: what a Maildir tells of an account whose rows are missing.
 
-UIDVALIDITY, mailbox ids and special use stand in `.gatepost-mailbox`, UIDs in the file names (`,U=`). All of
+UIDVALIDITY, mailbox ids, special use, rights and annotations stand in `.gatepost-mailbox`, UIDs in the file names (`,U=`). All of
 it may be repeated, and done by several processes at once: a row that exists stays as it is.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 from gateway.store import markers
@@ -31,6 +32,13 @@ def restore_account(repository: Repository, account: str, maildir: str) -> Accou
         inbox_uidvalidity=_number(facts, "uidvalidity"),
         inbox_uidnext=_uidnext(facts, maildir),
     )
+    acl, metadata = _text(facts, "acl"), _text(facts, "metadata")
+    if acl or metadata:
+        repository.annotate(
+            account,
+            INBOX_ID,
+            lambda known: known if known.acl or known.metadata else replace(known, acl=acl, metadata=metadata),
+        )
     if facts is None:
         inbox = repository.mailbox_by_id(account, INBOX_ID)
         if inbox is not None:
@@ -76,6 +84,8 @@ def restore_folders(repository: Repository, account: str, maildir: str) -> list[
                 mailbox=_number(facts, "id"),
                 uidvalidity=_number(facts, "uidvalidity"),
                 uidnext=_uidnext(facts, folder),
+                acl=_text(facts, "acl"),
+                metadata=_text(facts, "metadata"),
             )
         except MailboxExists:
             continue
@@ -89,6 +99,12 @@ def _number(facts: dict[str, Any] | None, key: str) -> int:
     """A positive number of a marker; 0 when there is none."""
     value = facts.get(key) if facts else 0
     return value if isinstance(value, int) and 0 < value <= MAX_UID else 0
+
+
+def _text(facts: dict[str, Any] | None, key: str) -> str:
+    """A text of a marker; "" when there is none."""
+    value = facts.get(key) if facts else ""
+    return value if isinstance(value, str) else ""
 
 
 def _uidnext(facts: dict[str, Any] | None, folder: str) -> int:

@@ -7,7 +7,7 @@ Deferred(STORE_UNAVAILABLE) for trouble with the database.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -34,6 +34,7 @@ class AccountRow:
 class MailboxRow:
     """A mailbox. `id` never changes and is never used again, `name` is the IMAP name with `/`.
 
+    `acl` and `metadata` are texts that `gateway.store.acl` and `gateway.store.metadata` read, "" when there is none.
     `subscribed` is filled by `Stores`, since subscriptions are a file beside the Maildir.
     """
 
@@ -43,6 +44,8 @@ class MailboxRow:
     uidnext: int
     highestmodseq: int
     special_use: str = ""
+    acl: str = ""
+    metadata: str = ""
     subscribed: bool = False
 
 
@@ -213,6 +216,8 @@ class Repository(Protocol):
         mailbox: int = 0,
         uidvalidity: int = 0,
         uidnext: int = 0,
+        acl: str = "",
+        metadata: str = "",
     ) -> MailboxRow:
         """Make a mailbox with a UIDVALIDITY that the account never gave before. Raises MailboxExists.
 
@@ -230,6 +235,14 @@ class Repository(Protocol):
         ...
 
     def set_special_use(self, account: str, mailbox: int, special_use: str) -> None: ...
+
+    def annotate(self, account: str, mailbox: int, change: Callable[[MailboxRow], MailboxRow]) -> MailboxRow:
+        """Give a mailbox the `acl` and `metadata` of what `change` makes of its row; nothing else changes meanwhile."""
+        ...
+
+    def granted(self, identifiers: Collection[str], limit: int) -> list[tuple[str, int]]:
+        """(account, mailbox) whose `acl` names one of these identifiers, at most `limit`."""
+        ...
 
     # messages
     def files(self, account: str, mailbox: int) -> list[tuple[int, str, str, str, bool]]:
@@ -293,10 +306,11 @@ class Repository(Protocol):
         letters: str,
         keywords: str,
         unchanged_since: int | None = None,
+        within: str | None = None,
     ) -> tuple[list[MessageRow], list[int]]:
         """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3): rows that changed, UIDs that `unchanged_since` kept out.
 
-        A row that already is as asked keeps its MODSEQ and is not among the changed.
+        A row that already is as asked keeps its MODSEQ and is not among the changed. `within`: see `flags.changed`.
         """
         ...
 

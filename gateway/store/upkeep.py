@@ -15,8 +15,8 @@ from collections.abc import Collection
 from directory.model import MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder, write_synced
 from gateway.store import markers
+from gateway.store.annotating import Annotating
 from gateway.store.delivering import pieces_of
-from gateway.store.folders import Folders
 from gateway.store.layout import unique_part
 from gateway.store.opening import trouble
 from gateway.store.repository import MailboxRow
@@ -27,7 +27,7 @@ TOMBSTONES = 50_000  # for each mailbox; clients that come later compare all UID
 _MAX_NOTED = 500_000
 
 
-class Upkeep(Folders):
+class Upkeep(Annotating):
     """Part of Stores."""
 
     def find_store(self, holder: MailboxHolder) -> None:
@@ -104,6 +104,7 @@ class Upkeep(Folders):
                 markers.write_mailbox(folder, row, self.repository.messages(account, row.id))
             else:
                 markers.append_mailbox(folder, row, changed)
+            self.keep_notes(account, folder, row)
         self._noted[key] = row.highestmodseq
 
 

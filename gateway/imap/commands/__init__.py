@@ -1,6 +1,7 @@
 """The commands, one file each."""
 
 from gateway.imap.commands import (  # noqa: F401
+    acl,
     append,
     authenticate,
     capability,

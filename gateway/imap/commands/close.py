@@ -12,7 +12,7 @@ def close(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
     assert session.selected is not None
     if not session.selected.read_only:
-        yield Ask(Expunge(None))
+        yield Ask(Expunge(None))  # who has no right to expunge closes all the same (RFC 4314 4)
     session.selected = None
     return ""
 

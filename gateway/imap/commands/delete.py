@@ -13,8 +13,8 @@ def delete(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
     name = mailbox_name(arguments.astring())
     arguments.end()
+    yield from session.ask(DeleteMailbox(name))
     if session.selected is not None and session.selected.name == name:
         session.selected = None
-        yield b"* OK [CLOSED] the mailbox is being deleted\r\n"
-    yield from session.ask(DeleteMailbox(name))
+        yield b"* OK [CLOSED] the mailbox is deleted\r\n"
     return ""

@@ -1,6 +1,6 @@
 """EXPUNGE (RFC 9051 6.4.3) and UID EXPUNGE (RFC 4315 2.1)."""
 
-from gateway.ask import Ask, Dialogue
+from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
 from gateway.imap.ports import Expunge
 from gateway.imap.registry import SELECTED, command
@@ -11,7 +11,7 @@ from gateway.imap.session import Session
 def expunge(session: Session, arguments: Parser) -> Dialogue:
     arguments.end()
     session.writable()
-    yield Ask(Expunge(None))
+    yield from session.ask(Expunge(None))
     return (yield from session.expunged())
 
 
@@ -21,5 +21,5 @@ def uid_expunge(session: Session, arguments: Parser) -> Dialogue:
     ranges = arguments.sequence_set()
     arguments.end()
     view = session.writable().view
-    yield Ask(Expunge(view.uids(view.numbers(ranges, by_uid=True))))
+    yield from session.ask(Expunge(view.uids(view.numbers(ranges, by_uid=True))))
     return (yield from session.expunged())

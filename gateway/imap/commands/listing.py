@@ -1,5 +1,5 @@
-"""LIST (RFC 3501 6.3.8) with CHILDREN (RFC 3348), LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819) and
-SPECIAL-USE (RFC 6154). Children, special use and, in the extended form, subscriptions are always told.
+"""LIST (RFC 3501 6.3.8) with CHILDREN (RFC 3348), LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819),
+LIST-MYRIGHTS (RFC 8440) and SPECIAL-USE (RFC 6154). Children, special use and, in the extended form, subscriptions are always told.
 """
 
 from gateway.ask import Ask, Dialogue
@@ -8,6 +8,7 @@ from gateway.imap.listing import (
     ListMailboxes,
     Selection,
     pattern_of,
+    rights_line,
     select,
     shown,
     with_children,
@@ -20,7 +21,7 @@ from gateway.imap.status_items import SIZES, Status, read_status_items, status_l
 MAX_PATTERNS = 100
 STATUS_BATCH = 50  # mailboxes whose figures are asked for at once
 _SELECT = (b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE")
-_RETURN = (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS")
+_RETURN = (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS", b"MYRIGHTS")
 
 
 def _options(arguments: Parser, known: tuple[bytes, ...]) -> tuple[set[bytes], list[bytes]]:
@@ -67,7 +68,7 @@ def _patterns(arguments: Parser) -> list[bytes]:
     return patterns
 
 
-@command("LIST", states=AUTHENTICATED, capability="CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE")
+@command("LIST", states=AUTHENTICATED, capability="CHILDREN LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS SPECIAL-USE")
 def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
     selection = _selection(arguments)
@@ -76,9 +77,10 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     is_list = arguments.ahead(b"(")
     wanted = _patterns(arguments)
     items: list[bytes] = []
+    options: set[bytes] = set()
     extended = selection.extended or is_list
     if arguments.at(b" RETURN ("):
-        _, items = _options(arguments, _RETURN)
+        options, items = _options(arguments, _RETURN)
         extended = True
     arguments.end()
     if wanted == [b""] and not extended:
@@ -88,8 +90,9 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     mailboxes = yield Ask(ListMailboxes())
     below = with_children(mailboxes)
     lines = select(mailboxes, patterns, selection)
+    rights = rights_line if b"MYRIGHTS" in options else lambda _: b""
     if not items:
-        yield b"".join([shown(b"LIST", line, extended=extended, below=below) for line in lines])
+        yield b"".join([shown(b"LIST", line, extended=extended, below=below) + rights(line.listed) for line in lines])
         return ""
     if b"HIGHESTMODSEQ" in items:
         session.condstore = True
@@ -100,7 +103,7 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
         said = []
         for line in part:
             name = line.listed.name
-            said.append(shown(b"LIST", line, extended=extended, below=below))
+            said.append(shown(b"LIST", line, extended=extended, below=below) + rights(line.listed))
             if name in figures:
                 said.append(status_line(name, items, figures[name]))
         yield b"".join(said)

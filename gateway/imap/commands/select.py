@@ -1,13 +1,14 @@
 """SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with (CONDSTORE) and (QRESYNC ...) (RFC 7162 3.1.8, 3.2.5), MAILBOXID (RFC 8474 4.2)."""
 
-from gateway.ask import Ask, Dialogue
-from gateway.imap.flags import SYSTEM_FLAGS
+from gateway.ask import Dialogue
+from gateway.imap.flags import SYSTEM, SYSTEM_FLAGS
 from gateway.imap.names import mailbox_name
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Opened, OpenMailbox
 from gateway.imap.quota import OVER_SOFT
 from gateway.imap.registry import AUTHENTICATED, command
 from gateway.imap.resync import Known, read_known, resynchronized
+from gateway.imap.rights import allowed_flags
 from gateway.imap.session import No, Session
 
 
@@ -32,11 +33,19 @@ def _parameters(session: Session, arguments: Parser) -> Known | None:
     return known
 
 
+def _permanent(rights: str, keywords: bytes) -> bytes:
+    """The flags that the client can change for good (RFC 4314 5.1.1)."""
+    flags = [SYSTEM[letter] for letter in SYSTEM if allowed_flags(letter, rights)]
+    if "w" in rights:
+        flags += [keywords, b"\\*"] if keywords else [b"\\*"]
+    return b" ".join(flags)
+
+
 def _told(opened: Opened) -> bytes:
     contents = opened.view.contents
     keywords, unseen = contents.summary()
     flags = SYSTEM_FLAGS + b" " + keywords if keywords else SYSTEM_FLAGS
-    permanent = b"" if opened.read_only else flags + b" \\*"
+    permanent = b"" if opened.read_only else _permanent(opened.rights, keywords)
     return b"".join(
         (
             b"* FLAGS (" + flags + b")\r\n",
@@ -59,7 +68,7 @@ def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     if session.selected is not None:
         session.selected = None
         yield b"* OK [CLOSED] the previous mailbox is closed\r\n"
-    opened = yield Ask(OpenMailbox(name, read_only))
+    opened = yield from session.ask(OpenMailbox(name, read_only))
     if opened is None:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
+from gateway.store.acl import read_acl
 from gateway.store.errors import MailboxExists
 from gateway.store.repository import INBOX, INBOX_ID, OWN_SECONDS, AccountRow, MailboxRow, lost_modseq
-from gateway.store.sqlite.base import MAILBOX, ROWS, Base, gone, use
+from gateway.store.sqlite.base import MAILBOX, ROWS, Base, gone, marks, use
 from gateway.store.sqlite.shard import MODSEQ_BLOCK, UID_BLOCK, Shard
 
-_TABLES = ("account", "mailbox", "message", "seen")
+_TABLES = ("account", "mailbox", "message", "seen", "grantee")
+
+GRANTEES = 500  # identifiers that one query names
 
 
 class Accounts(Base):
@@ -123,27 +127,30 @@ class Accounts(Base):
         mailbox: int = 0,
         uidvalidity: int = 0,
         uidnext: int = 0,
+        acl: str = "",
+        metadata: str = "",
     ) -> MailboxRow:
         with self._shard(account).transaction(full=True) as db:
             if db.execute("SELECT 1 FROM mailbox WHERE account=? AND name=?", (account, name)).fetchone():
                 raise MailboxExists(name)
-            row = db.execute(
+            known = db.execute(
                 "SELECT uidvalidity_next, mailbox_next FROM account WHERE account=?", (account,)
             ).fetchone()
-            if row is None:
+            if known is None:
                 raise gone(account, mailbox)
             free = (
                 not mailbox
                 or db.execute("SELECT 1 FROM mailbox WHERE account=? AND id=?", (account, mailbox)).fetchone()
             )
-            number = row[1] if free else mailbox
-            validity = uidvalidity or row[0]
+            number = known[1] if free else mailbox
+            validity = uidvalidity or known[0]
             db.execute(
                 "UPDATE account SET uidvalidity_next=max(uidvalidity_next, ?), mailbox_next=max(mailbox_next, ?) "
                 "WHERE account=?",
                 (validity + 1, number + 1, account),
             )
-            return _insert_mailbox(db, account, number, name, special_use, validity, uidnext)
+            row = _insert_mailbox(db, account, number, name, special_use, validity, uidnext)
+            return _annotate(db, account, replace(row, acl=acl, metadata=metadata)) if acl or metadata else row
 
     def delete_mailbox(self, account: str, mailbox: int) -> None:
         if mailbox == INBOX_ID:
@@ -161,7 +168,8 @@ class Accounts(Base):
                     [(account, mailbox, uid) for uid, _, _ in rows],
                 )
                 if len(rows) < ROWS:
-                    db.execute("DELETE FROM seen WHERE account=? AND mailbox=?", (account, mailbox))
+                    for table in ("seen", "grantee"):
+                        db.execute(f"DELETE FROM {table} WHERE account=? AND mailbox=?", (account, mailbox))
                     db.execute("DELETE FROM mailbox WHERE account=? AND id=?", (account, mailbox))
                     return
 
@@ -200,9 +208,41 @@ class Accounts(Base):
         with self._shard(account).transaction(full=True) as db:
             db.execute("UPDATE mailbox SET special_use=? WHERE account=? AND id=?", (special_use, account, mailbox))
 
+    def annotate(self, account: str, mailbox: int, change: Callable[[MailboxRow], MailboxRow]) -> MailboxRow:
+        with self._shard(account).transaction(full=True) as db:
+            found = db.execute(f"SELECT {MAILBOX} FROM mailbox WHERE account=? AND id=?", (account, mailbox)).fetchone()
+            if found is None:
+                raise gone(account, mailbox)
+            return _annotate(db, account, change(MailboxRow(*found)))
+
+    def granted(self, identifiers: Collection[str], limit: int) -> list[tuple[str, int]]:
+        names = sorted(identifiers)
+        rows: set[tuple[str, int]] = set()
+        for shard in self._shards:
+            for start in range(0, len(names), GRANTEES):
+                part = names[start : start + GRANTEES]
+                rows.update(
+                    shard.all(
+                        f"SELECT account, mailbox FROM grantee WHERE identifier IN ({marks(part)}) LIMIT ?",
+                        (*part, limit),
+                    )
+                )
+        return sorted(rows)[:limit]
+
     def settle(self, account: str, mailbox: int) -> None:
         with self._shard(account).transaction() as db:
             db.execute("UPDATE mailbox SET lost_from=0 WHERE account=? AND id=? AND lost_from", (account, mailbox))
+
+
+def _annotate(db: sqlite3.Connection, account: str, row: MailboxRow) -> MailboxRow:
+    db.execute(
+        "UPDATE mailbox SET acl=?, metadata=? WHERE account=? AND id=?", (row.acl, row.metadata, account, row.id)
+    )
+    db.execute("DELETE FROM grantee WHERE account=? AND mailbox=?", (account, row.id))
+    db.executemany(
+        "INSERT INTO grantee VALUES (?,?,?)", [(account, row.id, identifier) for identifier in read_acl(row.acl)]
+    )
+    return row
 
 
 def _insert_mailbox(

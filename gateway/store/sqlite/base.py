@@ -12,7 +12,7 @@ from gateway.store.repository import MailboxRow, MessageRow
 from gateway.store.sqlite.shard import MODSEQ_BLOCK, UID_BLOCK, Shard
 
 ROWS = 2_000  # rows one transaction may touch, far below 100 ms
-MAILBOX = "id, name, uidvalidity, uidnext, highestmodseq, special_use"
+MAILBOX = "id, name, uidvalidity, uidnext, highestmodseq, special_use, acl, metadata"
 MESSAGE = "uid, modseq, flags, keywords, size, crlf, internaldate, savedate, ukey, name, rcpt, info"
 
 

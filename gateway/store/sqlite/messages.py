@@ -122,6 +122,7 @@ class Messages(Base):
         letters: str,
         keywords: str,
         unchanged_since: int | None = None,
+        within: str | None = None,
     ) -> tuple[list[MessageRow], list[int]]:
         done: list[MessageRow] = []
         failed: list[int] = []
@@ -133,7 +134,7 @@ class Messages(Base):
             now = (row.flags, row.keywords)
             new = become.get(now)
             if new is None:
-                new = become[now] = changed(mode, *now, letters, keywords)
+                new = become[now] = changed(mode, *now, letters, keywords, within)
             return (*new, row.name, row.info)
 
         for part in chunks(uids):

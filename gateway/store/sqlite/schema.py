@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 CACHE_FORMAT = 1
 
 # `expunged_at` makes a row a tombstone. Its `name` stays until the file is unlinked, then it is
@@ -24,6 +24,7 @@ CREATE TABLE mailbox (
   lost_from INTEGER NOT NULL DEFAULT 0, tomb_floor INTEGER NOT NULL DEFAULT 0,
   messages INTEGER NOT NULL DEFAULT 0, unseen INTEGER NOT NULL DEFAULT 0,
   octets INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,
+  acl TEXT NOT NULL DEFAULT '', metadata TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (account, id), UNIQUE (account, name)
 ) WITHOUT ROWID;
 CREATE TABLE message (
@@ -41,9 +42,26 @@ CREATE TABLE maildrop_lock (
 ) WITHOUT ROWID;
 CREATE TABLE seen (
   account TEXT NOT NULL, mailbox INTEGER NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,
-  modseq INTEGER NOT NULL, PRIMARY KEY (account, mailbox, user, uid)
-) WITHOUT ROWID
+  modseq INTEGER NOT NULL, is_seen INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (account, mailbox, user, uid)
+) WITHOUT ROWID;
+CREATE TABLE grantee (
+  account TEXT NOT NULL, mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, PRIMARY KEY (account, mailbox, identifier)
+) WITHOUT ROWID;
+CREATE INDEX grantee_identifier ON grantee (identifier, account, mailbox)
 """
+
+#: what makes a shard of the format before into one of this format
+UPGRADES = {
+    3: """
+ALTER TABLE mailbox ADD COLUMN acl TEXT NOT NULL DEFAULT '';
+ALTER TABLE mailbox ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
+ALTER TABLE seen ADD COLUMN is_seen INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE grantee (
+  account TEXT NOT NULL, mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, PRIMARY KEY (account, mailbox, identifier)
+) WITHOUT ROWID;
+CREATE INDEX grantee_identifier ON grantee (identifier, account, mailbox)
+"""
+}
 
 CACHE = """
 CREATE TABLE parsed (

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from directory.model import Condition, Deferred
 from gateway.files.database import use_wal
-from gateway.store.sqlite.schema import FORMAT, SHARD
+from gateway.store.sqlite.schema import FORMAT, SHARD, UPGRADES
 
 BUSY_MS = 10_000
 UID_BLOCK = 1024
 MODSEQ_BLOCK = 16384
 
 
-def open_database(path: Path, schema: str, wanted: int) -> sqlite3.Connection:
-    """A connection in autocommit mode; tables are made in an empty file. Raises sqlite3.Error, Deferred."""
+def open_database(
+    path: Path, schema: str, wanted: int, upgrades: Mapping[int, str] = MappingProxyType({})
+) -> sqlite3.Connection:
+    """A connection in autocommit mode; tables are made in an empty file, one of a format that `upgrades` begin
+    behind is brought up to `wanted`. Raises sqlite3.Error, Deferred."""
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000, cached_statements=256
     )
@@ -29,14 +33,16 @@ def open_database(path: Path, schema: str, wanted: int) -> sqlite3.Connection:
         use_wal(connection)
         execute("PRAGMA synchronous=NORMAL")
         version = execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        if version == 0 or version + 1 in upgrades:
             execute("BEGIN EXCLUSIVE")
             version = execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
-                for statement in schema.split(";"):
-                    execute(statement)
-                execute(f"PRAGMA user_version={wanted}")
+                _run(connection, schema)
                 version = wanted
+            while version + 1 in upgrades:
+                version += 1
+                _run(connection, upgrades[version])
+            execute(f"PRAGMA user_version={version}")
             execute("COMMIT")
         if version != wanted:
             age = "a newer" if version > wanted else "an older"
@@ -49,6 +55,12 @@ def open_database(path: Path, schema: str, wanted: int) -> sqlite3.Connection:
     return connection
 
 
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    """Each statement of a script, within the transaction that is open."""
+    for statement in script.split(";"):
+        connection.execute(statement)
+
+
 class Shard:
     """Opened after fork only; used by any thread."""
 
@@ -56,7 +68,7 @@ class Shard:
         self.path = path
         self.lock = threading.Lock()
         self.is_dirty = False  # committed without fsync since the last flush
-        self.connection = open_database(path, SHARD, FORMAT)
+        self.connection = open_database(path, SHARD, FORMAT, UPGRADES)
         # reads have a connection of their own: one that a loop waits for must not wait for a commit
         self._reader = open_database(path, SHARD, FORMAT)
         self._reader_lock = threading.Lock()

@@ -125,7 +125,7 @@ def test_status(client: Client, bench: Bench) -> None:
         (b'LIST (RECURSIVEMATCH) "" *', b"a BAD RECURSIVEMATCH needs"),
         (b'LIST (RECURSIVEMATCH REMOTE) "" *', b"a BAD RECURSIVEMATCH needs"),
         (b'LIST (NEWEST) "" *', b"a BAD unknown LIST option"),
-        (b'LIST "" * RETURN (MYRIGHTS)', b"a BAD unknown LIST option"),
+        (b'LIST "" * RETURN (COLOUR)', b"a BAD unknown LIST option"),
         (b'LIST "" * RETURN (STATUS (X))', b"a BAD unknown or repeated STATUS item"),
         (b'LIST "" (' + b" ".join([b"a"] * 101) + b")", b"a BAD too many patterns"),
         (b'LIST "" ' + b"%" * 1001, b"a NO [CANNOT] the pattern is too long"),

@@ -121,7 +121,7 @@ def test_the_selected_mailbox_is_deleted(pair: tuple[Client, Client]) -> None:
     one.say("CREATE Work")
     one.say("SELECT Work")
     two.say("SELECT Work")
-    assert one.say("DELETE Work") == "* OK [CLOSED] the mailbox is being deleted\r\nT OK DELETE completed\r\n"
+    assert one.say("DELETE Work") == "* OK [CLOSED] the mailbox is deleted\r\nT OK DELETE completed\r\n"
     assert one.say("CHECK").startswith("T BAD ")
     assert two.say("NOOP").startswith("* BYE the selected mailbox is gone\r\n")
     assert two.core.closing

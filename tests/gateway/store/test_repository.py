@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,45 @@ def test_an_account_begins_with_its_inbox(repository: Repository) -> None:
     assert repository.account("b") is None
     assert repository.mailboxes("b") == []
     assert repository.mailbox("a", "inbox") is None
+
+
+def test_who_is_named_in_the_rights_of_a_mailbox_is_found(repository: Repository) -> None:
+    work = repository.create_mailbox("a", "Work", acl='{"t:1":"lr"}', metadata="{}")
+    assert (work.acl, work.metadata) == ('{"t:1":"lr"}', "{}")
+    assert repository.mailbox("a", "Work") == work
+    assert repository.granted({"t:1", "t:2"}, 10) == [("a", work.id)]
+    row = repository.annotate("a", 1, lambda row: replace(row, acl='{"t:1":"l","t:2":"a"}'))
+    assert repository.mailbox_by_id("a", 1) == row
+    assert repository.granted({"t:1", "t:2"}, 10) == [("a", 1), ("a", work.id)]
+    assert repository.granted({"t:1", "t:2"}, 1) == [("a", 1)]
+    repository.annotate("a", 1, lambda row: replace(row, acl=""))
+    repository.delete_mailbox("a", work.id)
+    assert repository.granted({"t:1", "t:2"}, 10) == []
+    with pytest.raises(Deferred):
+        repository.annotate("a", work.id, lambda row: row)
+
+
+def test_flags_that_may_not_change_stay(repository: Repository) -> None:
+    repository.add("a", 1, [new(1, flags="FS", keywords="Old")], NONE)
+    rows, _ = repository.store_flags("a", 1, [1], "replace", "T", "", None, "ST")
+    assert [(row.flags, row.keywords) for row in rows] == [("FT", "Old")]
+    rows, _ = repository.store_flags("a", 1, [1], "replace", "S", "New", None, "K")
+    assert [(row.flags, row.keywords) for row in rows] == [("FT", "New")]
+
+
+def test_an_index_of_the_format_before_is_brought_up(tmp_path: Path) -> None:
+    SqliteRepository(tmp_path).close()
+    for number in range(16):
+        with closing(sqlite3.connect(tmp_path / f"{number:02x}.db", isolation_level=None)) as db:
+            for statement in (
+                "DROP TABLE grantee", "ALTER TABLE mailbox DROP COLUMN acl", "ALTER TABLE mailbox DROP COLUMN metadata",
+                "ALTER TABLE seen DROP COLUMN is_seen", "PRAGMA user_version=2",
+            ):  # fmt: skip
+                db.execute(statement)
+    repository = SqliteRepository(tmp_path)
+    repository.create_account("a", "/a", 1000.0)
+    assert repository.annotate("a", 1, lambda row: replace(row, acl='{"t:1":"l"}')).acl == '{"t:1":"l"}'
+    repository.close()
 
 
 def test_uids_and_modseqs_ascend(repository: Repository) -> None:

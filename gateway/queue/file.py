@@ -282,6 +282,21 @@ class QueueFolder:
         except OSError as error:
             raise _unavailable(error, temporary) from error
 
+    def unfinished(self, before: float) -> Iterator[str]:
+        """Names of what was begun before that time and neither committed nor discarded since: a crash came between,
+        most likely, and it may be half written. Raises OSError."""
+        with os.scandir(self._tmp) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < before:
+                        yield entry.name
+
+    def read_unfinished(self, name: str) -> QueuedEnvelope | None:
+        """The envelope of one of these where it was written whole. Raises OSError."""
+        with contextlib.suppress(Damaged, FileNotFoundError):
+            return read_envelope(self._tmp / name)
+        return None
+
     def discard(self, message: str) -> None:
         """Forget a written message; one that stays behind is removed by `clean`."""
         with contextlib.suppress(OSError):
@@ -317,7 +332,6 @@ class QueueFolder:
 
     def clean(self) -> None:
         """Remove what a crash left half written; only while nobody injects into it (older than an hour)."""
-        for entry in os.scandir(self._tmp):
+        for name in self.unfinished(time.time() - 3600):
             with contextlib.suppress(OSError):
-                if entry.stat().st_mtime < time.time() - 3600:
-                    os.unlink(entry.path)
+                os.unlink(self._tmp / name)

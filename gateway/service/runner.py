@@ -19,6 +19,7 @@ from gateway.service.brake_desk import BrakeDesk
 from gateway.service.domain_sums import sum_for_ever
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.instructions import RuleDesk
+from gateway.service.journal_recovery import recover_at_start, recover_for_ever
 from gateway.service.list_desk import make_desk
 from gateway.service.login import log_in
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
@@ -53,7 +54,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             loop.add_signal_handler(number, stop.set)
         host = make_host(settings, settings.workers)
         sock = bell(Path(settings.run_dir) / "queue.sock")
-        host.queue.clean()
+        await recover_at_start(host)
         keep_trail(settings, "queue", loop)
         log.gather(loop.call_soon)
         outbound = Outbound(settings)
@@ -123,6 +124,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         purging = asyncio.ensure_future(purge_for_ever(settings))
         summing = asyncio.ensure_future(sum_for_ever(host))
         sweeping = asyncio.ensure_future(drop.sweep_for_ever())
+        recovering = asyncio.ensure_future(recover_for_ever(host))
         expiring = asyncio.ensure_future(desk.tend_for_ever())
         braking = asyncio.ensure_future(brakes.tend_for_ever())
         stopped = asyncio.ensure_future(stop.wait())
@@ -133,6 +135,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         working.cancel()
         tending.cancel()
         purging.cancel()
+        recovering.cancel()
         expiring.cancel()
         braking.cancel()
         await host.watch.close()

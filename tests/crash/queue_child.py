@@ -42,7 +42,7 @@ from gateway.queue.state import QueueState
 from gateway.route.next_hop import NextHop
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.router import Router
-from gateway.service import queue_runner
+from gateway.service import journal_recovery, queue_runner
 from gateway.service.accept import Acceptance, Arrival, target_of
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.final_delivery import FinalDelivery
@@ -313,6 +313,11 @@ async def _accept_journalled(company: Company) -> None:
     assert company.acceptance.take(_arrival(company, "kim@audited.example", "ok@far.example")) == [None, None]
 
 
+async def _accept_direct_journalled(company: Company) -> None:
+    """The same, without a queue file: the copy alone is renamed, behind the delivery."""
+    assert company.acceptance.take(_arrival(company, "kim@audited.example")) == [None]
+
+
 async def _accept_half(company: Company) -> None:
     """One store of two is in trouble: the rest goes into the queue."""
     good = company.stores.deliver_many
@@ -395,6 +400,9 @@ ACTIONS = {
     "accept-journalled": Action(_nothing, _accept_journalled, {
         ("m1", "kim"): DELIVERED, ("m1", "ok@far.example"): DELIVERED, ("m1.J0", "journal@far.example"): DELIVERED,
     }, is_accepted=False),
+    "accept-direct-journalled": Action(_nothing, _accept_direct_journalled, {
+        ("m1", "kim"): DELIVERED, ("m1.J0", "journal@far.example"): DELIVERED,
+    }, is_accepted=False),
     "accept-half": Action(_nothing, _accept_half, {("m1", "ann"): DELIVERED, ("m1", "own"): DELIVERED}, is_accepted=False),
     "verbs": Action(_prepared_verbs, _verbs, {**EACH, ("m3", "later@far.example"): WAITING, ("m4", "later@far.example"): DROPPED}),
     "recovery": Action(_interrupted, _work, {
@@ -413,6 +421,9 @@ def child(action: str, folder: str, port: str, later: str = "0") -> None:
         if action == "recover":
             begin()
             company.moderation.recover()
+            journal_recovery.recover(
+                company.queue, company.journals, company.clock() + 2 * journal_recovery.AFTER_SECONDS
+            )
             company.sweep()
             await _work(company)
             return

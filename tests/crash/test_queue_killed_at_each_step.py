@@ -1,8 +1,8 @@
 """kill -9 at every write, fsync, rename, link and unlink of what the queue does, and of the recovery from that.
 
 Accepted = delivered + bounced + queued, at the instant of the kill and in the end; everybody has one outcome; nobody gets
-a message twice but where its delivery was not written down when the kill came. All of it with GATEPOST_LONG_TESTS set,
-else a sample with fixed seeds.
+a message twice but where its delivery was not written down when the kill came; a journal has what anybody got. All of it
+with GATEPOST_LONG_TESTS set, else a sample with fixed seeds.
 """
 
 from __future__ import annotations
@@ -200,6 +200,12 @@ def check_end(seen: Seen, fates: Fates) -> None:
         assert what in allowed, f"{mark} for {who}: {what}"
 
 
+def check_journal(seen: Seen) -> None:
+    """What came to anybody was copied to the journal, whatever its sender was told."""
+    if any(mark == "m1" for mark, _ in seen.served):
+        assert seen.served["m1.J0", "journal@far.example"], "without its copy"
+
+
 def check_once(seen: Seen, before: Seen) -> int:
     """Nobody is served twice but those whose first delivery was not written down; how many."""
     assert all(count == 1 for count in seen.counted.values())
@@ -240,5 +246,7 @@ def test_killed(children: Children, far_end: ScriptedSmtp, top: Path, action: st
         after = look(folder, far_end)
         if is_accepted:
             check_end(after, todo.fates)
+        if "journalled" in action:
+            check_journal(after)
         twice += check_once(after, before)
     print(f"{action}: killed at {len(chosen)} of {len(points)} calls {dict(counts)}, {twice} delivered twice")

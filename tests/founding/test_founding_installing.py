@@ -117,7 +117,10 @@ def listens(port: int) -> bool:
 
 
 def test_s35_s36_one_command_installs_it(tmp_path: Path) -> None:
-    pytest.importorskip("hatchling", reason="the build tool is not installed (locks/build.txt)")
+    pytest.importorskip(
+        "hatchling",
+        reason="the build tool is not installed: `pip install --require-hashes --no-deps -r locks/build.txt`, or `make test`",
+    )
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     assert subprocess.run(build, cwd=ROOT, capture_output=True, timeout=100, check=False).returncode == 0
     (wheel,) = tmp_path.glob("*.whl")

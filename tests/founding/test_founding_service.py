@@ -124,7 +124,7 @@ def test_s02_it_is_for_linux_and_says_which_parts_are() -> None:
     assert found == named, "docs/architecture.md names the packages that call what only Linux has"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="the far ends are started as root, as their packages want it")
+@pytest.mark.skipif(os.getuid() != 0, reason="Postfix and OpenSMTPD start as root only: `sudo make test` runs this")
 def test_s10_mail_goes_to_postfix_and_comes_from_opensmtpd(founded: RunningDemo) -> None:
     person = make_person(founded, "far10")
     sink = int(founded.facts["smarthost"]["sink_port"])
@@ -141,7 +141,7 @@ def test_s10_mail_goes_to_postfix_and_comes_from_opensmtpd(founded: RunningDemo)
             )
             assert b"(OpenSMTPD)" in person.message("s10 in")
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"OpenSMTPD's package cannot be fetched: {error}")
+        pytest.skip(f"OpenSMTPD's package cannot be fetched: run it where apt-get reaches a Debian mirror ({error})")
     finally:
         verb(founded, "domain", "delete", "far.example", "--yes")
 

@@ -109,7 +109,9 @@ def why_not(server: str) -> str:
     if os.geteuid() != 0:
         return f"{server} gives up root's rights by itself and so starts as root only; `sudo make test` runs this"
     if server == "opensmtpd" and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
-        return "opensmtpd runs in a mount namespace beside Postfix, which this host does not allow"
+        return (
+            "opensmtpd runs in a mount namespace beside Postfix, which this host does not allow: give it CAP_SYS_ADMIN"
+        )
     return ""
 
 

@@ -23,7 +23,7 @@ from gateway.store.markers import prepare_volume
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root"),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root: `sudo make test` runs this"),
 ]
 MAIL, DIRECTORY, PROGRAMS, STRANGER = 15010, 15011, 15012, 15013
 

@@ -30,7 +30,7 @@ from gateway.store.markers import prepare_volume
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root"),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root: `sudo make test` runs this"),
 ]
 MAIL, DIRECTORY = 15000, 15001  # numbers without an account
 #: notes each module that a child looks for

@@ -15,7 +15,8 @@ from conftest import free_offset
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("hatchling") is None, reason="the build tool is not installed (locks/build.txt)"
+    importlib.util.find_spec("hatchling") is None,
+    reason="the build tool is not installed: `pip install --require-hashes --no-deps -r locks/build.txt`, or `make test`",
 )
 
 

@@ -29,7 +29,9 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
     try:
         laboratory = Laboratory(tmp_path_factory.mktemp("nfs"), "one", "two")
     except NoLaboratory as reason:
-        pytest.skip(f"no NFS laboratory: {reason}")
+        pytest.skip(
+            f"no NFS laboratory ({reason}): it wants root, /dev/net/tun, iproute2, e2fsprogs and apt-get with a Debian mirror"
+        )
     for package in ("gateway", "directory"):  # a guest cannot write it and would compile at each start
         compileall.compile_dir(ROOT / package, quiet=2)
     yield laboratory

@@ -187,7 +187,7 @@ def many(path: Path, number: int) -> list[Any]:
     return [*(answer.get("error") or [each["id"] for each in answer["result"]] for answer in answers), last]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as other users of the host: `sudo make test` runs this")
 def test_users_of_the_host_ask_for_their_own_uid(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     put(bench, "m1", "uid 2001", Target("x@far.example"), not_before=bench.now + 60)

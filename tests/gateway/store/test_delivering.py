@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from mount_namespace import mount_namespace
 from store_bench import BODY, Bench, person
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused
@@ -133,10 +134,7 @@ def test_an_index_that_is_down_loses_nothing(bench: Bench) -> None:
 
 
 def test_a_full_disk_defers_and_leaves_nothing(tmp_path: Path) -> None:
-    namespace = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-    if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
-        pytest.skip("the full disk is mounted in a namespace that only the test sees, which this host does not allow")
-    command = [*namespace, sys.executable, str(Path(__file__).with_name("full_disk.py")), str(tmp_path)]
+    command = [*mount_namespace(), sys.executable, str(Path(__file__).with_name("full_disk.py")), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr

@@ -173,7 +173,7 @@ def _item(arguments: Parser) -> Item:
 
 
 def _body(arguments: Parser, *, peek: bool) -> Body:
-    section, text = _section(arguments)
+    section, text = read_section(arguments)
     arguments.expect(b"]")
     label = b"BODY[%b]" % text
     span = _span(arguments)
@@ -195,7 +195,7 @@ def _span(arguments: Parser) -> tuple[int, int] | None:
 
 def _path(arguments: Parser) -> tuple[tuple[int, ...], bytes]:
     """The numbers of a part, and their text in the answer."""
-    section, text = _section(arguments) if not arguments.ahead(b"]") else (Section(), b"")
+    section, text = read_section(arguments) if not arguments.ahead(b"]") else (Section(), b"")
     if section.what is not What.ALL:
         raise BadCommand("the number of a part expected")
     return section.path, text
@@ -209,8 +209,8 @@ def _binary(arguments: Parser, *, peek: bool) -> Binary:
     return Binary(label if span is None else b"%b<%d>" % (label, span[0]), path, peek, span)
 
 
-def _section(arguments: Parser) -> tuple[Section, bytes]:
-    """The section and its text in the answer."""
+def read_section(arguments: Parser) -> tuple[Section, bytes]:
+    """The section before `]`, and its text in the answer. Raises BadCommand."""
     path: list[int] = []
     text = b""
     while arguments.at_digit():

@@ -13,8 +13,8 @@ from gateway.imap.settings import ImapSettings
 
 #: a literal, or one that may hold NUL (literal8 of RFC 3516 7)
 _LITERAL = re.compile(rb"(~)?\{(\d{1,10})(\+)?\}\Z")
-#: APPEND with what stands before its first literal: nothing when that is the mailbox name
-_APPEND = re.compile(rb"[^ ]+ APPEND (.?)", re.IGNORECASE | re.DOTALL)
+#: APPEND or REPLACE with what stands before its first literal: nothing when that is the mailbox name
+_APPEND = re.compile(rb"[^ ]+ (?:APPEND|(?:UID )?REPLACE [^ ]+) (.?)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,14 @@ class TooLong:
     tag: bytes
     reason: str
     close: bool = False
+
+
+def split_literal(line: bytes) -> tuple[bytes, Message | None]:
+    """A line without the announcement of a literal at its end, and that."""
+    match = _LITERAL.search(line)
+    if match is None:
+        return line, None
+    return line[: match.start()], Message(int(match[2]), not match[3], bool(match[1]))
 
 
 class LineTooLong(Exception):
@@ -151,6 +159,9 @@ class Framing:
                 self._parts, self._total = [], 0
                 return Command(parts, Message(size, not match[3], bool(match[1])))
             self._total += size
+            if self._silent and not match[3]:  # the client waits, and has been told that it is of no use
+                self._parts, self._total, self._silent = [], 0, False
+                continue
             if size > self._settings.max_literal or self._total > self._limit() or self._refusing or self._silent:
                 refusal = TooLong(self._tag(), "literal too large")
                 if match[3]:

@@ -51,7 +51,13 @@ def mailbox_name(octets: bytes) -> str:
         raise BadName("the name is empty or too long")
     if octets.upper() == b"INBOX":
         return "INBOX"
-    name = decode(octets)
+    return checked(decode(octets))
+
+
+def checked(name: str) -> str:
+    """A name as the store knows it; INBOX in any case. Raises BadName."""
+    if name.upper() == "INBOX":
+        return "INBOX"
     if any(level in ("", ".", "..") for level in name.split(SEPARATOR)) or any(ord(c) < 32 for c in name):
         raise BadName("a level is empty or only dots, or holds a control character")
     return name

@@ -103,6 +103,11 @@ class Parser:
         """The command reads the message."""
         self.refused = None
 
+    def go_on(self, text: bytes, message: Message | None) -> None:
+        """The command goes on with `text`, behind a message that was taken, up to the next one."""
+        self._parts, self._part, self._at = (text,), 0, 0
+        self.refused = message
+
     def _literal(self) -> bytes | None:
         if self._at == len(self._text) and self._part + 2 < len(self._parts) + 0:
             literal = self._parts[self._part + 1]

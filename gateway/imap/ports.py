@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from gateway.imap.urls import MessageUrl
 from gateway.imap.view import View
 
 Mode: TypeAlias = Literal["add", "remove", "replace"]
@@ -174,14 +175,18 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class BeginAppend:
-    """May a message of this size (octets on the wire) and with these keywords come? Answer: None, `Failure`.
-
-    Raises Refused(MAILBOX_FULL), Deferred.
+    """May a message of this size (octets on the wire, 0 when not known) come? It is put with those that came before in the
+    same command. Answer: None, `Failure`. Raises Refused(MAILBOX_FULL), Deferred.
     """
 
     mailbox: str
     size: int
+    letters: str
     keywords: str
+    #: seconds since 1970; None = now
+    internaldate: float | None
+    #: UID of a message in the selected mailbox that gives its place
+    replaces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,26 +197,36 @@ class AppendPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendPart:
+    """Keep what a URL names as the next part of the message. Answer: how many octets it has on the wire, not kept when
+    they are more than `room`; None when there is nothing under that URL. Raises Refused, Deferred.
+    """
+
+    url: MessageUrl
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropAppend:
-    """Forget what was kept."""
+    """Forget all messages of the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishAppend:
-    """Put what was kept into a mailbox, durable when answered. Answer: `Appended`, `Failure`; raises Refused, Deferred."""
+    """Put what was kept into a mailbox, all or nothing, durable when answered. Answer: `Appended`, `Failure`; raises
+    Refused, Deferred.
+    """
 
     mailbox: str
-    letters: str
-    keywords: str
-    #: seconds since 1970; None = now
-    internaldate: float | None
+    #: UID of a message in the selected mailbox that is expunged then, 0 for none
+    replaces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where the message is."""
+    """Where the messages are."""
 
     uidvalidity: int
-    uid: int
+    uids: Sequence[int]
     #: the store holds more than its soft quota now
     over_soft: bool = False

@@ -95,8 +95,10 @@ def command(
             announce(announced)
         key = name.encode()
         if by_uid:
-            COMMANDS[b"UID " + key] = CommandFacts(b"UID " + key, partial(run, by_uid=True), states)
-            COMMANDS[key] = CommandFacts(key, partial(run, by_uid=False), states, keeps_numbers)
+            COMMANDS[b"UID " + key] = CommandFacts(
+                b"UID " + key, partial(run, by_uid=True), states, interactive=interactive
+            )
+            COMMANDS[key] = CommandFacts(key, partial(run, by_uid=False), states, keeps_numbers, interactive)
         else:
             COMMANDS[key] = CommandFacts(key, run, states, keeps_numbers, interactive)
         return run

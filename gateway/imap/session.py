@@ -150,8 +150,8 @@ class Session:
                 self.closing = True
                 return self._say(b"* BYE " + event.reason.encode() + b"\r\n")
             return self._bad(event.tag, event.reason)
-        name = event.parts[0].split(b" ", 2)[1:2]
-        facts = COMMANDS.get(name[0].upper()) if name else None
+        words = event.parts[0].upper().split(b" ", 3)
+        facts = COMMANDS.get(b" ".join(words[1:3] if words[1:2] == [b"UID"] else words[1:2]))
         return self._interactive(self._command(event)) if facts and facts.interactive else self._command(event)
 
     def _resumed(self, command: Interactive, need: Need) -> Dialogue | None:

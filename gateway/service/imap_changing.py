@@ -63,7 +63,7 @@ async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | 
         stores.changed(account, mailbox.id, changed)
         latest = max((row.modseq for row in changed), default=0)
         if len(changed) < len(request.uids):  # the others are as asked already, or not as they are known here
-            latest = _row(stores, account, mailbox.id).highestmodseq
+            latest = mailbox_row(stores, account, mailbox.id).highestmodseq
         return changed, failed, latest
 
     changed, failed, latest = await executor.in_pool(change)
@@ -76,7 +76,7 @@ async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | 
     return Stored(failed, before, alone, max(modseqs, default=before))
 
 
-def _row(stores: Stores, account: str, mailbox: int) -> MailboxRow:
+def mailbox_row(stores: Stores, account: str, mailbox: int) -> MailboxRow:
     """The mailbox as it is now: it may have been renamed. Raises Deferred when it is gone."""
     row = stores.repository.mailbox_by_id(account, mailbox)
     if row is None:
@@ -96,7 +96,7 @@ async def _expunge(executor: ImapExecutor, request: Expunge) -> Failure | None:
         wanted = set(request.uids)
         uids = [uid for uid in uids if uid in wanted]
     if uids:
-        await executor.in_pool(lambda: stores.expunge(holder, _row(stores, holder.id, mailbox.id), uids))
+        await executor.in_pool(lambda: stores.expunge(holder, mailbox_row(stores, holder.id, mailbox.id), uids))
         await catch_up(executor, contents, holder.id, mailbox.id)
     return None
 
@@ -125,7 +125,7 @@ async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
         target = mailbox_at(stores, spot)
         if target is None:
             return Failure("TRYCREATE", "no such mailbox")
-        row = _row(stores, holder.id, mailbox.id)
+        row = mailbox_row(stores, holder.id, mailbox.id)
         try:
             if request.is_move and (into.id, target.id) == (holder.id, row.id):
                 raise InvalidMailboxName("the messages are there already")

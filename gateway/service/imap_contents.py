@@ -99,7 +99,7 @@ def _scan_whole(fd: int, size: int) -> Parsed:
         return scan(_pread(fd, 0, size))
 
 
-class _Reader:
+class Reader:
     """Reads messages of one mailbox, in the pool."""
 
     def __init__(self, stores: Stores, account: str, mailbox: int, piece: int) -> None:
@@ -176,22 +176,22 @@ class _Reader:
         for message in request.messages:
             content = contents.pop(message.uid, None)
             if content is not None:
-                subject = Subject(content, partial(_stored, content), has_header=has_header, has_body=has_body)
+                subject = Subject(content, partial(stored, content), has_header=has_header, has_body=has_body)
                 answers[message.uid] = request.test(message, subject)
         return answers
 
 
-def _stored(content: Content, start: int, end: int) -> bytes:
+def stored(content: Content, start: int, end: int) -> bytes:
     if end <= len(content.data):
         return content.data[start:end]
     assert isinstance(content.source, _Source)
     return _pread(content.source.fd, start, end)
 
 
-def _reader(executor: ImapExecutor) -> _Reader:
+def _reader(executor: ImapExecutor) -> Reader:
     assert executor.mailbox is not None
     host = executor.host
-    return _Reader(host.stores, executor.selected_holder().id, executor.mailbox.id, host.settings.imap.piece)
+    return Reader(host.stores, executor.selected_holder().id, executor.mailbox.id, host.settings.imap.piece)
 
 
 async def _read_contents(executor: ImapExecutor, request: ReadContents) -> dict[int, Content]:
@@ -200,11 +200,11 @@ async def _read_contents(executor: ImapExecutor, request: ReadContents) -> dict[
 
 
 async def _read_facts(executor: ImapExecutor, request: ReadFacts) -> dict[int, Facts]:
-    contents, mailbox = executor.selected()
-    repository = executor.host.stores.repository
+    _, mailbox = executor.selected()
+    account, repository = executor.selected_holder().id, executor.host.stores.repository
 
     def read() -> dict[int, Facts]:
-        rows = repository.messages_of(contents.key[0], mailbox.id, request.uids)
+        rows = repository.messages_of(account, mailbox.id, request.uids)
         return {row.uid: Facts(email_id(row), row.savedate) for row in rows}
 
     return await executor.in_pool(read)

@@ -22,7 +22,7 @@ from gateway.service import (
 )
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
-from gateway.service.imap_appending import Incoming
+from gateway.service.imap_incoming import Incoming
 from gateway.service.imap_shared import OTHERS, SHARED, SharedStores, Spot, prefix_of
 from gateway.service.login import Peer, log_in
 from gateway.store.repository import MailboxRow

@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Iterator
 
 from directory.model import Deferred, MailboxHolder, Refused
 from gateway.files.durable import write_synced
-from gateway.store.adopting import Adopting
-from gateway.store.delivering import Delivering, pieces_of
+from gateway.store.appending import Appending
+from gateway.store.delivering import pieces_of
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
 from gateway.store.layout import checked_name
@@ -29,7 +29,7 @@ BATCH = 1_000  # messages a transaction takes: a move touches two rows of each
 Pairs = list[tuple[MessageRow, MessageRow]]
 
 
-class Changing(Delivering, Adopting):
+class Changing(Appending):
     """Part of Stores."""
 
     def expunge(self, holder: MailboxHolder, mailbox: MailboxRow, uids: Collection[int]) -> list[MessageRow]:
@@ -188,15 +188,6 @@ class Changing(Delivering, Adopting):
         row = self.repository.mailbox_by_id(account, mailbox) if is_changed else None
         if row is not None:
             self.changed(account, mailbox, row.highestmodseq)
-
-    @staticmethod
-    def _drop(folder: str, ukeys: Collection[str]) -> None:
-        """Remove links that got no row."""
-        for ukey in ukeys:
-            try:
-                os.unlink(os.path.join(folder, "tmp", ukey))
-            except OSError:
-                continue  # the sweep clears tmp/
 
 
 def _batches(uids: Collection[int]) -> Iterator[list[int]]:

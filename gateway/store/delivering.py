@@ -1,4 +1,4 @@
-"""Delivery and APPEND: tmp/<base> on disk, one index transaction, rename to cur/, folder on disk.
+"""Delivery: tmp/<base> on disk, one index transaction, rename to cur/, folder on disk.
 
 A file whose row exists may still stand in tmp/ after a crash; reading looks there and adoption
 finishes the rename. While the index is down mail goes to new/ and is adopted later.
@@ -16,10 +16,8 @@ from directory.model import Condition, Deferred, MailboxHolder, Refused
 from gateway.files.durable import rename_unique, write_synced
 from gateway.store.adopting import Adopting
 from gateway.store.domain_use import domain_name
-from gateway.store.errors import MailboxExists, NoSuchMailbox
+from gateway.store.errors import MailboxExists
 from gateway.store.finding import Finder
-from gateway.store.flags import letters, words
-from gateway.store.layout import checked_name
 from gateway.store.opening import trouble
 from gateway.store.repository import INBOX, INBOX_ID, Limits, MailboxRow, MessageRow, NewMessage, Placement
 
@@ -290,51 +288,6 @@ class Delivering(Adopting):
         except (OSError, Deferred):
             pass  # the sweep finds both
         return Deferred(Condition.STORE_UNAVAILABLE, f"{way.temporary}: {error}")
-
-    def append(
-        self,
-        holder: MailboxHolder,
-        mailbox: str,
-        source: Iterable[bytes] | Path,
-        flags: str = "",
-        keywords: str = "",
-        internaldate: float | None = None,
-        limits: Limits | None = None,
-    ) -> MessageRow:
-        """Put a message into a mailbox (RFC 9051 6.3.12), durable on return; CRLF or LF line ends.
-
-        `source` is octets or the path of a spooled file. Raises NoSuchMailbox, Deferred, Refused.
-        """
-        name = checked_name(mailbox)
-        maildir = self.open(holder).path
-        row = self.repository.mailbox(holder.id, name)
-        if row is None:
-            raise NoSuchMailbox(name)
-        folder = self._folder(maildir, row)
-        commit = self.commit_of(maildir)
-        ukey = self._unique()
-        temporary = os.path.join(folder, "tmp", ukey)
-        now = time.time()
-        date = now if internaldate is None else internaldate
-        pieces = LfPieces(source)
-        with trouble(temporary):
-            write_synced(temporary, pieces, date, sync=commit.file)
-            message = NewMessage(ukey, pieces.size, pieces.crlf, date, "", letters(flags), words(keywords))
-            try:
-                (placed,) = self.repository.add(holder.id, row.id, [message], limits or self.limits(holder))
-            except BaseException:
-                os.unlink(temporary)
-                raise
-            try:
-                target = os.path.join(folder, "cur", f"{placed.name}:2,")
-                self._give_name(holder.id, row.id, placed.uid, temporary, target)
-            except OSError as error:
-                way = _Way(0, Target(holder, ""), folder, ukey, row.id, temporary)
-                raise self._undo(way, placed, error) from error
-            commit.folders([os.path.join(folder, "cur")])
-        self.added(holder, placed.size)
-        self.changed(holder.id, row.id, placed.modseq)
-        return placed
 
     def path_of(self, account: str, mailbox: MailboxRow, message: MessageRow) -> str:
         """Where the file of a message stands now. Raises Deferred; FileNotFoundError when it is gone."""

@@ -11,7 +11,7 @@ import pytest
 
 from directory.authenticator_settings import AuthSettings
 from directory.model.units import write_seconds, write_size
-from gateway.imap import fetch_items, flags, parser, search_keys, sort_keys, threads
+from gateway.imap import appending, fetch_items, flags, parser, search_keys, sort_keys, threads, urls
 from gateway.imap.commands import create, enable, identity, listing
 from gateway.imap.settings import ImapSettings
 from gateway.lists.settings import ListSettings
@@ -51,6 +51,8 @@ FIXED = (
     f"{flags.MAX_FLAGS} flags, {flags.MAX_KEYWORD} octets a keyword",
     f"ENABLE | {enable.MAX_NAMES} names",
     f"ID | {identity.MAX_PAIRS} fields of {identity.MAX_FIELD} octets, {identity.MAX_VALUE:,} octets a value",
+    f"APPEND | {appending.MAX_MESSAGES:,} messages, together {appending.MAX_TOGETHER} times `imap.max_append`; "
+    f"CATENATE {appending.MAX_PARTS:,} parts, a URL of {urls.MAX_URL:,} octets",
     f"CREATE | {create.MAX_USES} special uses",
     f"{parser.MAX_RANGES:,} ranges, numbers to {parser.MAX_NUMBER:,}",
     f"{layout.MAX_NAME:,} octets on the wire, {layout.MAX_DEPTH} levels and a folder of {layout.MAX_FOLDER} octets",

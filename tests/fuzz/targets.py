@@ -17,11 +17,12 @@ from directory.raw import RawEntry
 from gateway.ask import Ask, Dialogue
 from gateway.imap import names
 from gateway.imap.commands import COMMANDS as IMAP_COMMANDS
-from gateway.imap.content import Clock, ReadContents, SearchContents
+from gateway.imap.content import Clock, Facts, ReadContents, ReadFacts, SearchContents
 from gateway.imap.content import Content as ImapContent
 from gateway.imap.listing import Listed, ListMailboxes
 from gateway.imap.ports import (
     Appended,
+    AppendPart,
     AppendPiece,
     BeginAppend,
     Copied,
@@ -32,6 +33,7 @@ from gateway.imap.ports import (
     Expunge,
     Failure,
     FinishAppend,
+    LogOut,
     Opened,
     OpenMailbox,
     Refresh,
@@ -107,6 +109,10 @@ def _imap(request: object) -> object:
         content = ImapContent(len(STORED), STORED, scan_mime(STORED))
         subject = Subject(content, lambda start, end: STORED[start:end], has_header=True, has_body=True)
         return {message.uid: request.test(message, subject) for message in request.messages}
+    if isinstance(request, ReadFacts):
+        return {uid: Facts("m" + "a" * 24, 1e9) for uid in request.uids}
+    if isinstance(request, AppendPart):
+        return 5 if request.url.uid == 7 else None
     if isinstance(request, Refresh):
         return True
     if isinstance(request, Clock):
@@ -116,10 +122,12 @@ def _imap(request: object) -> object:
     if isinstance(request, Copy):
         return Copied(77, [(uid, 100 + uid) for uid in request.uids])
     if isinstance(request, FinishAppend):
-        return Appended(77, 9)
+        return Appended(77, [9])
     if isinstance(request, DeleteMailbox):
         return Failure("NONEXISTENT", "no such mailbox")
-    if isinstance(request, Watch | Expunge | BeginAppend | AppendPiece | DropAppend | CreateMailbox | RenameMailbox):
+    if isinstance(
+        request, LogOut | Watch | Expunge | BeginAppend | AppendPiece | DropAppend | CreateMailbox | RenameMailbox
+    ):
         return None
     if isinstance(request, ListMailboxes):
         return (Listed("INBOX", subscribed=True), Listed("a/b", "\\Sent"), Listed("c", subscribed=True, exists=False))

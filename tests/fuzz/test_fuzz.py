@@ -24,6 +24,9 @@ WORDS: dict[str, list[bytes]] = {
         b"FETCH 1:2 FLAGS (CHANGEDSINCE 3)\r\n", b"LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% \"a*\") RETURN (STATUS (SIZE))\r\n", b"LSUB \"\" *\r\n",
         b"STATUS inbox (MESSAGES UIDNEXT)\r\n", b"GETQUOTAROOT inbox\r\n", b"SETQUOTA \"\" (STORAGE 1)\r\n",
         b"LIST \"\" %\r\n", b"AUTHENTICATE PLAIN\r\n", b"AGEAYg==\r\n", b"(", b")", b"\"", b"\\", b"&AC8-", b"~", b"NIL", b"{0}\r\n",
+        b"a APPEND x CATENATE (URL /x/;UID=7 TEXT {1+}\r\na URL {14+}\r\n/x/;UID=7/;SEC) {2+}\r\nab\r\n", b" {1}\r\n", b" TEXT {1+}\r\nz",
+        b"a UID REPLACE 7 x (\\Seen) {2+}\r\nab\r\n", b"REPLACE 2 x {2}\r\n", b"UNAUTHENTICATE\r\n", b"FETCH 1:* (EMAILID SAVEDATE)\r\n",
+        b"SEARCH OR EMAILID ma SAVEDSINCE 1-Jan-2001\r\n",
     ],
     "pop3": [
         b"USER a\r\n", b"PASS b\r\n", b"STAT\r\n", b"LIST\r\n", b"LIST 1\r\n", b"UIDL 9\r\n", b"RETR 1\r\n", b"RETR 2\r\n", b"TOP 1 1\r\n",

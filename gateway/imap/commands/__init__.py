@@ -23,6 +23,7 @@ from gateway.imap.commands import (  # noqa: F401
     noop,
     quota,
     rename,
+    replace,
     search,
     select,
     sort,

@@ -224,3 +224,19 @@ def test_the_sweep_does_not_write_old_rights_over_new_ones(bench: Bench, monkeyp
     facts = markers.read_mailbox(folder)
     assert facts is not None
     assert dict(read_acl(facts["acl"])) == {"t:ann": "lr"}
+
+
+def test_parts_of_messages_come_from_mailboxes_that_may_be_read(bench: Bench) -> None:
+    put = b'APPEND INBOX CATENATE (URL "/Other%20Users/jane@example.com/Work/;UID=1/;SECTION=TEXT")'
+    give(bench, b"l")
+    ann = bench.client(login=b"ann")
+    assert ann.say(put).startswith(b"a NO [BADURL ")
+    give(bench, b"lr")
+    assert ann.say(put).startswith(b"a OK [APPENDUID ")
+    give(bench, b"lrit")
+    ann.say(b"SELECT " + WORK)
+    assert ann.say(b"REPLACE 1 INBOX {1+}\r\na").startswith(b"a NO [NOPERM] ")
+    assert b"* 1 EXISTS" in ann.say(b"STATUS INBOX (MESSAGES)") + ann.say(b"EXAMINE INBOX")
+    give(bench, b"lrte")
+    ann.say(b"SELECT " + WORK)
+    assert b"* 1 EXPUNGE" in ann.say(b"REPLACE 1 INBOX {1+}\r\na")

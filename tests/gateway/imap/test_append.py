@@ -78,7 +78,7 @@ def test_octets_that_are_no_message(world: World) -> None:
     client = world.worker().session()
     assert put(client, "INBOX", b"").startswith("T NO [CANNOT] ")
     assert put(client, "INBOX", b"a\0b").startswith("T BAD NUL")
-    assert put(client, "INBOX", rest=b" {3+}\r\nabc\r\n").startswith("T BAD one message")
+    assert put(client, "INBOX", rest=b" abc\r\n").startswith("T BAD literal expected")
     assert client.say("APPEND INBOX").startswith("T BAD ")
     assert client.say("APPEND INBOX x").startswith("T BAD ")
     assert client.send(b"T APPEND {5+}\r\nINBOX {3+}\r\nabc\r\n").startswith("T OK [APPENDUID ")

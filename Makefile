@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_PACKAGES := slapd
-TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd rspamd opendkim opendkim-tools iproute2
+TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd rspamd opendkim opendkim-tools iproute2 chromium fonts-dejavu-core fonts-wqy-zenhei
 
 .PHONY: demo stop test check format install install-dev docs dist clean apt-run apt-test
 
@@ -58,7 +58,7 @@ $(STAMPS)/runtime: locks/runtime.txt locks/build.txt pyproject.toml | $(BIN)/pyt
 	$(PIP) install --require-hashes --no-deps -r locks/build.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@# where PYTHONDONTWRITEBYTECODE is set pip leaves no bytecode and every start compiles again
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q $(VENV)/lib gateway directory || true
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q $(VENV)/lib gateway directory webadmin || true
 	@touch $@
 
 $(STAMPS)/dev: locks/dev.txt $(STAMPS)/runtime

@@ -107,8 +107,10 @@ class Authenticator:
         now = self.now()
         return self.pace.delay(source, now, known=lambda: self.memory.has_success(source, now))
 
-    def prove(self, login: str, password: str, service: str, address: str) -> Proof:
+    def prove(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Proof:
         """Check `password` of `login` for `service` (imap, pop3, submission, ...) from client `address`.
+
+        `near`: the connection came through the web front end of this host, which session tokens are for.
 
         Raises Refused (AUTHENTICATION_FAILED, SERVICE_NOT_ALLOWED, PASSWORD_MUST_CHANGE) or Deferred
         (AUTHENTICATION_UNAVAILABLE).
@@ -116,7 +118,7 @@ class Authenticator:
         possible(login, password)
         source = source_of(address)
         try:
-            proof, entry = self._chain(login, password, service, address, source)
+            proof, entry = self._chain(login, password, service, address, source, near)
         except Refused as error:
             if error.condition is Condition.AUTHENTICATION_FAILED:
                 self.pace.failed(source, pair_hash(self._key, login.casefold(), password), self.now())
@@ -137,12 +139,12 @@ class Authenticator:
         return entry, mark, version
 
     def _chain(
-        self, login: str, password: str, service: str, address: str, source: str
+        self, login: str, password: str, service: str, address: str, source: str, near: bool
     ) -> tuple[Proof, Account | ServiceAccount]:
         entry, mark, version = self._find(login)
         may_come(entry, address, self.now())
         if is_token(password):
-            token = self.tokens.check(password, entry.id, service, address, self.now())
+            token = self.tokens.check(password, entry.id, service, address, self.now(), near=near)
             self._note_success(entry.id, source)
             return Proof(Login(entry.id, "token" if token.kind == SESSION else "app"), 0.0), entry
         pair = pair_hash(self._key, entry.id, password)

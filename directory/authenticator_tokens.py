@@ -120,14 +120,15 @@ class Tokens:
             )
         return token, secret
 
-    def check(self, secret: str, account: str, service: str, address: str, now: float) -> Token:
-        """The token, when it is `account`'s and good for this login. Raises Refused."""
+    def check(self, secret: str, account: str, service: str, address: str, now: float, *, near: bool = False) -> Token:
+        """The token, when it is `account`'s and good for this login; `near`: it comes through the web front end of this
+        host. Raises Refused."""
         found = self.find(secret, now)
         if found is None or found.account != account:
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: unknown, revoked or expired token")
         if found.networks and not inside(address, found.networks):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: token {found.id} not from {address}")
-        if found.kind == SESSION and not inside(address, LOOPBACK):
+        if found.kind == SESSION and not near and not inside(address, LOOPBACK):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: session token {found.id} from {address}")
         if found.services and service not in found.services:
             raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account}: token {found.id} is not for {service}")

@@ -124,8 +124,10 @@ class Login:
 class Authenticator(Protocol):
     """Proves who somebody is."""
 
-    async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
+    async def authenticate(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Login:
         """Check `password` of `login` for `service` (imap, pop3, submission, ...) from client `address`.
+
+        `near`: the connection came through the web front end of this host, which session tokens are for.
 
         Raises Refused (AUTHENTICATION_FAILED, SERVICE_NOT_ALLOWED, PASSWORD_MUST_CHANGE) or Deferred
         (AUTHENTICATION_UNAVAILABLE).

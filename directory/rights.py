@@ -80,6 +80,51 @@ class Rights:
         found = [self._directory.domain(name) for name in domains]
         return bool(found) and all(d is not None and is_one_of(self._directory, account, d.admins) for d in found)
 
+    def domains_of(self, actor: Actor) -> list[Domain]:
+        """The domains that `actor` administers as their administrator; all of them for who may do everything."""
+        account = actor.account
+        if account is None or self.is_administrator(actor):
+            return list(self._directory.domains())
+        return [domain for domain in self._directory.domains() if is_one_of(self._directory, account, domain.admins)]
+
+    def roles(self, actor: Actor) -> tuple[str, ...]:
+        """Of administrator, domain and helpdesk those he has; who owns lists is told by `looks_after`."""
+        account = actor.account
+        if self.is_administrator(actor):
+            return ("administrator",)
+        assert account is not None
+        found = []
+        if self.domains_of(actor):
+            found.append("domain")
+        if is_one_of(self._directory, account, self._settings.helpdesk):
+            found.append("helpdesk")
+        return tuple(found)
+
+    def looks_after(self, actor: Actor, entry: Entry) -> bool:
+        """True for who owns or moderates a list, or owns an alias."""
+        account = actor.account
+        if account is None:
+            return True
+        if isinstance(entry, MailingList):
+            return self._owns(account, entry.owners, entry.owner_addresses) or self._owns(
+                account, entry.moderators, entry.moderator_addresses
+            )
+        return isinstance(entry, Alias) and self._owns(account, entry.owners, ())
+
+    def may_see(self, actor: Actor, entry: Entry) -> bool:
+        """True when `actor` may look at all of an entry's mail attributes."""
+        if self.is_administrator(actor):
+            return True
+        account = actor.account
+        assert account is not None
+        if entry.id == account.id or self.looks_after(actor, entry):
+            return True
+        if isinstance(entry, Domain):
+            return is_one_of(self._directory, account, entry.admins)
+        if isinstance(entry, _OF_A_DOMAIN) and self._administers(account, entry.addresses):
+            return True
+        return isinstance(entry, Account) and is_one_of(self._directory, account, self._settings.helpdesk)
+
     def refusal(
         self,
         actor: Actor,

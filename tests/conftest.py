@@ -15,6 +15,10 @@ from typing import Any
 
 import ldap3
 import pytest
+from browsing import browse, chromium
+from visitor import visit
+
+__all__ = ["browse", "chromium", "visit"]  # fixtures that live in files of their own
 
 GATEPOST = [sys.executable, "-m", "gateway"]
 
@@ -54,10 +58,19 @@ def has_whole_copy(configuration: Path) -> bool:
 class RunningDemo:
     """A demo that serves; `facts` is its demo.json."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, web: bool = False) -> None:
         self.folder = folder
         done = subprocess.run(
-            [*GATEPOST, "demo", "--dir", str(folder), "--detach", "--no-web", "--port-offset", str(free_offset())],
+            [
+                *GATEPOST,
+                "demo",
+                "--dir",
+                str(folder),
+                "--detach",
+                *([] if web else ["--no-web"]),
+                "--port-offset",
+                str(free_offset()),
+            ],
             capture_output=True,
             text=True,
             timeout=90,
@@ -97,6 +110,14 @@ class RunningDemo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     running = RunningDemo(tmp_path_factory.mktemp("demo"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def webbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """The one demo of all tests of the web front end (xdist group "web"); each makes people of its own for what it changes."""
+    running = RunningDemo(tmp_path_factory.mktemp("webbed"), web=True)
     yield running
     running.stop()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.web import FrontEnd
 from gateway.service.demo import Demo, DemoProblem
 
 READY_SECONDS = 60.0
@@ -27,7 +28,7 @@ READY_SECONDS = 60.0
 @click.option("--json", "as_json", is_flag=True, help="print demo.json instead of the table")
 def command(folder: Path, port_offset: int, detach: bool, no_web: bool, as_json: bool) -> None:
     """Start the demo; a second start prints the table or starts with what is there."""
-    demo = Demo(folder.resolve(), port_offset)
+    demo = Demo(folder.resolve(), port_offset, None if no_web else FrontEnd())
     if demo.is_live():
         click.echo(demo.json_text() if as_json else demo.table())
         return

@@ -16,11 +16,12 @@ from gateway.observe import log
 @configuration_file
 def command(path: Path) -> None:
     """Serve mail."""
+    from gateway.cli.web import FrontEnd
     from gateway.service.master import AlreadyRuns, Master, PortTaken
 
     log.start("master")
     try:
-        master = Master(load_to_serve(path), path)
+        master = Master(load_to_serve(path), path, FrontEnd())
     except (PortTaken, AlreadyRuns) as error:
         click.echo(error, err=True)
         raise SystemExit(CONFIGURATION) from None

@@ -19,6 +19,7 @@ from gateway.store.repository import INBOX
 Found = Iterator[tuple[tuple[str, ...], str]]
 MAX_UNIX_PATH = 107  # what the system allows
 DELIVERING = ("mx", "submission", "submissions", "lmtp")
+_WEB_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 SCHEMES = ("ldap", "ldaps", "ldapi")
 
 
@@ -26,6 +27,7 @@ def meaning(settings: Settings) -> Found:
     """Every such value: its path and what is wrong and allowed."""
     yield from _listeners(settings)
     yield from _metrics(settings)
+    yield from _web(settings)
     yield from _networks(("limits", "exempt_networks"), settings.limits.exempt_networks)
     yield from _directory(settings)
     yield from _store(settings)
@@ -206,6 +208,38 @@ def _metrics(settings: Settings) -> Found:
         for listener in listeners:
             if (listener.address, listener.port) == (address.strip("[]"), number):
                 yield steps, f"{text} is also the port of {service}"
+
+
+def _web(settings: Settings) -> Found:
+    web = settings.web
+    yield from _networks(("web", "trusted_proxies"), web.trusted_proxies)
+    if web.url and not _WEB_URL.fullmatch(web.url):
+        yield (
+            ("web", "url"),
+            f"{web.url!r} is no address such as https://mail.example.com, without anything behind the host",
+        )
+    if not web.listen:
+        return
+    steps = ("web", "listen")
+    address, _, port = web.listen.rpartition(":")
+    try:
+        loopback, number = ipaddress.ip_address(address.strip("[]")).is_loopback, int(port)
+    except ValueError:
+        yield steps, f"{web.listen!r} is not address:port, as in 127.0.0.1:8080 or [::]:443"
+        return
+    if not 1 <= number <= 65535:
+        yield steps, f"{port} is no port, 1 to 65535 are"
+    if web.tls == "implicit" and not settings.tls.cert:
+        yield ("web", "tls"), "is implicit, and tls.cert is not set"
+    if web.tls == "none" and not loopback:
+        yield (
+            ("web", "tls"),
+            f"is none, and {address} is not loopback: passwords would cross the network in the clear; set implicit, or listen on loopback behind a proxy",
+        )
+    for service, listeners in settings.listen.items():
+        for listener in listeners:
+            if (listener.address, listener.port) == (address.strip("[]"), number):
+                yield steps, f"{web.listen} is also the port of {service}"
 
 
 def _directory(settings: Settings) -> Found:

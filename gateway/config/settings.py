@@ -25,11 +25,16 @@ from gateway.route.settings import RouteSettings
 from gateway.service.settings import LimitSettings, ProcessSettings
 from gateway.smtp.settings import SmtpSettings
 from gateway.store.settings import StoreSettings
+from webadmin.settings import WebSettings
 
 #: what a listener can serve
 Service = Literal["mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"]
 #: in run_dir: where programs of this host hand in mail
 LOCAL_SOCKET = "local.sock"
+#: in run_dir: where the web front end reads and sends mail of whoever is logged in there
+WEB_IMAP_SOCKET, WEB_SUBMISSION_SOCKET = "web-imap.sock", "web-submission.sock"
+#: the listeners of its process, and those that it alone may connect to
+WEB, WEB_IMAP, WEB_SUBMISSION = "web", "web-imap", "web-submission"
 
 
 class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +79,8 @@ class RunAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str = ""
     #: delivery programs; "" = the same as mail
     programs: str = ""
+    #: the web front end: opens no store and no database, holds no secret of the directory; "" = the same as mail
+    web: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,12 +122,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: ProcessSettings = ProcessSettings()
     metrics: Metrics = Metrics()
     trace: TraceSettings = TraceSettings()
+    web: WebSettings = WebSettings()
 
     def listeners(self) -> dict[str, tuple[Listener, ...]]:
-        """Everything that is listened on, by service; `local` and `metrics` are more."""
+        """Everything that is listened on, by service; `local`, `metrics` and the web front end's are more."""
         found: dict[str, tuple[Listener, ...]] = dict(self.listen)  # type: ignore[arg-type]
         found["local"] = (Listener(path=f"{self.run_dir}/{LOCAL_SOCKET}", mode="0666", tls="none"),)
         if self.metrics.listen:
-            address, _, port = self.metrics.listen.rpartition(":")
-            found["metrics"] = (Listener(port=int(port), address=address.strip("[]"), tls="none"),)
+            found["metrics"] = (_listener(self.metrics.listen),)
+        if self.web.listen:
+            found[WEB] = (_listener(self.web.listen, self.web.tls),)
+            for service, name in ((WEB_IMAP, WEB_IMAP_SOCKET), (WEB_SUBMISSION, WEB_SUBMISSION_SOCKET)):
+                # who connects is known from the kernel; everybody but the web front end is turned away
+                found[service] = (Listener(path=f"{self.run_dir}/{name}", mode="0666", tls="none"),)
         return found
+
+
+def _listener(text: str, tls: Literal["none", "implicit"] = "none") -> Listener:
+    address, _, port = text.rpartition(":")
+    return Listener(port=int(port), address=address.strip("[]"), tls=tls)

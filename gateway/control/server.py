@@ -103,7 +103,8 @@ class ControlServer:
     async def start(self, path: Path) -> asyncio.Server:
         """Listen on `path`; nobody else can connect before its mode is set."""
         path.unlink(missing_ok=True)
-        before = os.umask(0o111 if self._everybody else 0o117 if self._others or self._services else 0o177)
+        open_to_all = self._everybody or self._others  # these need not be of our group; who it is tells the kernel
+        before = os.umask(0o111 if open_to_all else 0o117 if self._services else 0o177)
         try:
             return await asyncio.start_unix_server(self._serve, str(path), limit=MAX_LINE)
         finally:
@@ -111,6 +112,10 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = peer_uid(writer.transport)
+        if uid not in self._operators | self._others | self._services and not self._everybody:
+            self._write(writer, Reply(0, error="only root and the service's own user may ask", code=5))
+            writer.close()
+            return
         self._connections += 1
         self._of_users[uid] = self._of_users.get(uid, 0) + 1
         try:
@@ -145,8 +150,6 @@ class ControlServer:
         except msgspec.DecodeError as error:
             return Reply(0, error=f"not a request: {error}", code=2)
         verb = self._verbs.get(request.verb)
-        if uid not in self._operators | self._others | self._services and not self._everybody:
-            return Reply(request.id, error="only root and the service's own user may ask", code=5)
         if verb is None:
             return Reply(request.id, error=f"unknown verb; there is {', '.join(sorted(self._verbs))}", code=2)
         is_service = uid in self._services and verb.right is Right.SERVE and request.actor is None

@@ -29,6 +29,7 @@ from gateway.observe.log import fields
 from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_reading import Reading
 from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
 from gateway.service.agent_verbs import verbs
@@ -109,6 +110,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             loop.add_signal_handler(number, stop.set)
         server = await agent.logins.start(Path(settings.run_dir) / "agent.sock")
         mail = resolve(settings.run_as.mail) if settings.run_as.mail else None  # `identities` is for root
+        web = resolve(settings.run_as.web) if settings.run_as.web else mail
         control = ControlServer(
             verbs(
                 agent.writer,
@@ -118,7 +120,9 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.tokens,
                 agent.doctor,
                 Subscriptions(agent.accounts),
+                Reading(agent.accounts, settings.directory),
             ),
+            others=() if web is None or web.uid == os.getuid() else (web.uid,),
             services=() if mail is None or mail.uid == os.getuid() else (mail.uid,),
         )
         control_server = await control.start(Path(settings.run_dir) / "control.sock")

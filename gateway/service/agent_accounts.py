@@ -6,9 +6,10 @@ One change at a time: they are rare, and the write port's view of the directory 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -226,6 +227,20 @@ class Accounts:
                 return self._port.account(login)
         except WriteProblem as problem:
             raise VerbError(str(problem), problem.code) from None
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[WritePort]:
+        """The write port, alone with it, to look at the directory and at rights. Raises VerbError for what it refuses."""
+        with self._lock:
+            try:
+                yield self._port
+            except WriteProblem as problem:
+                raise VerbError(str(problem), problem.code) from None
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """The entry of that kind (`Kind`) that a person means. Raises VerbError."""
+        with self.looking():
+            return self._entry(kind, name)
 
     def is_administrator(self, actor: Actor) -> bool:
         """True for who may do everything."""

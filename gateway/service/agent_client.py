@@ -59,11 +59,11 @@ class AgentClient:
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
-    async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
+    async def authenticate(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Login:
         """As the port says."""
         possible(login, password)
         if is_token(password):  # may be revoked at any time
-            return (await self._ask(login, password, service, address)).result()
+            return (await self._ask(login, password, service, address, near)).result()
         entries = named(self._directory, login)
         if len(entries) != 1:
             return (await self._ask(login, password, service, address)).result()
@@ -85,18 +85,18 @@ class AgentClient:
                 self._known.popitem(last=False)
         return result
 
-    async def _ask(self, login: str, password: str, service: str, address: str) -> Answer:
+    async def _ask(self, login: str, password: str, service: str, address: str, near: bool = False) -> Answer:
         for number in range(TRIES):  # an agent that is replaced loses what it was asked last
             try:
-                return await self._ask_once(login, password, service, address)
+                return await self._ask_once(login, password, service, address, near)
             except ConnectionError:
                 await asyncio.sleep(0.1 * number)
         raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "agent connection lost")
 
-    async def _ask_once(self, login: str, password: str, service: str, address: str) -> Answer:
+    async def _ask_once(self, login: str, password: str, service: str, address: str, near: bool) -> Answer:
         self._next += 1
         number = self._next
-        line = _encode(Request(number, login, password, service, address)) + b"\n"
+        line = _encode(Request(number, login, password, service, address, near)) + b"\n"
         if len(line) > MAX_LINE:
             raise Refused(Condition.AUTHENTICATION_FAILED, "login or password too long")
         if len(self._waiting) >= MAX_WAITING:

@@ -88,7 +88,9 @@ class LoginServer:
 
     def _prove(self, request: Request) -> Answer:
         try:
-            proof = self._authenticator.prove(request.login, request.password, request.service, request.address)
+            proof = self._authenticator.prove(
+                request.login, request.password, request.service, request.address, near=request.near
+            )
         except (Deferred, Refused) as error:
             return _answer(request.id, error)
         return Answer(request.id, account=proof.login.account, method=proof.login.method, until=proof.until)

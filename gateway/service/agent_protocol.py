@@ -22,6 +22,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     password: str
     service: str
     address: str
+    #: it came through the web front end of this host
+    near: bool = False
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

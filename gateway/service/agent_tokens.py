@@ -130,6 +130,7 @@ class TokenVerbs:
         return {
             **self._make(SESSION, actor.account.id, wanted.name, services=wanted.services, expires=expires),
             "account": actor.account.id,
+            "login": actor.account.logins[0] if actor.account.logins else "",
         }
 
     def _close(self, caller: Caller, wanted: CloseSession) -> int:

@@ -43,6 +43,8 @@ class Door:
     refusal: Callable[[Condition], bytes]
     #: nothing can be said before the handshake
     implicit_tls: bool
+    #: who may connect to a unix socket; each of its connections begins with a PROXY header. None = everybody, and none does
+    forwarders: frozenset[int] | None
     proxies: Networks
     proxy_timeout: float
 
@@ -67,8 +69,12 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple) and peer:
             self.address, self.port = str(peer[0]), int(peer[1])
-        if self._door.proxies and self.address in self._door.proxies:
-            self._timer = asyncio.get_running_loop().call_later(self._door.proxy_timeout, self._transport.abort)
+        door = self._door
+        if door.forwarders is not None and self.peer_uid() not in door.forwarders:
+            _log.warning("%s", fields(event="not-the-web-front-end", service=door.service, uid=self.peer_uid()))
+            self._transport.abort()
+        elif door.forwarders is not None or (door.proxies and self.address in door.proxies):
+            self._timer = asyncio.get_running_loop().call_later(door.proxy_timeout, self._transport.abort)
         else:
             self._enter()
 
@@ -147,6 +153,11 @@ class Connection(asyncio.Protocol):
     def log_out(self) -> None:
         """The session is nobody's again and may prove anew who it is."""
         self._door.admission.log_out(self)
+
+    @property
+    def is_near(self) -> bool:
+        """True when it came through the web front end, so that a session token is good for it wherever the client sits."""
+        return self._door.forwarders is not None
 
     @property
     def is_busy(self) -> bool:

@@ -30,7 +30,7 @@ from gateway.observe import log
 from gateway.service import overview
 from gateway.service.demo_certificate import make_certificates
 from gateway.service.demo_lines import lines, write_mbsyncrc
-from gateway.service.master import AlreadyRuns, Master, PortTaken
+from gateway.service.master import AlreadyRuns, Master, PortTaken, WebFrontEnd
 from gateway.store.markers import prepare_volume
 
 HOST = "127.0.0.1"
@@ -45,11 +45,14 @@ PORTS = {
     "imaps": 2993,
     "pop3": 2110,
     "pop3s": 2995,
+    "web": 8080,
     "ldap": 3890,
     "sink": 2626,
 }
 TLS = {"submissions": "implicit", "imaps": "implicit", "pop3s": "implicit", "lmtp": "none"}
-NOT_OURS = ("ldap", "sink")
+NOT_OURS = ("ldap", "sink", "web")
+#: names of the login form's fields, for scripts
+LOGIN_FIELDS = {"login": "login", "password": "password", "csrf_token": "csrf_token"}
 WELCOMED = ("jane@example.com", "wangwei@example.com", "jmueller@example.com")
 
 
@@ -70,12 +73,12 @@ def _readable(address: str) -> str:
 class Demo:
     """A demo below `folder`."""
 
-    def __init__(self, folder: Path, port_offset: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, port_offset: int, web: WebFrontEnd | None = None) -> None:
+        self.folder, self._web = folder, web
         self.json_path = folder / "demo.json"
         self.pid_path = folder / "gatepost.pid"
         self.config_path = folder / "gatepost.yaml"
-        self._ports = {name: port + port_offset for name, port in PORTS.items()}
+        self._ports = {name: port + port_offset for name, port in PORTS.items() if name != "web" or web is not None}
         self._directory = EmbeddedDirectory(folder / "ldap", SUFFIX, HOST, self._ports["ldap"])
         self._is_new = False
 
@@ -159,7 +162,11 @@ class Demo:
             # for `gatepost selftest program`
             "programs": {"selftest": {"argv": ["/bin/sh", "-c", "id -u; id -G; exit 100"]}},
             "lists": {"own_from": "never"},  # there is no outside whose DNS could be asked
+            **({"web": {"listen": f"{HOST}:{self._ports['web']}", "url": self._web_url()}} if self._web else {}),
         }
+
+    def _web_url(self) -> str:
+        return f"http://localhost:{self._ports['web']}"
 
     def serve(self, on_ready: Callable[[], None]) -> int:
         """Run until SIGTERM or SIGINT. Raises DemoProblem."""
@@ -175,7 +182,7 @@ class Demo:
         )
         try:
             try:
-                master = Master(load(self.config_path), self.config_path)
+                master = Master(load(self.config_path), self.config_path, self._web)
             except (PortTaken, AlreadyRuns) as problem:
                 raise DemoProblem(str(problem), 3) from None
             self.pid_path.write_text(f"{os.getpid()}\n")
@@ -233,6 +240,7 @@ class Demo:
             "aliases": found["aliases"],
             "lists": found["lists"],
             "admins": ["admin"],
+            **({"web": {"url": self._web_url(), "login_fields": LOGIN_FIELDS}} if self._web else {}),
         }
         temporary = self.json_path.with_suffix(".new")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -278,6 +286,7 @@ class Demo:
         return "\n".join((
             "",
             "  ".join(f"{name} {port}" for name, port in ports.items()),
+            *((f"web {facts['web']['url']}",) if "web" in facts else ()),
             f"configuration {self.config_path}   mail to outside lands in {facts['smarthost']['sink_dir']}",
             "",
             captured.get(),

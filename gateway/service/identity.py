@@ -23,6 +23,7 @@ MAX_ID = 2**32 - 2
 SHARED = 0o3770  # the group may make files, which get its group; nobody removes what another uid made
 PASSABLE = 0o3771  # others may pass through, to what is open for them
 DROP = 0o3733  # all may leave files, for the group, and nobody but their reader sees which there are
+WEB_FOLDER = "web"  # in state_dir: the key of the web front end's cookies
 REPLICA_FILES = ("data.mdb", "lock.mdb")
 
 
@@ -63,6 +64,7 @@ class Identities:
     mail: Identity
     directory: Identity
     programs: Identity
+    web: Identity
 
 
 def own() -> Identity:
@@ -91,7 +93,7 @@ def resolve(text: str) -> Identity:
 def identities(run_as: RunAs) -> Identities:
     """Who runs what; without `run_as` all are who we are. Raises NoSuchUser."""
     found = {}
-    for key in ("mail", "directory", "programs"):
+    for key in ("mail", "directory", "programs", "web"):
         text = getattr(run_as, key)
         try:
             found[key] = resolve(text) if text else None
@@ -103,7 +105,8 @@ def identities(run_as: RunAs) -> Identities:
     mail = found["mail"] or own()
     directory = found["directory"] or mail
     programs = found["programs"] or mail
-    return Identities(mail, Identity(directory.uid, directory.gid, (*directory.groups, mail.gid)), programs)
+    agent = Identity(directory.uid, directory.gid, (*directory.groups, mail.gid))
+    return Identities(mail, agent, programs, found["web"] or mail)
 
 
 def mail_uid(settings: Settings) -> int:
@@ -128,6 +131,10 @@ def prepare_folders(settings: Settings, who: Identities) -> None:
     for stale in run.glob("*.sock"):
         stale.unlink(missing_ok=True)
     clear(run)
+    web = state / WEB_FOLDER
+    web.mkdir(mode=0o700, exist_ok=True)
+    if os.getuid() == 0:
+        _give(web, who.web.uid, who.web.gid, 0o700)
     _prepare_drop(state, who.mail, settings.route.origin or settings.hostname)
     if not separate:
         return

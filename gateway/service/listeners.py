@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 import time
@@ -11,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from directory.model import Condition
-from gateway.config.settings import Listener
+from gateway.config.settings import WEB_IMAP, WEB_SUBMISSION, Listener
 from gateway.imap import commands as imap_commands
 from gateway.imap.session import Session as ImapSession
 from gateway.pop3 import commands as pop3_commands
@@ -22,6 +23,7 @@ from gateway.service.counts import SharedCounts
 from gateway.service.deadlines import Deadlines
 from gateway.service.driver import Executor
 from gateway.service.host import Host
+from gateway.service.identity import resolve
 from gateway.service.imap_executor import ImapExecutor
 from gateway.service.line_connection import Core, LineConnection
 from gateway.service.metrics import MetricsConnection
@@ -44,6 +46,7 @@ SMTP_ROLES = {
     "submissions": Role.SUBMISSION,
     "lmtp": Role.LMTP,
     "local": Role.LOCAL,
+    WEB_SUBMISSION: Role.SUBMISSION,
 }
 Factory = Callable[[Connection], asyncio.Protocol]
 # the tables are filled by their packages' import, before fork
@@ -60,6 +63,8 @@ class Listeners:
         self._deadlines = Deadlines()
         counts = SharedCounts(Path(settings.run_dir) / "connections", max(8, 4 * settings.workers))
         self._admission = Admission(settings.limits, settings.workers, counts, _room_for_connections())
+        web = resolve(settings.run_as.web).uid if settings.run_as.web else os.getuid()
+        self._forwarders = frozenset({0, os.getuid(), web})
         self._certificates = Certificates(settings.tls.cert, settings.tls.key) if settings.tls.cert else None
         if self._certificates is not None:
             self._certificates.watch()
@@ -82,7 +87,7 @@ class Listeners:
         refusal: Callable[[Condition], bytes]
         if role is not None:
             name, make, refusal = "smtp", self._smtp(role, listener), condition_reply
-        elif service in ("imap", "imaps"):
+        elif service in ("imap", "imaps", WEB_IMAP):
             name, make, refusal = "imap", self._lines(self._imap, listener), _imap_refusal
         else:
             name, make, refusal = "pop3", self._lines(self._pop3, listener), _pop3_refusal
@@ -92,6 +97,7 @@ class Listeners:
             self._secured(make, listener, name),
             refusal,
             listener.tls == "implicit",
+            self._forwarders if service in (WEB_IMAP, WEB_SUBMISSION) else None,
             Networks(listener.proxy_from),
             self._host.settings.limits.proxy_timeout,
         )
@@ -109,10 +115,10 @@ class Listeners:
         at_once = listener.tls == "implicit"
         return lambda connection: TlsLayer(make(connection), offer, at_once=at_once)
 
-    def _plaintext(self, address: str) -> bool:
+    def _plaintext(self, connection: Connection) -> bool:
         """May this client send a password in the clear?"""
         allowed = self._host.settings.auth.plaintext
-        return allowed == "always" or (allowed == "loopback" and is_loopback(address))
+        return connection.is_near or allowed == "always" or (allowed == "loopback" and is_loopback(connection.address))
 
     def _upgradable(self, listener: Listener) -> bool:
         return listener.tls == "starttls" and not listener.path and self._certificates is not None
@@ -129,7 +135,7 @@ class Listeners:
                 settings.smtp,
                 settings.hostname,
                 Client(connection.address, connection.port, tls),
-                plaintext_auth=self._plaintext(connection.address),
+                plaintext_auth=self._plaintext(connection),
                 starttls_possible=upgradable,
                 began=time.time(),
             )
@@ -148,14 +154,14 @@ class Listeners:
         self, upgradable: bool, connection: Connection, tls: str, wake: Callable[[], None]
     ) -> tuple[Core, Executor]:
         settings, address = self._host.settings, connection.address
-        session = ImapSession(settings.imap, settings.hostname, address, tls, self._plaintext(address), upgradable)
+        session = ImapSession(settings.imap, settings.hostname, address, tls, self._plaintext(connection), upgradable)
         return session, ImapExecutor(session, self._host, connection, wake)
 
     def _pop3(
         self, upgradable: bool, connection: Connection, tls: str, wake: Callable[[], None]
     ) -> tuple[Core, Executor]:
         settings, address = self._host.settings, connection.address
-        session = Pop3Session(settings.pop3, settings.hostname, address, tls, self._plaintext(address), upgradable)
+        session = Pop3Session(settings.pop3, settings.hostname, address, tls, self._plaintext(connection), upgradable)
         return session, Pop3Executor(session, self._host, connection)
 
 

@@ -13,6 +13,11 @@ from gateway.service.host import Host
 class Peer(Protocol):
     """The connection of a session."""
 
+    @property
+    def is_near(self) -> bool:
+        """It came through the web front end of this host."""
+        ...
+
     def log_in(self, account: str) -> None:
         """Count it for the account. Raises Deferred(TOO_MANY_CONNECTIONS)."""
         ...
@@ -25,7 +30,9 @@ class Peer(Protocol):
 async def log_in(host: Host, peer: Peer | None, service: str, address: str, name: str, password: str) -> Login:
     """Prove who the client at `address` is; `peer` is None where nothing is counted. Raises Refused, Deferred."""
     try:
-        login = await host.authenticator.authenticate(name, password, service, address)
+        login = await host.authenticator.authenticate(
+            name, password, service, address, near=peer is not None and peer.is_near
+        )
         if peer is not None:
             peer.log_in(login.account)
     except (Deferred, Refused) as error:

@@ -17,6 +17,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from gateway.config.load import ConfigurationError, load_to_serve
 from gateway.config.settings import Settings
@@ -24,7 +25,8 @@ from gateway.observe.log import fields
 from gateway.service import agent, child, preload, runner, spawner, systemd, worker
 from gateway.service.child import Child, Life
 from gateway.service.identity import identities, prepare_folders
-from gateway.service.overview import PROGRAMS, AlreadyRuns, Overview, Process
+from gateway.service.overview import PROGRAMS, WEB, AlreadyRuns, Overview, Process
+from gateway.service.pulse import Pulse
 from gateway.service.sockets import Listening, PortTaken, Sockets
 
 __all__ = ["AlreadyRuns", "Master", "PortTaken"]
@@ -40,6 +42,18 @@ _log = logging.getLogger("gatepost.master")
 assert preload  # what is imported here is shared by every process
 
 
+class WebFrontEnd(Protocol):
+    """The web front end, which lies above this package and is given to the master."""
+
+    def load(self) -> None:
+        """Import what it is made of, in its process, while that has not given up root."""
+        ...
+
+    def run(self, settings: Settings, sockets: Sockets, pulse: Pulse) -> None:
+        """Serve until told to stop."""
+        ...
+
+
 class Unusable(Exception):
     """A configuration cannot be taken at a reload; the message tells why."""
 
@@ -47,8 +61,9 @@ class Unusable(Exception):
 class Master:
     """Starts and keeps the children of one host; `source` is read again at a reload. Making it opens the sockets: raises PortTaken, AlreadyRuns."""
 
-    def __init__(self, settings: Settings, source: Path) -> None:
+    def __init__(self, settings: Settings, source: Path, web: WebFrontEnd | None = None) -> None:
         self._settings = settings
+        self._web = web
         self._source = source
         self._who = identities(settings.run_as)
         self._overview = Overview(Path(settings.run_dir))
@@ -103,7 +118,8 @@ class Master:
 
     def _names(self) -> list[str]:
         programs = [PROGRAMS] if self._settings.programs else []
-        return [AGENT, *(f"worker-{number}" for number in range(len(self._shares))), QUEUE, *programs]
+        web = [WEB] if self._web is not None and self._settings.web.listen else []
+        return [AGENT, *(f"worker-{number}" for number in range(len(self._shares))), QUEUE, *programs, *web]
 
     def _all_ready(self) -> bool:
         return all(name in self._current and self._current[name].beat.ready for name in self._names())
@@ -174,11 +190,14 @@ class Master:
         door = self._door
         if name == PROGRAMS and door is not None:
             return lambda pulse: spawner.run(settings, door, pulse)
+        web = self._web
+        if name == WEB and web is not None:
+            return lambda pulse: web.run(settings, share, pulse)
         number = int(name.rpartition("-")[2])
         return lambda pulse: worker.run(settings, number, share, pulse)
 
     def _start(self, name: str) -> None:
-        share = self._shares[int(name.rpartition("-")[2])] if name.startswith("worker-") else []
+        share = self._share(name)
 
         def in_child() -> None:
             self._listening.close_in_child(share)
@@ -189,12 +208,19 @@ class Master:
             for wire in self._wires:
                 wire.close()
             self._overview.close_in_child()
+            if name == WEB and self._web is not None:
+                self._web.load()
 
-        who = {AGENT: self._who.directory, PROGRAMS: self._who.programs}.get(name, self._who.mail)
+        who = {AGENT: self._who.directory, PROGRAMS: self._who.programs, WEB: self._who.web}.get(name, self._who.mail)
         started = child.start(name, self._life(name, share), self._settings.processes.heartbeat, who, in_child)
         self._children[started.pid] = started
         self._changed, self._next_overview = True, 0.0
         (self._successors if name in self._current else self._current)[name] = started
+
+    def _share(self, name: str) -> Sockets:
+        if name == WEB:
+            return self._listening.of_web(self._settings)
+        return self._shares[int(name.rpartition("-")[2])] if name.startswith("worker-") else []
 
     def _listen(self, speaker: Child) -> None:
         was_ready = speaker.beat.ready
@@ -336,7 +362,7 @@ class Master:
         self._shares = self._listening.shares(settings)
         self._failures.clear()
         self._due.clear()
-        for name in (AGENT, QUEUE, PROGRAMS):
+        for name in (AGENT, QUEUE, PROGRAMS, WEB):
             if settings != before and name in self._current:
                 self._current[name].end(settings.processes.stop_timeout + KILL_AFTER)
             elif name in self._names() and name not in self._current:

@@ -17,6 +17,8 @@ LOCK_TRIES = 10
 
 #: the process that starts delivery programs
 PROGRAMS = "programs"
+#: the web front end
+WEB = "web"
 
 
 class AlreadyRuns(Exception):

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from gateway.config.settings import Listener, Settings
+from gateway.config.settings import WEB, Listener, Settings
 
 BACKLOG = 1024
 
@@ -127,7 +127,8 @@ class Listening:
                         continue
                     if not have:
                         _check_free(listener)
-                    fresh.extend((place, _open(listener)) for _ in range(settings.workers - len(have)))
+                    wanted = 1 if service == WEB else settings.workers
+                    fresh.extend((place, _open(listener)) for _ in range(wanted - len(have)))
                 except OSError as error:
                     for _, sock in fresh:
                         if all(sock is not given for _, given in self._passed):
@@ -141,13 +142,21 @@ class Listening:
         """What each worker serves; every open socket of a listener is served by at least one."""
         shares: list[Sockets] = [[] for _ in range(settings.workers)]
         for service, listeners in settings.listeners().items():
-            for listener in listeners:
+            for listener in listeners if service != WEB else ():
                 sockets = self._open[_place(listener)]
                 for number in range(max(len(sockets), settings.workers)):
                     # fewer workers than sockets: some serve two; fewer sockets (systemd's): some share one
                     share = shares[number % settings.workers]
                     share.append((service, listener, sockets[number % len(sockets)]))
         return shares
+
+    def of_web(self, settings: Settings) -> Sockets:
+        """What the web front end serves."""
+        return [
+            (WEB, listener, sock)
+            for listener in settings.listeners().get(WEB, ())
+            for sock in self._open[_place(listener)]
+        ]
 
     def close_unused(self, settings: Settings) -> None:
         """Close the sockets of listeners that are gone from `settings`."""

@@ -19,6 +19,8 @@ LAYERS = {
 PROTOCOLS = {"smtp", "imap", "pop3", "managesieve", "sieve"}
 # settings are values: service/ receives them, config/ only puts them together
 ALLOWED_UP = {("service", "config")}
+# the front end lies above all: its settings are put together with the others, its process is started from the command line
+WEB = {("config", "webadmin.settings"), ("cli", "webadmin.process")}
 EFFECTS = {
     "asyncio", "logging", "os", "pathlib", "random", "secrets", "shutil", "socket", "sqlite3", "ssl", "subprocess",
     "tempfile", "threading", "time", "ldap3", "lmdb", "select", "signal",
@@ -53,7 +55,7 @@ def test_no_import_of_a_higher_layer(path: Path) -> None:
     for module in imports(path):
         parts = module.split(".")
         if parts[0] == "webadmin":
-            pytest.fail(f"{own} imports {module}")
+            assert (own, ".".join(parts[:2])) in WEB, f"{own} imports {module}"
         if parts[0] != "gateway" or len(parts) < 2 or parts[1] not in LAYERS:
             continue
         other = parts[1]

@@ -49,7 +49,7 @@ assert COMMANDS
 
 
 class _Authenticator:
-    async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
+    async def authenticate(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Login:
         return Login(f"t:{login}", "test")
 
 

@@ -82,7 +82,7 @@ class Worker:
     def owners(self, address: str) -> tuple[Account, ...]:
         return ()
 
-    async def authenticate(self, login: str, password: str, service: str, address: str) -> Login:
+    async def authenticate(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Login:
         if password != "secret":
             raise Refused(Condition.AUTHENTICATION_FAILED)
         return Login(self.world.account.id, "test")

@@ -44,7 +44,7 @@ class Counted:
             raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "too many")
         return self.wait
 
-    def prove(self, login: str, password: str, service: str, address: str) -> Proof:
+    def prove(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Proof:
         self.asked += 1
         if password == "bug":
             raise KeyError("bug")

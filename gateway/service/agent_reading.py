@@ -1,0 +1,195 @@
+"""Control verbs that read the directory for a person: who he is, what he may look after, and the entries he may see.
+
+An administrator sees everything; a domain's administrator what has an address in his domains; the help desk people;
+the owner of a list or alias that one; everybody his own entry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from directory.model import Account, Alias, Domain, Entry, MailingList, Recipient, ServiceAccount, SharedMailbox
+from directory.settings import DirectorySettings
+from directory.write import WritePort
+from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.service.agent_accounts import Accounts
+
+MAX_FOUND = 200
+KINDS: dict[str, type[Entry]] = {
+    "user": Account,
+    "alias": Alias,
+    "list": MailingList,
+    "shared": SharedMailbox,
+    "domain": Domain,
+}
+
+
+class Whoami(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing is asked: the claim says who."""
+
+
+class Find(msgspec.Struct, forbid_unknown_fields=True):
+    """Entries of a kind in whose name, login or addresses `text` occurs ("" = all), from number `start` on."""
+
+    kind: Literal["user", "alias", "list", "shared", "domain"]
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    domain: str = ""
+    start: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_FOUND)] = 50
+
+
+class Show(msgspec.Struct, forbid_unknown_fields=True):
+    """One entry, named as a person names it."""
+
+    kind: Literal["user", "alias", "list", "shared", "domain"]
+    name: str
+
+
+class Reading:
+    """The verbs' functions. They look one at a time: a view of the directory serves one thread."""
+
+    def __init__(self, accounts: Accounts, settings: DirectorySettings) -> None:
+        self._accounts, self._settings = accounts, settings
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """The rows of the table."""
+        return {
+            "whoami": Verb(Right.ACT, self._whoami, Whoami),
+            "find": Verb(Right.ACT, self._find, Find),
+            "show": Verb(Right.ACT, self._show, Show),
+        }
+
+    def _whoami(self, caller: Caller, _: Whoami) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        account = actor.account
+        if account is None:
+            raise VerbError("that is asked by people who are logged in", 2)
+        with self._accounts.looking() as port:
+            domains = port.rights.domains_of(actor)
+            lists = [
+                entry.primary or sorted(entry.addresses)[0]
+                for entry in self._every(port, MailingList)
+                if isinstance(entry, MailingList) and entry.addresses and port.rights.looks_after(actor, entry)
+            ]
+            roles = port.rights.roles(actor)
+        if lists and "list" not in roles:
+            roles = (*roles, "list")
+        return {
+            "id": account.id,
+            "login": account.logins[0] if account.logins else "",
+            "name": getattr(account, "display_name", None) or getattr(account, "name", None) or "",
+            "addresses": _addresses(account),
+            "roles": roles,
+            "domains": [domain.name for domain in domains],
+            "lists": sorted(lists)[:MAX_FOUND],
+            "services": account.services,
+        }
+
+    def _every(self, port: WritePort, kind: type[Entry]) -> Iterator[Entry]:
+        if kind is Domain:
+            yield from port.directory.domains()
+            return
+        for entry in port.directory.search(self._settings.base, "sub", "(objectClass=*)"):
+            if isinstance(entry, kind):
+                yield entry
+
+    def _find(self, caller: Caller, wanted: Find) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        words = wanted.text.casefold().split()
+        found = []
+        with self._accounts.looking() as port:
+            for entry in self._every(port, KINDS[wanted.kind]):
+                if wanted.domain and not _in_domain(entry, wanted.domain):
+                    continue
+                text = _searched(entry)
+                if all(word in text for word in words) and port.rights.may_see(actor, entry):
+                    found.append(entry)
+        found.sort(key=lambda entry: _title(entry).casefold())
+        chosen = found[wanted.start : wanted.start + wanted.limit]
+        return {"total": len(found), "entries": [_short(entry) for entry in chosen]}
+
+    def _show(self, caller: Caller, wanted: Show) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        entry = self._accounts.entry(wanted.kind, wanted.name)
+        with self._accounts.looking() as port:
+            if not port.rights.may_see(actor, entry):
+                raise VerbError(f"there is no {wanted.kind} {wanted.name!r} that you may look at", 1)
+            return {
+                **_short(entry),
+                "version": port.directory.change_mark(entry.id),
+                "values": _values(entry),
+                "names": _names(port, entry),
+            }
+
+
+def _addresses(entry: Entry) -> list[str]:
+    if not isinstance(entry, Recipient):
+        return []
+    first = entry.primary or ""
+    return sorted(entry.addresses, key=lambda address: (address != first, address))
+
+
+def _in_domain(entry: Entry, domain: str) -> bool:
+    return any(address.rpartition("@")[2] == domain for address in _addresses(entry))
+
+
+def _title(entry: Entry) -> str:
+    if isinstance(entry, Domain):
+        return entry.name
+    return str(
+        getattr(entry, "display_name", None)
+        or getattr(entry, "name", None)
+        or getattr(entry, "primary", None)
+        or entry.dn
+    )
+
+
+def _logins(entry: Entry) -> tuple[str, ...]:
+    return tuple(entry.logins) if isinstance(entry, Account | ServiceAccount) else ()
+
+
+def _searched(entry: Entry) -> str:
+    return " ".join((_title(entry), *_logins(entry), *_addresses(entry))).casefold()
+
+
+def _short(entry: Entry) -> dict[str, Any]:
+    """What a table shows of an entry; `key` is the name under which other verbs take it."""
+    addresses = _addresses(entry)
+    logins = _logins(entry)
+    key = (
+        entry.name if isinstance(entry, Domain) else (logins[0] if logins else addresses[0] if addresses else entry.dn)
+    )
+    return {
+        "id": entry.id,
+        "key": key,
+        "title": _title(entry),
+        "logins": logins,
+        "addresses": addresses,
+        "status": getattr(entry, "status", None),
+    }
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    """Every field with a value, as effective now."""
+    found = {}
+    for field in dataclasses.fields(entry):
+        value = getattr(entry, field.name)
+        if value not in (None, (), frozenset(), "") and "ldap" in field.metadata:
+            found[field.name] = sorted(value) if isinstance(value, frozenset) else value
+    return found
+
+
+def _names(port: WritePort, entry: Entry) -> dict[str, str]:
+    """What the distinguished names among an entry's values are called."""
+    found: dict[str, str] = {}
+    for value in _values(entry).values():
+        for text in value if isinstance(value, tuple | list) else ():
+            if isinstance(text, str) and "=" in text and len(found) < MAX_FOUND:
+                other = port.directory.by_dn(text)
+                if other is not None:
+                    found[text] = _short(other)["key"]
+    return found

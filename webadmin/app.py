@@ -1,0 +1,119 @@
+"""Makes the Flask application: pages, sessions, protection against other sites, languages, errors."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from flask import Flask, Response, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import Babel, get_locale
+from flask_wtf.csrf import CSRFProtect
+
+from gateway.service.admission import Networks
+from webadmin import assets, errors, menu
+from webadmin.backend import Backend
+from webadmin.client import is_https
+from webadmin.headers import protect
+from webadmin.languages import LANGUAGES, Languages
+from webadmin.mail.connections import Mailboxes
+from webadmin.pages import PAGES
+from webadmin.person import LANGUAGE, TOKEN, current, trusted_proxies
+from webadmin.settings import WebSettings
+
+KEY_FILE = "key"
+KEY_OCTETS = 32
+MAX_FORM_OCTETS = 1 << 20
+MAX_FORM_PARTS = 2000
+
+
+def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str) -> Flask:
+    """The application of one host; `folder` is its own. Raises OSError when that cannot be used."""
+    app = Flask("webadmin", static_folder=None, template_folder=None)
+    app.config.update(
+        SECRET_KEY=_key(folder),
+        SESSION_COOKIE_NAME="gatepost",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.tls == "implicit" or settings.url.startswith("https:"),
+        MAX_CONTENT_LENGTH=settings.max_request,
+        MAX_FORM_MEMORY_SIZE=MAX_FORM_OCTETS,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+        WTF_CSRF_SSL_STRICT=False,  # the Referer is not sent, see headers.py
+        BABEL_DEFAULT_LOCALE="en",
+    )
+    app.extensions["gatepost_backend"] = Backend(run_dir)
+    app.extensions["gatepost_proxies"] = Networks(settings.trusted_proxies)
+    app.extensions["gatepost_settings"] = settings
+    app.extensions["gatepost_hostname"] = hostname
+    app.extensions["gatepost_mailboxes"] = Mailboxes(run_dir)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    CSRFProtect(app)
+    Babel(app, locale_selector=_language).domain_instance = Languages()
+    assets.register(app)
+    for module in PAGES:
+        app.register_blueprint(module.bp)
+    app.before_request(_admit)
+    app.after_request(lambda response: _finish(protect(response)))
+    app.context_processor(_everywhere)
+    errors.register(app)
+    return app
+
+
+def _key(folder: Path) -> bytes:
+    """What cookies are signed with; made anew when it is gone, which only ends forms that are open."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / KEY_FILE
+    try:
+        found = path.read_bytes()
+        if len(found) == KEY_OCTETS:
+            return found
+    except FileNotFoundError:
+        pass
+    fresh = folder / f".{KEY_FILE}.{secrets.token_hex(4)}"
+    key = secrets.token_bytes(KEY_OCTETS)
+    fresh.write_bytes(key)
+    fresh.chmod(0o600)
+    fresh.replace(path)
+    return key
+
+
+def _language() -> str | None:
+    chosen = session.get(LANGUAGE)
+    return chosen if chosen in LANGUAGES else request.accept_languages.best_match(list(LANGUAGES), default="en")
+
+
+def _admit() -> ResponseReturnValue | None:
+    """Nobody reaches a view whose page he may not open."""
+    if request.blueprint in (None, assets.bp.name):  # static files, and what does not exist
+        return None
+    page = menu.page_of(request.blueprint)
+    if page.needs is None:
+        return None
+    found = current()
+    if found is None:
+        here = request.full_path.rstrip("?") if request.method == "GET" else ""
+        return redirect(url_for("login.index", to=here or None))
+    if not any(found.may(role) for role in page.needs):
+        return errors.not_allowed()
+    return None
+
+
+def _finish(response: Response) -> Response:
+    if request.blueprint != assets.bp.name:
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _everywhere() -> dict[str, object]:
+    """What every template may use."""
+    found = g.get("person")
+    return {
+        "person": found,
+        "menu": menu.of(found),
+        "languages": LANGUAGES,
+        "language": str(get_locale() or "en"),
+        "is_https": is_https(trusted_proxies()),
+        "signed_in": TOKEN in session,
+    }

@@ -1,0 +1,1 @@
+"""Mail as webmail needs it, read by IMAP and sent by submission in the name of whoever is logged in."""

@@ -1,0 +1,27 @@
+"""The pages: one module each, a line each. The order here is the order in which a request looks for its page."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from flask import Blueprint
+
+from webadmin.page import Page
+from webadmin.pages import home, login, mail, people, session_pages
+
+
+class PageModule(Protocol):
+    """A module of this package."""
+
+    bp: Blueprint
+    PAGE: Page
+
+
+PAGES: tuple[PageModule, ...] = (
+    home,
+    login,
+    session_pages,
+    mail,
+    people,
+)
+PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

@@ -1,0 +1,135 @@
+"""Who is logged in: the session token in the browser's signed cookie, and what the agent says of its owner.
+
+The session itself is a row in the agent's state.db: it ends by time, by log-out or when it is revoked, whatever cookie
+somebody still has. What the agent says is asked once a request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app, g, request, session
+
+from gateway.control.protocol import Claim
+from gateway.service.admission import Networks
+from webadmin.backend import AGENT_SOCKET, Backend, SessionEnded
+from webadmin.client import client_address
+
+TOKEN, LOGIN, LANGUAGE = "token", "login", "language"
+
+#: what a page may need, from the widest right down
+ADMIN, DOMAIN_ADMIN, HELPDESK, LIST_OWNER, ANYBODY = "administrator", "domain", "helpdesk", "list", "anybody"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The owner of the session."""
+
+    login: str
+    token: str
+    id: str
+    name: str
+    #: the primary one first
+    addresses: tuple[str, ...]
+    #: of ADMIN, DOMAIN_ADMIN, HELPDESK, LIST_OWNER, ANYBODY, those he has
+    roles: frozenset[str]
+    #: that he administers, as a domain's administrator
+    domains: tuple[str, ...]
+    #: addresses of lists that he owns or moderates
+    lists: tuple[str, ...]
+    services: tuple[str, ...] | None
+
+    def may(self, role: str) -> bool:
+        """True when he has the role; administrators have all."""
+        return role in self.roles or ADMIN in self.roles
+
+    def uses(self, service: str) -> bool:
+        """True when the directory lets him use the service (gatepostService)."""
+        return self.services is None or service in self.services
+
+
+def backend() -> Backend:
+    """The host's other processes."""
+    found: Backend = current_app.extensions["gatepost_backend"]
+    return found
+
+
+def trusted_proxies() -> Networks:
+    """Whose X-Forwarded-For counts."""
+    found: Networks = current_app.extensions["gatepost_proxies"]
+    return found
+
+
+def claim() -> Claim:
+    """What proves to the other processes who asks. Raises SessionEnded."""
+    bearer = getattr(g, "bearer", "")  # of the JSON interface
+    token = bearer or session.get(TOKEN, "")
+    if not token:
+        raise SessionEnded
+    return Claim(login=session.get(LOGIN, ""), token=token, address=client_address(trusted_proxies()))
+
+
+def ask(verb: str, socket: str = AGENT_SOCKET, **arguments: Any) -> Any:
+    """Do a control verb for the person at the browser. Raises NotPossible, Unavailable, SessionEnded."""
+    return backend().ask(socket, verb, claim(), **arguments)
+
+
+def current() -> Person | None:
+    """Who is logged in; None = nobody. Raises SessionEnded, Unavailable."""
+    if TOKEN not in session and not getattr(g, "bearer", ""):
+        return None
+    if "person" not in g:
+        facts = ask("whoami")
+        g.person = Person(
+            login=facts["login"],
+            token=claim().token,
+            id=facts["id"],
+            name=facts["name"],
+            addresses=tuple(facts["addresses"]),
+            roles=frozenset((*facts["roles"], ANYBODY)),
+            domains=tuple(facts["domains"]),
+            lists=tuple(facts["lists"]),
+            services=None if facts["services"] is None else tuple(facts["services"]),
+        )
+    person: Person = g.person
+    return person
+
+
+def person() -> Person:
+    """Who is logged in. Raises SessionEnded when nobody is."""
+    found = current()
+    if found is None:
+        raise SessionEnded
+    return found
+
+
+def begin(login: str, password: str, seconds: int) -> None:
+    """Open a session; the cookie is a new one, whatever the browser sent before. Raises NotPossible, Unavailable."""
+    made = backend().ask(
+        AGENT_SOCKET,
+        "session-open",
+        Claim(login=login, password=password, address=client_address(trusted_proxies())),
+        name=f"web {request.user_agent.string[:60]}".strip(),
+        seconds=seconds,
+    )
+    language = session.get(LANGUAGE)
+    session.clear()
+    session[TOKEN], session[LOGIN] = made["password"], made["login"]
+    if language:
+        session[LANGUAGE] = language
+
+
+def end() -> None:
+    """Log out: the session is revoked, the cookie emptied. Raises Unavailable."""
+    token = session.get(TOKEN, "")
+    language = session.get(LANGUAGE)
+    try:
+        if token:
+            backend().ask(AGENT_SOCKET, "session-close", claim(), token=token)
+    except SessionEnded:
+        pass
+    finally:
+        session.clear()
+        if language:
+            session[LANGUAGE] = language

@@ -79,6 +79,11 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Compress:
+    """Compress the connection in both directions from now on; what was said is sent before."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFlags:
     """Change flags in the selected mailbox; its contents know of it afterwards. Answer: `Stored`.
 

@@ -38,6 +38,8 @@ class Phase(NamedTuple):
     upgradable: bool
     #: octets of a message that APPEND takes
     append_limit: int = 0
+    #: COMPRESS is active
+    compressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

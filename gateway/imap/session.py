@@ -62,6 +62,8 @@ class Session:
     condstore: bool = False
     #: what is gone is told by UID (RFC 7162 3.2.3)
     qresync: bool = False
+    #: the connection is compressed (RFC 4978)
+    compressed: bool = False
     #: of the command that runs
     tag: bytes = b"*"
     #: where the last partial FETCH ended
@@ -122,7 +124,9 @@ class Session:
     def capability(self) -> str:
         """The capability list as it holds now."""
         upgradable = self.starttls_possible and not self.tls
-        return _capability(Phase(self.login is not None, self.private, upgradable, self.settings.max_append))
+        return _capability(
+            Phase(self.login is not None, self.private, upgradable, self.settings.max_append, self.compressed)
+        )
 
     def greeting(self) -> bytes:
         return f"* OK [CAPABILITY {self.capability()}] {self.hostname} Gatepost ready\r\n".encode()

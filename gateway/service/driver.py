@@ -39,16 +39,21 @@ class Output(Protocol):
         """Turn the connection to TLS; everything is flushed."""
         ...
 
+    def compress(self) -> None:
+        """Compress the connection; everything is flushed."""
+        ...
+
 
 class Upgrade:
-    """What an executor answers to a protocol's StartTls: the connection turns to TLS, the core gets None."""
+    """What an executor answers where the connection itself changes; the core gets None."""
 
 
 class Full:
     """The client does not read: go on when it does."""
 
 
-UPGRADE = Upgrade()
+UPGRADE = Upgrade()  # to TLS
+COMPRESSION = Upgrade()
 FULL = Full()
 Problem = Deferred | Refused
 
@@ -60,7 +65,10 @@ def advance(
     while True:
         if isinstance(answer, Upgrade):
             output.flush()
-            output.upgrade()
+            if answer is COMPRESSION:
+                output.compress()
+            else:
+                output.upgrade()
             answer = None
         try:
             if error is not None:

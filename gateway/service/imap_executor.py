@@ -8,7 +8,7 @@ from typing import TypeVar
 from directory.model import Condition, Deferred, MailboxHolder, Refused
 from directory.port import Login
 from gateway.imap.names import SEPARATOR
-from gateway.imap.ports import Authenticate, LogOut, StartTls
+from gateway.imap.ports import Authenticate, Compress, LogOut, StartTls
 from gateway.imap.session import Session
 from gateway.imap.view import Contents
 from gateway.service import (
@@ -20,7 +20,7 @@ from gateway.service import (
     imap_reading,
     imap_selecting,
 )
-from gateway.service.driver import UPGRADE, Upgrade
+from gateway.service.driver import COMPRESSION, UPGRADE, Upgrade
 from gateway.service.host import Host
 from gateway.service.imap_incoming import Incoming
 from gateway.service.imap_shared import OTHERS, SHARED, SharedStores, Spot, prefix_of
@@ -139,8 +139,13 @@ def _start_tls(_: ImapExecutor, __: StartTls) -> Upgrade:
     return UPGRADE
 
 
+def _compress(_: ImapExecutor, __: Compress) -> Upgrade:
+    return COMPRESSION
+
+
 _EXECUTE: dict[type, Callable[..., object]] = {
     Authenticate: _authenticate,
+    Compress: _compress,
     LogOut: _log_out,
     StartTls: _start_tls,
     **imap_appending.REQUESTS,

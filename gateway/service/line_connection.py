@@ -6,7 +6,8 @@ is produced beyond MAX_OUT, the dialogue's next piece and the transport's own bu
 
 STARTTLS and STLS: the core says its go-ahead and yields `Ask(StartTls())`; its executor answers
 `driver.UPGRADE`; the connection then sends what was said, drops what came behind the command and turns to
-TLS. When the handshake is done `core.tls` is set to version and cipher.
+TLS. When the handshake is done `core.tls` is set to version and cipher. COMPRESS in the same way: what comes is then
+kept as it came and inflated when the core can use it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gateway.ask import Dialogue
 from gateway.observe import maillog
 from gateway.service.connection import Connection
 from gateway.service.deadlines import NEVER, Deadlines
+from gateway.service.deflate import BadStream, Deflate
 from gateway.service.driver import Executor, Full, Problem, advance, answer_of
 from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
@@ -78,6 +80,7 @@ class LineConnection(asyncio.Protocol):
         "_connection",
         "_core",
         "_deadlines",
+        "_deflate",
         "_dialogue",
         "_eof",
         "_executor",
@@ -115,6 +118,7 @@ class LineConnection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._out_size = self._spent = 0
         self._waiting = b""
+        self._deflate: Deflate | None = None
         self._fresh = True
         self._eof = self._paused = self._stalled = self._running = self._woken = False
 
@@ -136,12 +140,14 @@ class LineConnection(asyncio.Protocol):
                 self._connection.log_cut("speaks HTTP")
                 self._transport.abort()
                 return
-        if self._running or self._paused:
+        if self._running or self._paused or self._deflate is not None:
             self._waiting += data
             if len(self._waiting) > MAX_WAITING:
                 self._transport.pause_reading()
-            return
-        self._core.receive(data)
+            if self._running or self._paused:
+                return
+        else:
+            self._core.receive(data)
         self._go()
 
     def eof_received(self) -> bool:
@@ -205,7 +211,7 @@ class LineConnection(asyncio.Protocol):
         if self._running:
             return False
         self._core.closing = True
-        self._transport.write(last_words)
+        self._send(last_words)
         self._done()
         return True
 
@@ -235,7 +241,10 @@ class LineConnection(asyncio.Protocol):
             data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
             self._out.clear()
             self._out_size = 0
-            self._transport.write(data)
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        self._transport.write(data if self._deflate is None else self._deflate.squeezed(data))
 
     def upgrade(self) -> None:
         self._waiting = b""
@@ -243,6 +252,10 @@ class LineConnection(asyncio.Protocol):
         if not isinstance(self._transport, TlsLayer):
             raise RuntimeError("this connection cannot be upgraded")
         self._transport.upgrade(self._secured)
+
+    def compress(self) -> None:
+        self._waiting = b""
+        self._deflate = Deflate()
 
     def _secured(self) -> None:
         self._core.tls = version_of(self._transport)
@@ -260,7 +273,8 @@ class LineConnection(asyncio.Protocol):
                 if self._dialogue is None and not self._next():
                     self._done()
                     return
-                assert self._dialogue is not None
+                if self._dialogue is None:
+                    continue
                 waiting = advance(self._dialogue, self._executor, self, answer, error)
                 answer = error = None
                 if waiting is None:
@@ -279,6 +293,9 @@ class LineConnection(asyncio.Protocol):
                     break
             self.flush()
             asyncio.get_running_loop().call_soon(self._go)
+        except BadStream as error:
+            self._connection.log_cut(str(error))
+            self._transport.abort()
         except Exception:
             maillog.bug(where="session")
             self._core.closing = True
@@ -293,19 +310,30 @@ class LineConnection(asyncio.Protocol):
         self._go(*answer_of(task))
 
     def _next(self) -> bool:
-        """Take the next dialogue; False when there is none."""
+        """Take the next dialogue, or let the core have what waits; False when there is neither."""
         if self._core.closing:
             return False
         self._dialogue = self._core.next_dialogue()
-        if self._dialogue is None and self._waiting:
-            data, self._waiting = self._waiting, b""
-            self._core.receive(data)
-            self._transport.resume_reading()
-            self._dialogue = self._core.next_dialogue()
+        if self._dialogue is None and self._feed():
+            return True
         if self._dialogue is None and self._woken:
             self._woken = False
             self._dialogue = self._core.woken()
         return self._dialogue is not None
+
+    def _feed(self) -> bool:
+        """Give the core what waits; False when nothing does. Raises BadStream."""
+        if not self._waiting and self._deflate is None:
+            return False
+        if self._deflate is None:
+            data, self._waiting = self._waiting, b""
+        else:
+            data, self._waiting = self._deflate.swollen(self._waiting)
+        if len(self._waiting) <= MAX_WAITING:
+            self._transport.resume_reading()
+        if data:
+            self._core.receive(data)
+        return bool(data)
 
     def _done(self) -> None:
         self._running = False

@@ -6,6 +6,7 @@ from gateway.imap.commands import (  # noqa: F401
     authenticate,
     capability,
     close,
+    compress,
     copy,
     create,
     delete,

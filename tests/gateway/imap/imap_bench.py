@@ -69,6 +69,9 @@ class _Out:
     def upgrade(self) -> None:
         raise AssertionError("no TLS here")
 
+    def compress(self) -> None:
+        raise AssertionError("not on this connection")
+
 
 class Bench:
     """A host with a store a person; `source` is the directory."""

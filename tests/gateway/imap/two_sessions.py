@@ -122,6 +122,9 @@ class Client:
     def upgrade(self) -> None:
         self.core.tls = "TLSv1.3"
 
+    def compress(self) -> None:
+        raise AssertionError("not on this connection")
+
     def dialogues(self) -> Iterator[Dialogue]:
         while not self.core.closing and (dialogue := self.core.next_dialogue()) is not None:
             yield dialogue

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -18,6 +20,7 @@ import uvloop
 from gateway.ask import Ask, Dialogue
 from gateway.service.connection import Connection
 from gateway.service.deadlines import Deadlines
+from gateway.service.driver import COMPRESSION
 from gateway.service.line_connection import MAX_TURN, LineConnection
 from gateway.service.sessions import Sessions
 from gateway.service.settings import LimitSettings
@@ -77,6 +80,10 @@ class Core:
             for number in range(150_000):  # 3 MB without a wait
                 self.pieces += 1
                 yield b"%018d\r\n" % number
+        if line == b"COMPRESS":
+            yield b"COMPRESS\r\n"
+            yield Ask(line)
+            return
         if line == b"WAIT":
             yield b"waiting\r\n"
             yield Ask(line)
@@ -90,7 +97,7 @@ class Executor:
         self.ended = asyncio.Event()
 
     def execute(self, request: object) -> object:
-        return self.go.wait()
+        return COMPRESSION if request == b"COMPRESS" else self.go.wait()
 
     def close(self) -> None:
         self.closed += 1
@@ -264,6 +271,55 @@ def test_who_is_nobody_again_has_the_time_for_a_login_anew() -> None:
             assert 0.9 < time.monotonic() - begun < 10
 
     run(test)
+
+
+def test_a_compressed_connection_says_and_hears_all_and_stays_bounded() -> None:
+    async def test() -> None:
+        async with connected(LimitSettings()) as (served, reader, writer):
+            writer.write(b"LOGIN\r\nCOMPRESS\r\n")
+            assert await reader.readline() == b"LOGIN\r\n"
+            assert await reader.readline() == b"COMPRESS\r\n"
+            out, come = zlib.compressobj(9, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+
+            async def said(end: bytes) -> bytes:
+                text = b""
+                while not text.endswith(end):
+                    text += come.decompress(await reader.read(PIECE))
+                return text
+
+            def say(text: bytes) -> None:
+                writer.write(out.compress(text) + out.flush(zlib.Z_SYNC_FLUSH))
+
+            say(b"ONE\r\nTW")
+            assert await said(b"\r\n") == b"ONE\r\n"
+            say(b"O\r\n" + b"x" * 200_000 + b"\r\nWAIT\r\n")
+            assert await said(b"waiting\r\n") == b"TWO\r\n" + b"x" * 200_000 + b"\r\nwaiting\r\n"
+            for number in range(5000):
+                say(b"%d %b\r\n" % (number, os.urandom(15).hex().encode()))
+            await asyncio.sleep(0.2)
+            served.executor.go.set()
+            text = await said_all(reader, come, 5000)
+            assert [line.split(b" ")[0] for line in text.splitlines()] == [b"WAIT", *(b"%d" % n for n in range(5000))]
+            served.core.news.append(b"mail")
+            served.wake()
+            assert await said(b"\r\n") == b"news mail\r\n"
+            say(b"BIG\r\n")
+            big = 0
+            while big < 1000 * PIECE:
+                big += come.decompress(await reader.read(PIECE)).count(b"x")
+            writer.write(b"\xff\xff\xff\xff")
+            assert await reader.read(-1) is not None
+            await served.executor.ended.wait()
+
+    run(test)
+
+
+async def said_all(reader: asyncio.StreamReader, come: Any, lines: int) -> bytes:
+    """Everything up to the end of so many lines and one more."""
+    text = b""
+    while text.count(b"\n") <= lines:
+        text += come.decompress(await reader.read(PIECE))
+    return text
 
 
 def test_what_was_asked_before_the_client_closed_its_side_is_answered() -> None:

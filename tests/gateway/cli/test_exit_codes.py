@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import pytest
 
 from directory.model import Condition, Deferred, Refused
-from gateway.cli import VERBS, group
+from gateway.cli import VERBS, group, main
 from gateway.cli.problems import explain, run
 from gateway.control.client import ControlError
 
@@ -22,8 +25,35 @@ store: {{volumes: {{main: {{path: {dir}}}}}}}
 """
 
 
+class Said(NamedTuple):
+    """What came of a command, named as subprocess names it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def gatepost(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Said]]:
+    """The command in this process, for what is asked of every verb: an interpreter each would take minutes."""
+
+    def call(*arguments: str) -> Said:
+        monkeypatch.setattr("sys.argv", ["gatepost", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return Said(end.value.code, *capfd.readouterr())
+
+    mask = os.umask(0o022)  # a verb that opens stores has the service's own
+    os.umask(mask)
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        yield call
+    os.umask(mask)
 
 
 @pytest.fixture
@@ -72,18 +102,20 @@ OWN_CODES = {"sendmail": {2: 64, 3: 78}, "inject": {3: 111}, "checkpassword": {3
 
 
 @pytest.mark.parametrize("words", verbs_with("--config"), ids=" ".join)
-def test_a_broken_configuration_is_3_for_every_verb(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_broken_configuration_is_3_for_every_verb(
+    tmp_path: Path, words: tuple[str, ...], here: Callable[..., Said]
+) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("wokers: 3\n")
-    done = gatepost(*words, "--config", str(path), *arguments_of(words))
+    done = here(*words, "--config", str(path), *arguments_of(words))
     assert done.returncode == OWN_CODES.get(words[0], {}).get(3, 3), done.stderr
     assert f"{path}:1: wokers: there is no such key; did you mean workers?" in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_wrong_option_is_2_for_every_verb(verb: str) -> None:
-    done = gatepost(verb, "--no-such-option")
+def test_a_wrong_option_is_2_for_every_verb(verb: str, here: Callable[..., Said]) -> None:
+    done = here(verb, "--no-such-option")
     assert done.returncode == OWN_CODES.get(verb, {}).get(2, 2)
     assert "--no-such-option" in done.stderr
     assert "Traceback" not in done.stderr
@@ -91,6 +123,7 @@ def test_a_wrong_option_is_2_for_every_verb(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb: str) -> None:
+    # an interpreter each: a verb imports what it needs itself
     done = gatepost(verb, "--help")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) > 3

@@ -21,7 +21,7 @@ stop:
 	$(BIN)/gatepost stop --dir .demo
 
 test: install-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -23,11 +23,24 @@ __all__ = ["browse", "chromium", "visit"]  # fixtures that live in files of thei
 GATEPOST = [sys.executable, "-m", "gateway"]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """A module stays in one process, which starts its services once; modules that take long are begun first, so that no
+    process is left alone with one at the end."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def free_offset() -> int:
-    """A port offset under which all default ports of the demo are free, apart from other workers' ones."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    for attempt in range(50):
-        offset = 10_000 + worker * 3_000 + (os.getpid() * 7 + attempt * 61) % 2_500
+    """A port offset under which all default ports of the demo are free, and no other worker's."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    for attempt in range(57):
+        # no two default ports differ by a multiple of 32, so different offsets have no port in common;
+        # the highest port stays below those that the kernel gives (32768)
+        offset = 10_000 + 32 * (worker + 8 * ((os.getpid() * 7 + attempt) % 57))
         try:
             for port in (2525, 2587, 2465, 2424, 2143, 2993, 2110, 2995, 2190, 2626, 8080, 3890):
                 with socket.socket() as probe:

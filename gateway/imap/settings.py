@@ -30,6 +30,8 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_sorted: Count = 200_000
     #: different keywords on all messages of an account together
     max_keywords: Count = 500
+    #: whether each reader of a shared mailbox has an own \Seen there; false: what one has read, all have read
+    own_seen: bool = True
     #: whether the owner of a mailbox may give rights to everybody who can log in (`anyone` of RFC 4314)
     acl_anyone: bool = False
     #: how often a client in IDLE is told that the server is there, and a lost hint is made good for

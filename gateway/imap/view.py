@@ -108,7 +108,8 @@ class Columns:
 
 
 class Contents:
-    """One mailbox: every change up to `modseq` is in it. `key` is (account, mailbox id)."""
+    """One mailbox: every change up to `modseq` is in it. `key` is (account, mailbox id,
+    whose \\Seen it shows where each reader has an own one)."""
 
     __slots__ = (
         "__weakref__",
@@ -125,7 +126,7 @@ class Contents:
         "uidvalidity",
     )
 
-    def __init__(self, key: tuple[str, int], uidvalidity: int) -> None:
+    def __init__(self, key: tuple[str, int, str], uidvalidity: int) -> None:
         self.key = key
         self.uidvalidity = uidvalidity
         self.uidnext = 1

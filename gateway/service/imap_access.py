@@ -80,7 +80,7 @@ def _always(executor: ImapExecutor, holder: MailboxHolder, kept: str) -> str:
     entry = directory.by_id(kept)
     if entry is None:
         return ""
-    return by_directory(directory, holder, {entry.id, *groups_of(directory, entry.dn)})
+    return by_directory(directory, holder, {entry.id, *groups_of(directory, entry.dn)}, executor.host.settings.imap)
 
 
 def _to_administer(executor: ImapExecutor, name: str) -> tuple[Spot, MailboxRow] | Failure:

@@ -13,7 +13,7 @@ from gateway.imap.ports import Appended, AppendPart, AppendPiece, BeginAppend, D
 from gateway.imap.rights import allowed_flags
 from gateway.imap.urls import WHOLE
 from gateway.mime import What, header_end, locate, selected_fields
-from gateway.service.imap_changing import mailbox_row, no_right, too_many_keywords
+from gateway.service.imap_changing import mailbox_row, no_right, take_seen, too_many_keywords
 from gateway.service.imap_contents import Reader, stored
 from gateway.service.imap_incoming import READ, Incoming
 from gateway.service.imap_selecting import catch_up
@@ -163,6 +163,7 @@ async def _put(executor: ImapExecutor, request: FinishAppend, incoming: Incoming
     source = executor.selected_spot() if request.replaces else spot
     if request.replaces and not source.may("te"):
         return no_right(source)
+    reader = executor.reader(holder)
 
     def put() -> tuple[int, Appended] | Failure:
         limits = stores.limits(holder)
@@ -173,7 +174,9 @@ async def _put(executor: ImapExecutor, request: FinishAppend, incoming: Incoming
                 return Failure("EXPUNGEISSUED", "the message to replace is gone")
             limits = _with_room_of(limits, replaced) if source.holder.id == holder.id else limits
         try:
-            rows = stores.append_all(holder, spot.mailbox, incoming.contents(), limits)
+            given = incoming.contents()
+            kept = [replace(each, flags=each.flags.replace("S", "")) for each in given] if reader else given
+            rows = stores.append_all(holder, spot.mailbox, kept, limits)
         except NoSuchMailbox:
             return Failure("TRYCREATE", "no such mailbox")
         except InvalidMailboxName as error:
@@ -184,6 +187,8 @@ async def _put(executor: ImapExecutor, request: FinishAppend, incoming: Incoming
         if mailbox is None:
             return Failure("TRYCREATE", "it is gone")
         uids = [row.uid for row in rows]
+        if read := [row.uid for row, each in zip(rows, given, strict=True) if reader and "S" in each.flags]:
+            take_seen(stores, spot, mailbox, rows, read, reader)
         return mailbox.id, Appended(mailbox.uidvalidity, uids, stores.is_over_soft(holder))
 
     done = await executor.in_pool(put)
@@ -192,7 +197,7 @@ async def _put(executor: ImapExecutor, request: FinishAppend, incoming: Incoming
     if executor.session.selected is not None:
         contents, selected = executor.selected()
         if request.replaces or (executor.owner, selected.id) == (holder.id, done[0]):
-            await catch_up(executor, contents, executor.owner, selected.id)
+            await catch_up(executor, contents)
     return done[1]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
 from directory.model import Condition, Deferred
 from gateway.imap.flags import DELETED
-from gateway.imap.ports import Copied, Copy, Expunge, Failure, Stored, StoreFlags
+from gateway.imap.ports import Copied, Copy, Expunge, Failure, Mode, Stored, StoreFlags
 from gateway.imap.rights import allowed_flags
 from gateway.service.imap_selecting import catch_up, rows_of
 from gateway.service.imap_shared import Spot, mailbox_at
@@ -58,7 +58,15 @@ async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | 
 
     def change() -> tuple[list[MessageRow], list[int], int]:
         changed, failed = stores.repository.store_flags(
-            account, mailbox.id, request.uids, request.mode, letters, keywords, request.unchanged_since, within
+            account,
+            mailbox.id,
+            request.uids,
+            request.mode,
+            letters,
+            keywords,
+            request.unchanged_since,
+            within,
+            reader=contents.key[2],
         )
         stores.changed(account, mailbox.id, changed)
         latest = max((row.modseq for row in changed), default=0)
@@ -72,7 +80,7 @@ async def _store_flags(executor: ImapExecutor, request: StoreFlags) -> Stored | 
     if modseqs and alone and contents.modseq == before:
         contents.apply(rows_of(changed), (), uidnext=contents.uidnext, modseq=max(modseqs))
     if contents.modseq < latest:
-        await catch_up(executor, contents, account, mailbox.id)
+        await catch_up(executor, contents)
     return Stored(failed, before, alone, max(modseqs, default=before))
 
 
@@ -90,14 +98,14 @@ async def _expunge(executor: ImapExecutor, request: Expunge) -> Failure | None:
     if not spot.may("e"):
         return no_right(spot)
     holder = spot.holder
-    await catch_up(executor, contents, holder.id, mailbox.id)
+    await catch_up(executor, contents)
     uids = contents.flagged(DELETED)
     if request.uids is not None:
         wanted = set(request.uids)
         uids = [uid for uid in uids if uid in wanted]
     if uids:
         await executor.in_pool(lambda: stores.expunge(holder, mailbox_row(stores, holder.id, mailbox.id), uids))
-        await catch_up(executor, contents, holder.id, mailbox.id)
+        await catch_up(executor, contents)
     return None
 
 
@@ -110,6 +118,25 @@ def _restrain(stores: Stores, spot: Spot, target: MailboxRow, copies: list[Messa
         if extra or words:
             rows, _ = stores.repository.store_flags(spot.holder.id, target.id, [row.uid], "remove", extra, words)
             stores.changed(spot.holder.id, target.id, rows)
+
+
+def take_seen(
+    stores: Stores, spot: Spot, target: MailboxRow, rows: list[MessageRow], read: list[int], reader: str
+) -> None:
+    """Messages that came from elsewhere are seen there by whoever brought them, as far as they were seen before;
+    where each has an own \\Seen by nobody else. Raises Deferred."""
+
+    def mark(mode: Mode, uids: Collection[int], whose: str = "") -> None:
+        changed, _ = stores.repository.store_flags(spot.holder.id, target.id, uids, mode, "S", "", reader=whose)
+        stores.changed(spot.holder.id, target.id, changed)
+
+    marked, wanted = {row.uid for row in rows if "S" in row.flags}, set(read) if spot.may("s") else set[int]()
+    if reader:
+        mark("remove", marked)
+        mark("add", wanted, reader)
+    else:
+        mark("remove", marked - wanted)
+        mark("add", wanted - marked)
 
 
 async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
@@ -130,8 +157,14 @@ async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
             if request.is_move and (into.id, target.id) == (holder.id, row.id):
                 raise InvalidMailboxName("the messages are there already")
             act = stores.move if request.is_move else stores.copy
+            reader, seen = contents.key[2], set[int]()
+            if reader and into.id != holder.id:
+                seen = stores.repository.seen_by(holder.id, row.id, request.uids, reader)
             pairs = act(holder, row, request.uids, spot.mailbox, into=into)
             _restrain(stores, spot, target, [new for _, new in pairs])
+            if into.id != holder.id:
+                read = [new.uid for old, new in pairs if (old.uid in seen if reader else "S" in old.flags)]
+                take_seen(stores, spot, target, [new for _, new in pairs], read, executor.reader(into))
         except NoSuchMailbox:
             return Failure("TRYCREATE", "no such mailbox")
         except InvalidMailboxName as error:
@@ -143,7 +176,7 @@ async def _copy(executor: ImapExecutor, request: Copy) -> Copied | Failure:
     finally:
         # also when a part of them was moved before it failed
         if request.is_move or (into.id, spot.mailbox) == (holder.id, mailbox.name):
-            await catch_up(executor, contents, holder.id, mailbox.id)
+            await catch_up(executor, contents)
 
 
 REQUESTS: dict[type, Callable[..., object]] = {StoreFlags: _store_flags, Expunge: _expunge, Copy: _copy}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from directory.model import Condition, Deferred, MailboxHolder, Refused
+from directory.model import Condition, Deferred, MailboxHolder, Refused, SharedMailbox
 from directory.port import Login
 from gateway.imap.names import SEPARATOR
 from gateway.imap.ports import Authenticate, Compress, LogOut, StartTls
@@ -87,15 +87,19 @@ class ImapExecutor:
     def shared(self) -> SharedStores:
         """What is shared with who is logged in, as it is now. Raises Deferred."""
         host, settings = self.host, self.host.settings
-        return SharedStores(
-            host.directory, self.holder(), settings.hostname, host.stores.repository, anyone=settings.imap.acl_anyone
-        )
+        return SharedStores(host.directory, self.holder(), settings.hostname, host.stores.repository, settings.imap)
 
     def spot(self, name: str) -> Spot | None:
         """Where a mailbox name leads, None when it is nothing that the session may see. Raises Deferred."""
         if name.partition(SEPARATOR)[0] in (SHARED, OTHERS):
             return self.shared().spot(name)
         return Spot(self.holder(), name)
+
+    def reader(self, holder: MailboxHolder) -> str:
+        """Whose own \\Seen messages of a store show to the session; "" where they show the same to all."""
+        assert self.session.login is not None
+        own = self.host.settings.imap.own_seen and isinstance(holder, SharedMailbox)
+        return self.session.login.account if own else ""
 
     def rights(self, spot: Spot, row: MailboxRow) -> str:
         """The rights to the mailbox that was found there. Raises Deferred."""

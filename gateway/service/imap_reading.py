@@ -48,9 +48,11 @@ def _figures(executor: ImapExecutor, spot: Spot | None, append_limit: int, *, si
         return None
     repository = stores.repository
     counts = repository.counts(account, row.id)
+    reader = executor.reader(spot.holder)
+    unseen = repository.unseen(account, row.id, reader) if reader else counts.unseen
     size, deleted_size = repository.sizes(account, row.id) if sizes else (0, 0)
     return Figures(
-        counts.messages, counts.unseen, counts.deleted, row.uidnext, row.uidvalidity, row.highestmodseq, size,
+        counts.messages, unseen, counts.deleted, row.uidnext, row.uidvalidity, row.highestmodseq, size,
         deleted_size, mailbox_id(account, row), append_limit,
     )  # fmt: skip
 

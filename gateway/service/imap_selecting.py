@@ -28,7 +28,8 @@ MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
 MAX_NAMED = 4096  # names under which they were opened, remembered
 Wake: TypeAlias = Callable[[], None]
-Key: TypeAlias = tuple[str, int]  # account, mailbox id
+#: account, mailbox id, and the account whose own \Seen the contents show, "" where all have the same
+Key: TypeAlias = tuple[str, int, str]
 
 
 class OpenMailboxes:
@@ -39,18 +40,31 @@ class OpenMailboxes:
         self._kept: OrderedDict[Key, Contents] = OrderedDict()
         self._counted: dict[Key, int] = {}  # messages of each that is kept, when it was last opened
         self._messages = 0
-        self._named: dict[tuple[str, str], Key] = {}
+        self._named: dict[tuple[str, str, str], Key] = {}
+        self._readers: dict[tuple[str, int], set[str]] = {}
         self._watchers: dict[Key, set[Wake]] = {}
         #: contents that are being brought up to date because of a hint
         self.readings: dict[Contents, asyncio.Task[bool]] = {}
 
     def hint(self, account: str, mailbox: int, modseq: int) -> None:
         """A mailbox has changed, somewhere: its sessions look before they answer next, those in IDLE at once."""
-        contents = self._open.get((account, mailbox))
-        if contents is not None and modseq > contents.hinted:
-            contents.hinted = modseq
-            for wake in tuple(self._watchers.get((account, mailbox), ())):
-                wake()
+        readers = self._readers.get((account, mailbox))
+        for reader in ("", *readers) if readers else ("",):
+            contents = self._open.get((account, mailbox, reader))
+            if contents is None:
+                self._forget(account, mailbox, reader)
+            elif modseq > contents.hinted:
+                contents.hinted = modseq
+                for wake in tuple(self._watchers.get(contents.key, ())):
+                    wake()
+
+    def _forget(self, account: str, mailbox: int, reader: str) -> None:
+        """Nobody has these contents any more."""
+        readers = self._readers.get((account, mailbox))
+        if readers is not None and reader:
+            readers.discard(reader)
+            if not readers:
+                del self._readers[account, mailbox]
 
     def watch(self, contents: Contents, wake: Wake) -> None:
         """Call `wake` whenever a mailbox has changed."""
@@ -69,6 +83,8 @@ class OpenMailboxes:
         contents = self._open.get(key)
         if contents is None or contents.superseded or contents.uidvalidity != uidvalidity:
             contents = self._open[key] = Contents(key, uidvalidity)
+        if key[2]:
+            self._readers.setdefault(key[:2], set()).add(key[2])
         self._kept[key] = contents
         self._kept.move_to_end(key)
         return contents
@@ -77,11 +93,11 @@ class OpenMailboxes:
         """Remember under which name these contents were opened."""
         if len(self._named) >= MAX_NAMED:
             self._named.clear()
-        self._named[account, name] = contents.key
+        self._named[account, name, contents.key[2]] = contents.key
 
-    def modseq_of(self, account: str, name: str) -> int:
+    def modseq_of(self, account: str, name: str, reader: str) -> int:
         """Up to where the contents last opened under this name are known; 0 when nothing is."""
-        key = self._named.get((account, name))
+        key = self._named.get((account, name, reader))
         contents = self._open.get(key) if key is not None else None
         return 0 if contents is None or contents.superseded else contents.modseq
 
@@ -106,21 +122,23 @@ class Delta:
     whole: Columns | None = None
 
 
-def _read(repository: Repository, account: str, mailbox: int, since: int) -> Delta | None:
+def _read(repository: Repository, key: Key, since: int) -> Delta | None:
     """What changed in a mailbox, None when it is gone. The MODSEQ is read first, so later changes come again."""
+    account, mailbox, reader = key
     row = repository.mailbox_by_id(account, mailbox)
     if row is None or row.highestmodseq == since:
         return None if row is None else Delta(since, row)
     if since < repository.tombstone_floor(account, mailbox) or not since:
-        return Delta(since, row, whole=_whole(repository, account, mailbox))
-    rows = repository.outline(account, mailbox, after_modseq=since)
+        return Delta(since, row, whole=_whole(repository, key))
+    rows = repository.outline(account, mailbox, after_modseq=since, reader=reader)
     return Delta(since, row, rows, [uid for uid, _ in repository.expunged(account, mailbox, since)])
 
 
-def _whole(repository: Repository, account: str, mailbox: int) -> Columns:
+def _whole(repository: Repository, key: Key) -> Columns:
+    account, mailbox, reader = key
     columns = Columns()
     last = 0
-    while part := repository.outline(account, mailbox, after_uid=last, limit=PART):
+    while part := repository.outline(account, mailbox, after_uid=last, limit=PART, reader=reader):
         uids, modseqs, letters, keywords, sizes, dates = zip(*part, strict=True)
         columns.extend(uids, modseqs, map(flags_text, letters, keywords), sizes, dates)
         last = uids[-1]
@@ -154,12 +172,12 @@ def rows_of(rows: Iterable[MessageRow]) -> Iterator[Row]:
     return (Row(row.uid, row.modseq, flags_text(row.flags, row.keywords), row.crlf, row.internaldate) for row in rows)
 
 
-async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mailbox: int) -> bool:
+async def catch_up(executor: ImapExecutor, contents: Contents) -> bool:
     """Bring contents up to date with the index. False when they are no more to be used. Raises Deferred."""
     repository = executor.host.stores.repository
     while True:
         hinted = contents.hinted
-        delta = await executor.in_pool(partial(_read, repository, account, mailbox, contents.modseq))
+        delta = await executor.in_pool(partial(_read, repository, contents.key, contents.modseq))
         if delta is None:
             return False
         if _apply(contents, delta):
@@ -168,7 +186,7 @@ async def catch_up(executor: ImapExecutor, contents: Contents, account: str, mai
             return not contents.superseded
 
 
-async def follow_hint(executor: ImapExecutor, contents: Contents, account: str, mailbox: int) -> bool:
+async def follow_hint(executor: ImapExecutor, contents: Contents) -> bool:
     """As `catch_up`, once for all sessions that were told of the same change. Raises Deferred."""
     readings = executor.host.open_mailboxes.readings
     reading = readings.get(contents)
@@ -176,7 +194,7 @@ async def follow_hint(executor: ImapExecutor, contents: Contents, account: str, 
         await asyncio.wait((reading,))
         if contents.hinted <= contents.modseq:
             return not contents.superseded
-    task = asyncio.ensure_future(catch_up(executor, contents, account, mailbox))
+    task = asyncio.ensure_future(catch_up(executor, contents))
     readings[contents] = task
     try:
         return await task
@@ -190,12 +208,13 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
     if spot is None:
         return None
     holder = spot.holder
-    since = mailboxes.modseq_of(holder.id, spot.mailbox)
+    reader = executor.reader(holder)
+    since = mailboxes.modseq_of(holder.id, spot.mailbox, reader)
 
     def read() -> tuple[MailboxRow, Delta | None]:
         row = stores.open_mailbox(holder, spot.mailbox)
         # what is probably wanted is read along, so that a login and SELECT need the pool once
-        return row, None if row.highestmodseq == since else _read(stores.repository, holder.id, row.id, since)
+        return row, None if row.highestmodseq == since else _read(stores.repository, (holder.id, row.id, reader), since)
 
     try:
         row, delta = await executor.in_pool(read)
@@ -204,11 +223,11 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
     rights = executor.rights(spot, row)
     if "r" not in rights:
         return Failure("NOPERM", "this mailbox may not be read") if "l" in rights else None
-    contents = mailboxes.contents((holder.id, row.id), row.uidvalidity)
+    contents = mailboxes.contents((holder.id, row.id, reader), row.uidvalidity)
     mailboxes.name(holder.id, spot.mailbox, contents)
     if contents.modseq < row.highestmodseq:
         fits = delta is not None and delta.since == contents.modseq and _apply(contents, delta)
-        if not fits and not await catch_up(executor, contents, holder.id, row.id):
+        if not fits and not await catch_up(executor, contents):
             return None
         mailboxes.trim(contents)
     executor.mailbox, executor.owner = row, holder.id
@@ -240,8 +259,8 @@ async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:
         if row.highestmodseq <= contents.modseq:
             return not contents.superseded
     if request.files:
-        return await catch_up(executor, contents, holder.id, mailbox.id)
-    return await follow_hint(executor, contents, holder.id, mailbox.id)
+        return await catch_up(executor, contents)
+    return await follow_hint(executor, contents)
 
 
 async def _expunged(executor: ImapExecutor, request: Expunged) -> list[int] | None:

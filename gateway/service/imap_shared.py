@@ -25,6 +25,7 @@ from directory.model import (
 from directory.port import Directory, groups_of
 from gateway.imap.names import SEPARATOR
 from gateway.imap.rights import ALL, READING, ordered
+from gateway.imap.settings import ImapSettings
 from gateway.store.acl import ANYONE, read_acl
 from gateway.store.repository import INBOX, MailboxRow, Repository
 from gateway.store.stores import Stores
@@ -74,13 +75,18 @@ def prefix_of(holder: MailboxHolder) -> str:
     return f"{space}{SEPARATOR}{holder.primary}"
 
 
-def by_directory(directory: Directory, holder: MailboxHolder, ids: Collection[str]) -> str:
-    """The rights that the directory gives an entry, itself or as a member of groups: `ids`, to a store."""
+def by_directory(directory: Directory, holder: MailboxHolder, ids: Collection[str], settings: ImapSettings) -> str:
+    """The rights that the directory gives an entry, itself or as a member of groups: `ids`, to a store.
+
+    Who may read a shared mailbox keeps an own \\Seen there, where it is each one's own.
+    """
     if holder.id in ids:
         return ALL
     if _names_one(directory, holder.full_access, ids):
         return ALL
-    return READING if _names_one(directory, holder.read_access, ids) else ""
+    if not _names_one(directory, holder.read_access, ids):
+        return ""
+    return READING + "s" if settings.own_seen and isinstance(holder, SharedMailbox) else READING
 
 
 def _names_one(directory: Directory, dns: Collection[str], ids: Collection[str]) -> bool:
@@ -91,14 +97,15 @@ class SharedStores:
     """What is shared with one account, at this moment."""
 
     def __init__(
-        self, directory: Directory, own: MailboxHolder, hostname: str, repository: Repository, *, anyone: bool = False
+        self, directory: Directory, own: MailboxHolder, hostname: str, repository: Repository, settings: ImapSettings
     ) -> None:
         self._directory = directory
         self._own = own
         self._hostname = hostname
         self._repository = repository
         self._mine = frozenset({own.id, *groups_of(directory, own.dn)})
-        self._named = self._mine | {ANYONE} if anyone else self._mine
+        self._named = self._mine | {ANYONE} if settings.acl_anyone else self._mine
+        self._settings = settings
 
     def spot(self, name: str) -> Spot | None:
         """Where a mailbox name leads, None when there is nothing that the account may see. Raises Deferred."""
@@ -148,7 +155,7 @@ class SharedStores:
             return ALL
         if not self._is_served(holder):
             return ""
-        return self._together(by_directory(self._directory, holder, self._mine), row)
+        return self._together(by_directory(self._directory, holder, self._mine, self._settings), row)
 
     def _together(self, base: str, row: MailboxRow | None) -> str:
         if base == ALL or row is None or not row.acl:
@@ -170,7 +177,7 @@ class SharedStores:
             if holder.id == self._own.id or not holder.primary or self._directory.is_held(holder.id):
                 continue
             if self._is_served(holder):
-                base = by_directory(self._directory, holder, self._mine)
+                base = by_directory(self._directory, holder, self._mine, self._settings)
                 found.append(SharedStore(self, Spot(holder, INBOX, base, prefix_of(holder))))
         return sorted(found, key=lambda store: store.spot.prefix)
 

@@ -167,7 +167,8 @@ class Adopting(Opening):
 
     def _adopt(self, account: str, folder: str, row: MailboxRow, fresh: list[tuple[str, str]]) -> None:
         """Rows for files, in the order of their old UIDs and dates."""
-        noted = markers.read_flags(folder) if any(place == "cur" for place, _ in fresh) else {}
+        are_old = any(place == "cur" for place, _ in fresh)
+        noted = markers.read_flags(folder) if are_old else {}
         wanted: list[tuple[int, float, NewMessage]] = []
         where: dict[str, str] = {}
         for place, file in fresh:
@@ -196,6 +197,12 @@ class Adopting(Opening):
             wanted.append((message.uid or 1 << 32, facts.st_mtime, message))
         wanted.sort(key=lambda item: (item[0], item[1], item[2].ukey))
         adopted = self.repository.adopt(account, row.id, [message for _, _, message in wanted])
+        if are_old:
+            uids = {made.ukey: made.uid for made in adopted}
+            seen = markers.read_seen(folder).items()
+            self.repository.restore_seen(
+                account, row.id, [(uids[ukey], reader, is_seen) for (ukey, reader), is_seen in seen if ukey in uids]
+            )
         absent = []
         for made in adopted:
             path = where[made.ukey]

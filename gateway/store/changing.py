@@ -69,7 +69,7 @@ class Changing(Appending):
             self.expunge(receiver, row, [new.uid for _, new in done])
             raise
         self.added(receiver, sum(new.size for _, new in done))
-        self.changed(receiver.id, row.id, [new for _, new in done])
+        self._placed(holder, mailbox, receiver, row, done)
         return done
 
     def move(
@@ -96,9 +96,19 @@ class Changing(Appending):
         finally:
             if receiver.id != holder.id:
                 self.added(receiver, sum(new.size for _, new in done))
-            self.changed(receiver.id, row.id, [new for _, new in done])
+            self._placed(holder, mailbox, receiver, row, done)
             self._changed_now(holder.id, mailbox.id, bool(done))
         return done
+
+    def _placed(
+        self, holder: MailboxHolder, mailbox: MailboxRow, receiver: MailboxHolder, target: MailboxRow, done: Pairs
+    ) -> None:
+        """Messages are in their place: within a store those who had seen them have seen them there."""
+        modseq = 0
+        if done and receiver.id == holder.id:
+            pairs = [(source.uid, new.uid) for source, new in done]
+            modseq = self.repository.copy_seen(holder.id, mailbox.id, target.id, pairs)
+        self.changed(receiver.id, target.id, max(modseq, *[new.modseq for _, new in done]) if done else 0)
 
     def _target(self, holder: MailboxHolder, name: str) -> MailboxRow:
         name = checked_name(name)

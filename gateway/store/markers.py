@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,8 @@ ANNOTATED = 2  # a mailbox with `acl` or `metadata`: versions that do not know t
 MAX_SUBSCRIPTIONS = 10_000
 BLOAT_BYTES = 65_536  # `.gatepost-mailbox` is written anew when it is larger than this
 BLOAT_LINE = 150  # and so many octets for each message
+#: (unique part of the file name, reader, is seen)
+Seen: TypeAlias = tuple[str, str, bool]
 
 
 def replace(path: str, content: bytes, *, sync: bool = True) -> None:
@@ -104,20 +106,25 @@ def _mailbox_line(row: MailboxRow) -> bytes:
     })  # fmt: skip
 
 
-def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow], *, sync: bool = True) -> None:
-    """Facts of a mailbox, then one line a message that has flags or keywords. `sync` as in `replace`."""
-    lines = [_mailbox_line(row), *map(_flag_line, (m for m in messages if m.flags or m.keywords)), b""]
+def write_mailbox(
+    folder: str, row: MailboxRow, messages: Iterable[MessageRow], seen: Iterable[Seen] = (), *, sync: bool = True
+) -> None:
+    """Facts of a mailbox, then one line a message that has flags or keywords, and one for each reader for whom it is
+    otherwise seen. `sync` as in `replace`."""
+    flagged = (message for message in messages if message.flags or message.keywords)
+    lines = [_mailbox_line(row), *map(_flag_line, flagged), *map(_seen_line, seen), b""]
     replace(os.path.join(folder, MAILBOX), b"\n".join(lines), sync=sync)
 
 
-def append_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow]) -> None:
-    """New facts of a mailbox and the flags of messages; later lines win. On disk on return."""
+def append_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow], seen: Iterable[Seen] = ()) -> None:
+    """New facts of a mailbox, the flags of messages and who has seen them; later lines win. On disk on return."""
     fd = os.open(os.path.join(folder, MAILBOX), os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
         # what a power cut left of a line must not swallow the next one
         start = b"" if not size or os.pread(fd, 1, size - 1) == b"\n" else b"\n"
-        lines = start + b"".join(_flag_line(message) + b"\n" for message in messages) + _mailbox_line(row) + b"\n"
+        noted = [*map(_flag_line, messages), *map(_seen_line, seen), _mailbox_line(row), b""]
+        lines = start + b"\n".join(noted)
         while lines:
             lines = lines[os.write(fd, lines) :]
         os.fsync(fd)
@@ -172,6 +179,25 @@ def read_flags(folder: str) -> dict[str, tuple[str, str]]:
         parts = line.decode("utf-8", "replace").split("\t")
         if len(parts) == 3:
             found[parts[0]] = (parts[1], parts[2])
+    return found
+
+
+def _seen_line(seen: Seen) -> bytes:
+    ukey, reader, is_seen = seen
+    return f"{ukey}\t{'S' if is_seen else ''}\tseen\t{reader}".encode()
+
+
+def read_seen(folder: str) -> dict[tuple[str, str], bool]:
+    """{(ukey, reader): is seen} as last noted."""
+    found: dict[tuple[str, str], bool] = {}
+    try:
+        content = Path(folder, MAILBOX).read_bytes()
+    except FileNotFoundError:
+        return found
+    for line in content.split(b"\n")[1:-1]:
+        parts = line.decode("utf-8", "replace").split("\t")
+        if len(parts) == 4 and parts[2] == "seen":
+            found[parts[0], parts[3]] = parts[1] == "S"
     return found
 
 

@@ -11,6 +11,7 @@ from directory.model import Condition, Deferred, Refused
 from gateway.store.acl import read_acl
 from gateway.store.errors import MailboxExists
 from gateway.store.flags import changed, foreign_change
+from gateway.store.memory_readers import MemoryReaders
 from gateway.store.objectid import copy_of
 from gateway.store.repository import (
     INBOX,
@@ -44,6 +45,8 @@ class _Mailbox:
     live: dict[int, MessageRow] = field(default_factory=dict)
     dead: dict[int, tuple[MessageRow, float]] = field(default_factory=dict)
     parsed: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    #: (reader, UID): (MODSEQ, is seen)
+    readers: dict[tuple[str, int], tuple[int, bool]] = field(default_factory=dict)
 
     def row(self) -> MailboxRow:
         return MailboxRow(
@@ -90,7 +93,7 @@ class _Account:
         return sum(row.size for row in rows), len(rows)
 
 
-class MemoryRepository:
+class MemoryRepository(MemoryReaders):
     """Implements `gateway.store.repository.Repository`; quota use and counts are summed when asked."""
 
     def __init__(self) -> None:
@@ -310,9 +313,16 @@ class MemoryRepository:
             return sorted((row for row in rows if row.modseq > after_modseq), key=lambda row: row.uid)
 
     def outline(
-        self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
+        self,
+        account: str,
+        mailbox: int,
+        *,
+        after_modseq: int = 0,
+        after_uid: int = 0,
+        limit: int = 1 << 32,
+        reader: str = "",
     ) -> list[Outline]:
-        rows = [row for row in self.messages(account, mailbox, after_modseq) if row.uid > after_uid]
+        rows = [row for row in self._rows_for(account, mailbox, reader, after_modseq) if row.uid > after_uid]
         return [(r.uid, r.modseq, r.flags, r.keywords, r.crlf, r.internaldate) for r in rows[:limit]]
 
     def keywords(self, account: str) -> set[str]:
@@ -344,6 +354,7 @@ class MemoryRepository:
         keywords: str,
         unchanged_since: int | None = None,
         within: str | None = None,
+        reader: str = "",
     ) -> tuple[list[MessageRow], list[int]]:
         failed: list[int] = []
 
@@ -354,6 +365,8 @@ class MemoryRepository:
             flags, words = changed(mode, row.flags, row.keywords, letters, keywords, within)
             return replace(row, flags=flags, keywords=words)
 
+        if reader:
+            return self._change_for(account, mailbox, uids, reader, new), failed
         return self._change(account, mailbox, uids, new), failed
 
     def take_info(self, account: str, mailbox: int, found: Mapping[int, tuple[str, str]]) -> list[MessageRow]:
@@ -401,6 +414,8 @@ class MemoryRepository:
             old = [row for row, at in box.dead.values() if not row.name and (at < before or row.modseq <= limit)]
             for row in old:
                 del box.dead[row.uid]
+                for key in [key for key in box.readers if key[1] == row.uid]:
+                    del box.readers[key]
                 box.floor = max(box.floor, row.modseq)
             return len(old)
 

@@ -286,9 +286,19 @@ class Repository(Protocol):
         ...
 
     def outline(
-        self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
+        self,
+        account: str,
+        mailbox: int,
+        *,
+        after_modseq: int = 0,
+        after_uid: int = 0,
+        limit: int = 1 << 32,
+        reader: str = "",
     ) -> list[Outline]:
-        """The first messages with a greater UID and MODSEQ, by UID: what a listing of a large mailbox needs."""
+        """The first messages with a greater UID and MODSEQ, by UID: what a listing of a large mailbox needs.
+
+        With a `reader` their flags and MODSEQs are as this one knows them.
+        """
         ...
 
     def message(self, account: str, mailbox: int, uid: int) -> MessageRow | None: ...
@@ -307,11 +317,34 @@ class Repository(Protocol):
         keywords: str,
         unchanged_since: int | None = None,
         within: str | None = None,
+        reader: str = "",
     ) -> tuple[list[MessageRow], list[int]]:
         """Change flags (RFC 9051 6.4.6, RFC 7162 3.1.3): rows that changed, UIDs that `unchanged_since` kept out.
 
         A row that already is as asked keeps its MODSEQ and is not among the changed. `within`: see `flags.changed`.
+        With a `reader` the letter S is changed for this one alone, and rows are as this one knows them.
         """
+        ...
+
+    # what each reader has seen, in mailboxes where that is each one's own
+    def unseen(self, account: str, mailbox: int, reader: str) -> int:
+        """Messages that a reader has not seen."""
+        ...
+
+    def seen_by(self, account: str, mailbox: int, uids: Collection[int], reader: str) -> set[int]:
+        """Those of the messages that a reader has seen."""
+        ...
+
+    def copy_seen(self, account: str, mailbox: int, target: int, pairs: Sequence[tuple[int, int]]) -> int:
+        """(UID here, UID in `target`): what every reader has seen is so there too. The MODSEQ of that, 0 for nothing."""
+        ...
+
+    def seen_since(self, account: str, mailbox: int, after_modseq: int) -> list[tuple[str, str, bool]]:
+        """(ukey, reader, is seen) that changed after a MODSEQ, of messages that are there."""
+        ...
+
+    def restore_seen(self, account: str, mailbox: int, seen: Sequence[tuple[int, str, bool]]) -> None:
+        """Take (UID, reader, is seen) over from the files."""
         ...
 
     def take_info(self, account: str, mailbox: int, found: Mapping[int, tuple[str, str]]) -> list[MessageRow]:

@@ -99,13 +99,20 @@ class Upkeep(Annotating):
             modseq = facts.get("highestmodseq", 0)
             since = modseq if isinstance(modseq, int) and facts.get("id") == row.id else 0
         if row.highestmodseq > since:
-            changed = self.repository.messages(account, row.id, since)
-            if not since or markers.is_bloated(folder, self.repository.counts(account, row.id).messages):
-                markers.write_mailbox(folder, row, self.repository.messages(account, row.id))
+            if not since or self._is_bloated(account, folder, row):
+                seen = self.repository.seen_since(account, row.id, 0)
+                markers.write_mailbox(folder, row, self.repository.messages(account, row.id), seen)
             else:
-                markers.append_mailbox(folder, row, changed)
+                seen = self.repository.seen_since(account, row.id, since)
+                markers.append_mailbox(folder, row, self.repository.messages(account, row.id, since), seen)
             self.keep_notes(account, folder, row)
         self._noted[key] = row.highestmodseq
+
+    def _is_bloated(self, account: str, folder: str, row: MailboxRow) -> bool:
+        lines = self.repository.counts(account, row.id).messages
+        if not markers.is_bloated(folder, lines):
+            return False
+        return markers.is_bloated(folder, lines + len(self.repository.seen_since(account, row.id, 0)))
 
 
 def _remove_but(folder: str, kept: str) -> None:

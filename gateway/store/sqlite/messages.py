@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from gateway.store.flags import changed, foreign_change
 from gateway.store.repository import Counts, MessageRow, Mode, Outline
-from gateway.store.sqlite.base import MESSAGE, Base, Exhausted, chunks, live_rows, marks, next_modseq, recount, use
+from gateway.store.sqlite.base import MESSAGE, Exhausted, chunks, live_rows, marks, next_modseq, recount, use
 from gateway.store.sqlite.placing import remove
+from gateway.store.sqlite.readers import Readers
 
 _EVERYTHING = 1 << 32  # more rows than a mailbox has UIDs
 #: what a row becomes: (flags, keywords, name, info), None when it must stay as it is
@@ -24,7 +25,7 @@ _ALL_LIVE = (
 _RENAME = "UPDATE message SET name=?, info=? WHERE account=? AND mailbox=? AND uid=?"
 
 
-class Messages(Base):
+class Messages(Readers):
     """Part of SqliteRepository."""
 
     def messages(self, account: str, mailbox: int, after_modseq: int = 0) -> list[MessageRow]:
@@ -37,8 +38,17 @@ class Messages(Base):
         return [MessageRow(*row) for row in rows]
 
     def outline(
-        self, account: str, mailbox: int, *, after_modseq: int = 0, after_uid: int = 0, limit: int = 1 << 32
+        self,
+        account: str,
+        mailbox: int,
+        *,
+        after_modseq: int = 0,
+        after_uid: int = 0,
+        limit: int = 1 << 32,
+        reader: str = "",
     ) -> list[Outline]:
+        if reader:
+            return self._outline_for(account, mailbox, reader, after_modseq, after_uid, limit)
         if not after_modseq and not after_uid and limit >= _EVERYTHING:
             rows = self._all(
                 account,
@@ -123,6 +133,7 @@ class Messages(Base):
         keywords: str,
         unchanged_since: int | None = None,
         within: str | None = None,
+        reader: str = "",
     ) -> tuple[list[MessageRow], list[int]]:
         done: list[MessageRow] = []
         failed: list[int] = []
@@ -137,8 +148,15 @@ class Messages(Base):
                 new = become[now] = changed(mode, *now, letters, keywords, within)
             return (*new, row.name, row.info)
 
+        def wanted_flags(row: MessageRow) -> tuple[str, str] | None:
+            new = wanted(row)
+            return new[:2] if new is not None else None
+
         for part in chunks(uids):
-            rows, kept_out = self._change(account, mailbox, part, wanted)
+            if reader:
+                rows, kept_out = self._change_for(account, mailbox, part, reader, wanted_flags)
+            else:
+                rows, kept_out = self._change(account, mailbox, part, wanted)
             done += rows
             failed += kept_out
         return done, failed
@@ -256,6 +274,10 @@ class Messages(Base):
                 db.executemany(
                     "DELETE FROM message WHERE account=? AND mailbox=? AND uid=?",
                     [(account, mailbox, uid) for uid, _ in old],
+                )
+                db.execute(
+                    f"DELETE FROM seen WHERE account=? AND mailbox=? AND uid IN ({marks(old)})",
+                    (account, mailbox, *[uid for uid, _ in old]),
                 )
                 db.execute(
                     "UPDATE mailbox SET tomb_floor=max(tomb_floor, ?) WHERE account=? AND id=?",

@@ -137,10 +137,10 @@ def test_the_directorys_rights_are_shown_and_not_taken_away(bench: Bench) -> Non
     boss = bench.client(login=b"boss")
     granted = boss.say(b"GETACL Shared/info@example.com")
     assert b'"boss@example.com" lrswipkxteacd' in granted
-    assert b'"ann@example.com" lr' in granted
+    assert b'"ann@example.com" lrs' in granted
     assert boss.say(b"SETACL Shared/info@example.com ann l").startswith(b"a NO [CANNOT] ")
-    assert boss.say(b"SETACL Shared/info@example.com ann +s").startswith(b"a OK ")
-    assert b'"ann@example.com" lrs\r\n' in boss.say(b"GETACL Shared/info@example.com")
+    assert boss.say(b"SETACL Shared/info@example.com ann +w").startswith(b"a OK ")
+    assert b'"ann@example.com" lrsw\r\n' in boss.say(b"GETACL Shared/info@example.com")
     assert boss.say(b"DELETEACL Shared/info@example.com ann").startswith(b"a OK ")
     assert boss.say(b"DELETEACL Shared/info@example.com ann").startswith(b"a NO [CANNOT] ")
     assert boss.say(b"SETACL Shared/info@example.com bob lrs").startswith(b"a OK ")

@@ -19,6 +19,7 @@ from gateway.store.sqlite import SqliteRepository
 
 ACCOUNTS = st.sampled_from(["a", "b"])
 MAILBOXES = st.integers(1, 4)
+READERS = st.sampled_from(["u", "v"])
 UIDS = st.frozensets(st.integers(1, 12), max_size=6)
 NAMES = st.sampled_from(["Work", "Work/x", "Work/x/y", "Workshop", "Play"])
 LETTERS = st.text("DFRSTXP", max_size=4)
@@ -120,6 +121,25 @@ class Histories(RuleBasedStateMachine):
     ) -> None:
         self._both(lambda r: r.store_flags(account, mailbox, uids, mode, letters, words, since))
 
+    @rule(
+        account=ACCOUNTS, mailbox=MAILBOXES, uids=UIDS, mode=st.sampled_from(["add", "remove", "replace"]), letters=LETTERS,
+        within=st.none() | LETTERS, since=st.none() | st.integers(0, 20), reader=READERS,
+    )  # fmt: skip
+    def store_for(
+        self, account: str, mailbox: int, uids: frozenset[int], mode: Any, letters: str, within: str | None, since: int | None,
+        reader: str,
+    ) -> None:  # fmt: skip
+        self._both(lambda r: r.store_flags(account, mailbox, uids, mode, letters, "", since, within, reader=reader))
+        self._both(lambda r: r.seen_by(account, mailbox, uids, reader))
+
+    @rule(account=ACCOUNTS, mailbox=MAILBOXES, into=MAILBOXES, uids=UIDS, to=st.integers(0, 9))
+    def copy_seen(self, account: str, mailbox: int, into: int, uids: frozenset[int], to: int) -> None:
+        self._both(lambda r: r.copy_seen(account, mailbox, into, [(uid, uid + to) for uid in uids]))
+
+    @rule(account=ACCOUNTS, mailbox=MAILBOXES, uids=UIDS, reader=READERS, is_seen=st.booleans())
+    def restore_seen(self, account: str, mailbox: int, uids: frozenset[int], reader: str, is_seen: bool) -> None:
+        self._both(lambda r: r.restore_seen(account, mailbox, [(uid, reader, is_seen) for uid in sorted(uids)]))
+
     @rule(account=ACCOUNTS, mailbox=MAILBOXES, uids=UIDS, info=LETTERS)
     def rename_files(self, account: str, mailbox: int, uids: frozenset[int], info: str) -> None:
         self._both(lambda r: r.take_info(account, mailbox, {uid: (f"n{uid}", info) for uid in uids}))
@@ -143,6 +163,17 @@ class Histories(RuleBasedStateMachine):
                 for name in ("messages", "files", "leftovers", "counts", "tombstone_floor"):
                     self._both(lambda r, name=name, row=row, account=account: getattr(r, name)(account, row.id))
                 self._both(lambda r, row=row, account=account: r.expunged(account, row.id, 0))
+                for since in (0, row.highestmodseq // 2):
+                    self._both(
+                        lambda r, row=row, account=account, since=since: sorted(r.seen_since(account, row.id, since))
+                    )
+                    for reader in ("u", "v", ""):
+                        self._both(
+                            lambda r, row=row, account=account, since=since, reader=reader: r.outline(
+                                account, row.id, after_modseq=since, reader=reader
+                            )
+                        )
+                self._both(lambda r, row=row, account=account: [r.unseen(account, row.id, reader) for reader in "uv"])
 
 
 Histories.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

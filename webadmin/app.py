@@ -11,7 +11,7 @@ from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFProtect
 
 from gateway.service.admission import Networks
-from webadmin import assets, errors, menu
+from webadmin import assets, errors, menu, shown
 from webadmin.backend import Backend
 from webadmin.client import is_https
 from webadmin.headers import protect
@@ -52,6 +52,7 @@ def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str
     CSRFProtect(app)
     Babel(app, locale_selector=_language).domain_instance = Languages()
     assets.register(app)
+    shown.register(app)
     for module in PAGES:
         app.register_blueprint(module.bp)
     app.before_request(_admit)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -22,6 +23,9 @@ from gateway.lists.requests import Request, post_token
 from gateway.lists.settings import ListSettings
 from gateway.mail.header import Header, HeaderProblem, scan_pieces
 from gateway.mime.encoded import decode_header_text
+from gateway.mime.parsed import LEAF, Part
+from gateway.mime.scanner import scan
+from gateway.mime.text import decoded_text
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, Target
 from gateway.route.plan import ListMail
 from gateway.route.router import Router
@@ -31,6 +35,9 @@ from gateway.service.list_facts import HostListFacts
 from gateway.service.list_mailer import Content, ListMailer, beginning
 
 MAX_SHOWN = 200  # octets of a field in a listing
+MAX_READ = 256 * 1024  # octets of a post that is shown
+MAX_TEXT = 64 * 1024  # characters of it
+MAX_ATTACHMENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,25 @@ class Waiting:
     author: str
     subject: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A post that waits, for whoever decides: its beginning as plain words."""
+
+    id: str
+    since: float
+    return_path: str
+    author: str
+    subject: str
+    to: str
+    date: str
+    size: int
+    text: str
+    #: names or types of what is not text
+    attachments: tuple[str, ...]
+    #: there is more of it than is shown
+    is_cut: bool
 
 
 class NoSuchPost(Exception):
@@ -170,6 +196,26 @@ class Moderation:
             found.append(Waiting(post, envelope.arrival, envelope.return_path, author, subject, envelope.size))
         return sorted(found, key=lambda one: one.since)
 
+    def shown(self, list_id: str, post: str) -> Shown:
+        """A post that waits. Reads files: call it in a thread. Raises NoSuchPost, Deferred, OSError."""
+        envelope = self._read(list_id, post)
+        try:
+            octets = beginning(self._held.content(post), MAX_READ)
+        except FileNotFoundError:
+            raise NoSuchPost(post) from None
+        except Damaged as error:
+            raise Deferred(Condition.QUEUE_UNAVAILABLE, str(error)) from error
+        header, parsed = scan_pieces(iter((octets,))), scan(octets)
+        author, subject, to, date = (
+            decode_header_text(header.unfolded(fields[0]))[:MAX_SHOWN] if (fields := header.all(name)) else ""
+            for name in (b"from", b"subject", b"to", b"date")
+        )
+        text = "\n".join(decoded_text(lambda start, end: octets[start:end], parsed))
+        return Shown(
+            post, envelope.arrival, envelope.return_path, author, subject, to, date, envelope.size, text[:MAX_TEXT],
+            tuple(_others(parsed.root)), envelope.size > MAX_READ or len(text) > MAX_TEXT,
+        )  # fmt: skip
+
     async def expire(self) -> None:
         """Throw away what nobody decided on in time."""
         limit = self._mailer.clock() - self._settings.held_lifetime
@@ -184,3 +230,15 @@ class Moderation:
                 entry = self._mailer.directory.by_id(envelope.targets[0].account)
                 if isinstance(entry, MailingList):
                     self._mailer.say("post-expired", entry, post=post)
+
+
+def _others(root: Part) -> Iterator[str]:
+    """What a message holds beside text, at most MAX_ATTACHMENTS of it."""
+    waiting, found = [root], 0
+    while waiting and found < MAX_ATTACHMENTS:
+        part = waiting.pop()
+        if part.kind != LEAF:
+            waiting += part.children[::-1]
+        elif part.type != b"text":
+            found += 1
+            yield f"{part.type.decode('latin-1')}/{part.subtype.decode('latin-1')}"

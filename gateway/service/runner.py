@@ -18,6 +18,7 @@ from gateway.queue.wake import bell, heard, kept
 from gateway.service.brake_desk import BrakeDesk
 from gateway.service.domain_sums import sum_for_ever
 from gateway.service.drop_sweep import DropSweep
+from gateway.service.identity import resolve
 from gateway.service.instructions import RuleDesk
 from gateway.service.journal_recovery import recover_at_start, recover_for_ever
 from gateway.service.list_desk import make_desk
@@ -31,6 +32,7 @@ from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
+from gateway.service.runner_actors import Actors
 from gateway.service.selftest.clean import SelftestVerbs
 from gateway.service.sending_watch import STOPPED
 from gateway.service.signing import FOLDER as DKIM_FOLDER
@@ -92,13 +94,15 @@ def run(settings: Settings, pulse: Pulse) -> None:
             settings.hostname,
             Path(settings.run_dir) / "queue.sock",
         )
+        actors = Actors(host.directory, settings.directory.rights, host.authenticator, loop)
         verbs = {
-            **MailVerbs(host.lists.state, desk.moderation, host.directory, loop).verbs(),
+            **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
             **SelftestVerbs(host).verbs(),
             **brakes.verbs(),
         }
-        control = await ControlServer(verbs).start(Path(settings.run_dir) / MAIL_SOCKET)
+        web = resolve(settings.run_as.web).uid if settings.run_as.web else os.getuid()
+        control = await ControlServer(verbs, others={web} - {os.getuid()}).start(Path(settings.run_dir) / MAIL_SOCKET)
         owners = OwnerVerbs(
             runner,
             host.queue,

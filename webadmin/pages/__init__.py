@@ -7,7 +7,7 @@ from typing import Protocol
 from flask import Blueprint
 
 from webadmin.page import Page
-from webadmin.pages import home, login, mail, people, session_pages
+from webadmin.pages import home, login, mail, moderation, people, session_pages
 
 
 class PageModule(Protocol):
@@ -23,5 +23,6 @@ PAGES: tuple[PageModule, ...] = (
     session_pages,
     mail,
     people,
+    moderation,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

@@ -1,0 +1,44 @@
+"""How times, sizes and addresses are shown to people: filters of the templates."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import idna
+from babel.units import format_unit
+from flask import Flask
+from flask_babel import format_datetime, get_locale
+
+UNITS = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte")
+
+
+def when(stamp: float | None) -> str:
+    """A unix time, in the reader's words; – for none."""
+    return "–" if stamp is None else format_datetime(dt.datetime.fromtimestamp(stamp, dt.UTC), "short")
+
+
+def octets(number: int | float | None) -> str:
+    """A size, in the reader's words; – for none."""
+    if number is None:
+        return "–"
+    size, unit = float(number), 0
+    while size >= 1000 and unit < len(UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    text: str = format_unit(
+        round(size, 1 if unit > 0 and size < 100 else None), f"digital-{UNITS[unit]}", "short", locale=get_locale()
+    )
+    return text
+
+
+def readable(address: str) -> str:
+    """An address with its domain in the script of its owner."""
+    local, at, domain = address.rpartition("@")
+    try:
+        return f"{local}{at}{idna.decode(domain)}"
+    except (idna.IDNAError, UnicodeError):
+        return address
+
+
+def register(app: Flask) -> None:
+    """For all templates."""
+    app.jinja_env.filters.update(when=when, octets=octets, readable=readable)

@@ -113,6 +113,12 @@ def vacation(*, id: str, reply: str, account: str, recipient: str, outcome: str)
     _log.info("%s", fields(event="vacation", account=account, recipient=recipient, outcome=outcome))
 
 
+def sent_copy(*, id: str, account: str, outcome: str) -> None:  # noqa: A002
+    """A copy of what was sent as a shared mailbox was kept there, or why not."""
+    trail.note("sent-copy", id=id, account=account, outcome=outcome)
+    _log.info("%s", fields(id=id, event="sent-copy", account=account, outcome=outcome))
+
+
 def queued(*, id: str, targets: int, about: str = "") -> None:  # noqa: A002
     """A message, or the rest of one, is in the queue; `about` is the one whose targets by rules these are."""
     metrics.count(metrics.QUEUED)

@@ -11,7 +11,7 @@ from functools import partial
 from directory.model import Account, Condition, Deferred, Recipient, Refused, ServiceAccount
 from directory.port import Login
 from gateway.files.names import unique_name
-from gateway.files.spool import Joined
+from gateway.files.spool import Joined, prefixed
 from gateway.files.spool import Spool as SpoolFile
 from gateway.filters.port import Facts, Kind, Verdict, run
 from gateway.lists.copy import has_seen
@@ -26,6 +26,7 @@ from gateway.policy.restriction import Sender, is_moderated, refusal, too_large
 from gateway.policy.send_limit import counted
 from gateway.queue.file import unix_owner
 from gateway.route.plan import Plan, Remote
+from gateway.service import sent_copies
 from gateway.service.accept import Arrival
 from gateway.service.checks import added as added_by
 from gateway.service.checks import forged, is_relay, without
@@ -377,7 +378,17 @@ class SmtpExecutor:
                 )
             )
         )
-        return [error if error is not None else next(results) for error in outcomes]
+        answers = [error if error is not None else next(results) for error in outcomes]
+        if session.role is Role.SUBMISSION and any(answer is None for answer in answers):
+            self._keep_sent(header, prefixed(lines[1], pieces), message_id)
+        return answers
+
+    def _keep_sent(self, header: Header, content: Sequence[bytes], message_id: str) -> None:
+        host, settings = self._host, self._host.settings
+        if settings.smtp.keep_sent_shared:
+            separators = settings.route.extension_separator
+            for holder in sent_copies.authors(host.directory, header, separators, settings.hostname):
+                sent_copies.keep(host.stores, holder, content, message_id)
 
 
 _EXECUTE: dict[type, Callable[..., object | Awaitable[object]]] = {

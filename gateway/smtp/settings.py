@@ -59,5 +59,8 @@ class SmtpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message_timeout: Seconds = 1800.0
     #: whether port 25 takes mail of everybody for everywhere; `gatepost status` is red while it does
     open_relay: Literal["no", "I know that everybody will send spam through this host"] = "no"
+    #: whether a copy of what is sent as a shared mailbox is kept in its Sent mailbox; clients that keep one themselves
+    #: then make a second
+    keep_sent_shared: bool = False
     #: a bare LF in a message: taken as a line end, or the message refused
     bare_newline: Literal["normalize", "refuse"] = "normalize"

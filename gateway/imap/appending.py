@@ -68,7 +68,8 @@ class Arriving:
                 raise BadCommand("date-time expected")
             arguments.space()
         self._size = 0
-        if arguments.at(b"CATENATE ("):
+        is_utf8 = self._session.utf8 and arguments.at(b"UTF8 (")  # RFC 9755 4
+        if not is_utf8 and arguments.at(b"CATENATE ("):
             yield from self._session.ask(BeginAppend(self._mailbox, 0, letters, keywords, date, self._replaces))
             yield from self._parts()
             if not self._size:
@@ -81,6 +82,8 @@ class Arriving:
         begin = BeginAppend(self._mailbox, message.size, letters, keywords, date, self._replaces)
         yield from self._session.ask(begin)
         yield from self._octets(message)
+        if is_utf8:
+            arguments.expect(b")")
 
     def _count(self, octets: int) -> None:
         limit = self._session.settings.max_append

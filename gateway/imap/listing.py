@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.imap.names import MAX_NAME, SEPARATOR, BadName, decode, matches, quoted
+from gateway.imap.names import MAX_NAME, SEPARATOR, BadName, decode, decode_utf8, matches
 from gateway.imap.rights import ALL, KNOWING
 from gateway.imap.rights import shown as shown_rights
 
@@ -56,11 +56,11 @@ class Line:
     children: bool = False
 
 
-def pattern_of(reference: bytes, wanted: bytes) -> str:
+def pattern_of(reference: bytes, wanted: bytes, *, utf8: bool) -> str:
     """The pattern that a reference and a mailbox pattern make. Raises BadName."""
     if len(reference) + len(wanted) > MAX_NAME:
         raise BadName("the pattern is too long")
-    pattern = decode(reference + wanted)
+    pattern = decode_utf8(reference + wanted) if utf8 else decode(reference + wanted)
     first, slash, rest = pattern.partition(SEPARATOR)
     return INBOX + slash + rest if first.upper() == INBOX else pattern
 
@@ -129,8 +129,8 @@ def subscribed_names(mailboxes: Iterable[Listed], pattern: str) -> list[Line]:
     return sorted(named.values(), key=lambda line: line.listed.name)
 
 
-def shown(command: bytes, line: Line, *, extended: bool, below: frozenset[str] | None) -> bytes:
-    """One untagged answer. `below` are names that have mailboxes below them, None when it is not told."""
+def shown(command: bytes, name: bytes, line: Line, *, extended: bool, below: frozenset[str] | None) -> bytes:
+    """One untagged answer, with the `name` as it is written. `below` are names that have mailboxes below them, None when it is not told."""
     listed = line.listed
     attributes: list[bytes] = []
     if not listed.exists and extended:
@@ -144,14 +144,14 @@ def shown(command: bytes, line: Line, *, extended: bool, below: frozenset[str] |
     if listed.subscribed and extended:
         attributes.append(b"\\Subscribed")
     info = b' ("CHILDINFO" ("SUBSCRIBED"))' if line.children else b""
-    return b'* %b (%b) "/" %b%b\r\n' % (command, b" ".join(attributes), quoted(listed.name), info)
+    return b'* %b (%b) "/" %b%b\r\n' % (command, b" ".join(attributes), name, info)
 
 
-def rights_line(listed: Listed) -> bytes:
+def rights_line(name: bytes, listed: Listed) -> bytes:
     """MYRIGHTS of a mailbox that LIST names, nothing for a name that is none (RFC 8440 3)."""
     if not (listed.exists and listed.selectable) or KNOWING.isdisjoint(listed.rights):
         return b""
-    return b"* MYRIGHTS %b %b\r\n" % (quoted(listed.name), shown_rights(listed.rights))
+    return b"* MYRIGHTS %b %b\r\n" % (name, shown_rights(listed.rights))
 
 
 def with_children(mailboxes: Iterable[Listed]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Mailbox names on the wire: modified UTF-7 (RFC 3501 5.1.3), and LIST patterns (RFC 3501 6.3.8)."""
+"""Mailbox names on the wire: modified UTF-7 (RFC 3501 5.1.3) or UTF-8 (RFC 9051 5.1), and LIST patterns (RFC 9051 6.3.9)."""
 
 from __future__ import annotations
 
@@ -45,13 +45,21 @@ def decode(octets: bytes) -> str:
     return name
 
 
-def mailbox_name(octets: bytes) -> str:
+def decode_utf8(octets: bytes) -> str:
+    """The name that UTF-8 stands for. Raises BadName."""
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadName("the name is not UTF-8") from None
+
+
+def mailbox_name(octets: bytes, *, utf8: bool) -> str:
     """A mailbox's name as the store knows it; INBOX in any case. Raises BadName."""
     if not octets or len(octets) > MAX_NAME:
         raise BadName("the name is empty or too long")
     if octets.upper() == b"INBOX":
         return "INBOX"
-    return checked(decode(octets))
+    return checked(decode_utf8(octets) if utf8 else decode(octets))
 
 
 def checked(name: str) -> str:
@@ -63,9 +71,10 @@ def checked(name: str) -> str:
     return name
 
 
-def quoted(name: str) -> bytes:
+def quoted(name: str, *, utf8: bool) -> bytes:
     """A name as a quoted string for a response."""
-    return b'"' + encode(name).replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    octets = name.encode("utf-8") if utf8 else encode(name)
+    return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -51,6 +51,8 @@ class CommandFacts:
     states: frozenset[State]
     #: message numbers must not move while it runs: no EXPUNGE is sent with its answer (RFC 3501 7.4.1)
     keeps_numbers: bool = False
+    #: it names messages by number, which UIDONLY rules out (RFC 9586 3)
+    takes_numbers: bool = False
     #: it may also yield a `Need` and is sent what the client says next
     interactive: bool = False
 
@@ -100,9 +102,9 @@ def command(
             COMMANDS[b"UID " + key] = CommandFacts(
                 b"UID " + key, partial(run, by_uid=True), states, interactive=interactive
             )
-            COMMANDS[key] = CommandFacts(key, partial(run, by_uid=False), states, keeps_numbers, interactive)
+            COMMANDS[key] = CommandFacts(key, partial(run, by_uid=False), states, keeps_numbers, True, interactive)
         else:
-            COMMANDS[key] = CommandFacts(key, run, states, keeps_numbers, interactive)
+            COMMANDS[key] = CommandFacts(key, run, states, keeps_numbers, interactive=interactive)
         return run
 
     return register

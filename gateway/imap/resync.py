@@ -23,7 +23,7 @@ class Known:
     uids: Ranges | None = None
 
 
-def read_known(arguments: Parser) -> Known:
+def read_known(arguments: Parser, *, uid_only: bool) -> Known:
     """The parameter of QRESYNC in SELECT. Raises BadCommand."""
     arguments.expect(b"(")
     uidvalidity = arguments.number()
@@ -34,6 +34,8 @@ def read_known(arguments: Parser) -> Known:
     uids = None
     while arguments.at(b" "):
         if arguments.at(b"("):
+            if uid_only:
+                raise BadCommand("[UIDREQUIRED] message numbers are not used after ENABLE UIDONLY")
             # the client offers pairs of numbers and UIDs, which would help a server that forgets what it expunged
             arguments.sequence_set()
             arguments.space()
@@ -53,7 +55,7 @@ def vanished(view: View, since: int, uids: Ranges | None) -> Dialogue:
     yield from earlier(view, expunged, uids)
 
 
-def resynchronized(view: View, known: Known) -> Dialogue:
+def resynchronized(view: View, known: Known, *, uid_only: bool) -> Dialogue:
     """What has changed since; nothing when the UIDs mean something else now."""
     if known.uidvalidity != view.contents.uidvalidity:
         return
@@ -63,8 +65,14 @@ def resynchronized(view: View, known: Known) -> Dialogue:
         if start:
             yield Ask(Pause())
         text = b"".join(
-            b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n"
-            % (message.number, message.uid, message.flags, message.modseq)
+            b"%bFLAGS (%b) MODSEQ (%d))\r\n"
+            % (
+                b"* %d UIDFETCH (" % message.uid
+                if uid_only
+                else b"* %d FETCH (UID %d " % (message.number, message.uid),
+                message.flags,
+                message.modseq,
+            )
             for message in view.messages(numbers[start : start + PART])
             if message.modseq > known.modseq
         )

@@ -54,6 +54,8 @@ class Keys:
     arguments: Parser
     view: View
     codec: str = "utf-8"  # holds US-ASCII, the default of RFC 3501, and is that of RFC 9051
+    #: sets of message numbers are wrong (RFC 9586 3)
+    uid_only: bool = False
     now: float = 0.0
     #: what the index knows of the messages that are tested now
     facts: Mapping[int, Facts] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class Keys:
 
     def _numbers(self, ranges: Ranges, *, by_uid: bool) -> Test:
         view = self.view
+        if self.uid_only and not by_uid and ranges is not SAVED:
+            raise BadCommand("[UIDREQUIRED] message numbers are not used after ENABLE UIDONLY")
         if (
             not by_uid and ranges is not SAVED
         ):  # numbers beyond the last message find nothing; the set as a whole is no error

@@ -98,6 +98,9 @@ class Wish:
         yield b" ".join(said) + b"\r\n"
 
 
+ALL = Wish(frozenset((b"ALL",)))
+
+
 def read_wish(arguments: Parser) -> Wish | None:
     """RETURN and its options, past the space behind; None where there is no RETURN. Raises BadCommand."""
     if not arguments.at(b"RETURN ("):

@@ -9,9 +9,10 @@ from typing import Any
 from gateway.ask import Ask, Dialogue
 from gateway.imap.batches import batches
 from gateway.imap.content import Clock, Octets, Pause, ReadFacts, SearchContents
-from gateway.imap.parser import Parser
+from gateway.imap.parser import BadCommand, Parser
+from gateway.imap.progress import Progress
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
-from gateway.imap.search_return import Wish
+from gateway.imap.search_return import ALL, Wish
 from gateway.imap.session import No, Session
 from gateway.imap.view import Message, View
 
@@ -40,13 +41,15 @@ def read_search(
     is_kept = wish is not None and wish.is_kept
     codec = "utf-8"
     if needs_charset or arguments.at(b"CHARSET "):
+        if session.utf8 and not session.rev2 and not needs_charset:
+            raise BadCommand("no CHARSET after ENABLE UTF8=ACCEPT")  # RFC 9755 3
         try:
             codec = charset_of(arguments)
         except No:
             view.saved = () if is_kept else view.saved
             raise
         arguments.space()
-    keys = Keys(arguments, view, codec)
+    keys = Keys(arguments, view, codec, uid_only=session.uid_only)
     test = keys.read()
     if is_kept:
         view.saved = ()
@@ -59,6 +62,8 @@ def told(
     session: Session, view: View, name: bytes, wish: Wish | None, keys: Keys, numbers: Sequence[int], *, by_uid: bool
 ) -> Iterator[bytes]:
     """The answer of SEARCH or SORT, with the MODSEQ of the messages named in it (RFC 7162 3.1.5, RFC 4731 3.2)."""
+    if wish is None and session.rev2 and name == b"SEARCH":
+        wish = ALL  # RFC 9051 6.4.4: SEARCH is answered by ESEARCH
     named = numbers if wish is None else wish.named(numbers)
     modseq = max((message.modseq for message in view.messages(named)), default=0) if keys.needs.modseq else 0
     shown = view.uids(numbers) if by_uid else numbers
@@ -112,7 +117,7 @@ def _tested(keys: Keys, test: Test, batch: Sequence[Message], tier: tuple[Octets
     return (yield Ask(SearchContents(tuple(batch), *tier, test)))
 
 
-def find(view: View, keys: Keys, test: Test) -> Dialogue:
+def find(view: View, keys: Keys, test: Test, progress: Progress) -> Dialogue:
     """The numbers of messages that match, ascending. Those that vanish meanwhile do not.
 
     What the view knows decides first; of the messages that are left open envelopes are looked at, then headers, then
@@ -127,6 +132,7 @@ def find(view: View, keys: Keys, test: Test) -> Dialogue:
         left = array("I")
         most, octets = (FACTS_BATCH, 0) if tier is None else (BATCH, OCTETS if tier[0] is Octets.ALL else 0)
         for batch in batches(view.messages(undecided), most, octets):
+            yield from progress.looked_at(len(batch))
             answers = yield from _tested(keys, test, batch, tier)
             for message in batch:
                 answer = answers.get(message.uid, False)
@@ -139,7 +145,13 @@ def find(view: View, keys: Keys, test: Test) -> Dialogue:
     return found if is_sorted else array("I", sorted(found))
 
 
-def collect(view: View, numbers: Sequence[int], octets: Octets, look: Callable[[Message, Any], Any]) -> Dialogue:
+def collect(
+    view: View,
+    numbers: Sequence[int],
+    octets: Octets,
+    look: Callable[[Message, Any], Any],
+    progress: Progress | None = None,
+) -> Dialogue:
     """{UID: what `look` finds in a message with its content}; of messages that are gone nothing."""
     found: dict[int, Any] = {}
 
@@ -148,6 +160,8 @@ def collect(view: View, numbers: Sequence[int], octets: Octets, look: Callable[[
         return True
 
     for batch in batches(view.messages(numbers), BATCH, OCTETS if octets is Octets.ALL else 0):
+        if progress is not None:
+            yield from progress.looked_at(len(batch))
         yield Ask(SearchContents(tuple(batch), octets, True, test))
     return found
 

@@ -10,14 +10,14 @@ from directory.port import Login
 from gateway.ask import Ask, Dialogue
 from gateway.imap.fetch_body import Cut, Place
 from gateway.imap.framing import Command, Framing, LineTooLong, TooLong, WantsLiteral
-from gateway.imap.names import BadName
+from gateway.imap.names import BadName, mailbox_name, quoted
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Failure, Opened, Refresh
 from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Interactive, Need, Phase, State
 from gateway.imap.settings import ImapSettings
 
 SPREAD = 64  # signs of life in IDLE come up to a quarter early, in so many steps
-BASE_CAPABILITIES = ("IMAP4rev1", "LITERAL+")
+BASE_CAPABILITIES = ("IMAP4rev1", "IMAP4rev2", "LITERAL+")
 _RESPONSE_CODES = {
     Condition.AUTHENTICATION_FAILED: "[AUTHENTICATIONFAILED] ",
     Condition.MAILBOX_FULL: "[OVERQUOTA] ",
@@ -62,6 +62,12 @@ class Session:
     condstore: bool = False
     #: what is gone is told by UID (RFC 7162 3.2.3)
     qresync: bool = False
+    #: IMAP4rev2 (RFC 9051) is what is spoken
+    rev2: bool = False
+    #: mailbox names are UTF-8 (RFC 9051 5.1, RFC 9755 3)
+    utf8: bool = False
+    #: no message numbers (RFC 9586)
+    uid_only: bool = False
     #: the connection is compressed (RFC 4978)
     compressed: bool = False
     #: of the command that runs
@@ -134,7 +140,7 @@ class Session:
     def log_out(self) -> None:
         """Forget who is logged in and everything that was said since (RFC 8437 3)."""
         self.login = self.selected = self.place = None
-        self.condstore = self.qresync = False
+        self.condstore = self.qresync = self.rev2 = self.utf8 = self.uid_only = False
         self.framing.logged_in = False
 
     def receive(self, data: bytes) -> None:
@@ -203,6 +209,14 @@ class Session:
             self.closing = True
             yield b"* BYE too many errors\r\n"
 
+    def mailbox_name(self, octets: bytes) -> str:
+        """A mailbox's name as the store knows it. Raises BadName."""
+        return mailbox_name(octets, utf8=self.utf8)
+
+    def quoted(self, name: str) -> bytes:
+        """A mailbox's name for a response."""
+        return quoted(name, utf8=self.utf8)
+
     def ask(self, request: object) -> Dialogue:
         """The answer to a request that may fail for a reason of the client's. Raises No."""
         answer = yield Ask(request)
@@ -240,7 +254,12 @@ class Session:
             yield from self.look(files=False)
         if self.selected is not None:
             view = self.selected.view
-            text = view.changes(may_expunge=may_expunge, with_modseq=self.condstore, by_uid=self.qresync)
+            text = view.changes(
+                may_expunge=may_expunge,
+                with_modseq=self.condstore,
+                by_uid=self.qresync or self.uid_only,
+                uid_only=self.uid_only,
+            )
             if text:
                 yield text
 
@@ -259,6 +278,8 @@ class Session:
         facts = COMMANDS.get(name)
         if facts is None:
             raise BadCommand("unknown command")
+        if facts.takes_numbers and self.uid_only:
+            raise BadCommand("[UIDREQUIRED] message numbers are not used after ENABLE UIDONLY")
         if self.state not in facts.states:
             raise BadCommand(f"not allowed when {self.state.value}")
         return facts

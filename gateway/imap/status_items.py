@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.imap.names import quoted
 from gateway.imap.parser import BadCommand, Parser
 
 
@@ -68,7 +67,7 @@ def read_status_items(arguments: Parser) -> list[bytes]:
     return items
 
 
-def status_line(name: str, items: Sequence[bytes], figures: Figures) -> bytes:
-    """The untagged answer."""
+def status_line(shown: bytes, items: Sequence[bytes], figures: Figures) -> bytes:
+    """The untagged answer for a mailbox whose name is `shown` so."""
     told = b" ".join([b"%b %b" % (item, str(_VALUES[item](figures)).encode()) for item in items])
-    return b"* STATUS %b (%b)\r\n" % (quoted(name), told)
+    return b"* STATUS %b (%b)\r\n" % (shown, told)

@@ -343,8 +343,10 @@ class View:
             if at >= 0 and columns.modseqs[at] > self.told:
                 self._own[uid] = columns.modseqs[at]
 
-    def changes(self, *, may_expunge: bool, with_modseq: bool = False, by_uid: bool = False) -> bytes:
-        """Untagged EXPUNGE (VANISHED with `by_uid`), FETCH and EXISTS for what the session does not know yet; from then on it does.
+    def changes(
+        self, *, may_expunge: bool, with_modseq: bool = False, by_uid: bool = False, uid_only: bool = False
+    ) -> bytes:
+        """Untagged EXPUNGE (VANISHED with `by_uid`), FETCH (UIDFETCH with `uid_only`) and EXISTS for what the session does not know yet; from then on it does.
 
         While a command with message numbers runs no EXPUNGE may be sent (RFC 3501 7.4.1), nor then EXISTS,
         since the new messages' numbers would be wrong.
@@ -358,7 +360,8 @@ class View:
             at = contents.columns.index(uid)
             if number and at >= 0 and self._own.get(uid) != contents.columns.modseqs[at]:
                 modseq = b" MODSEQ (%d)" % contents.columns.modseqs[at] if with_modseq else b""
-                out.append(b"* %d FETCH (UID %d FLAGS (%b)%b)\r\n" % (number, uid, contents.columns.flags[at], modseq))
+                head = b"* %d UIDFETCH (" % uid if uid_only else b"* %d FETCH (UID %d " % (number, uid)
+                out.append(b"%bFLAGS (%b)%b)\r\n" % (head, contents.columns.flags[at], modseq))
         self._own.clear()
         self.told = contents.modseq
         if self._columns is contents.columns and self.count != len(contents):

@@ -25,6 +25,7 @@ from gateway.imap.ports import (
     AppendPart,
     AppendPiece,
     BeginAppend,
+    Compress,
     Copied,
     Copy,
     CreateMailbox,
@@ -126,7 +127,8 @@ def _imap(request: object) -> object:
     if isinstance(request, DeleteMailbox):
         return Failure("NONEXISTENT", "no such mailbox")
     if isinstance(
-        request, LogOut | Watch | Expunge | BeginAppend | AppendPiece | DropAppend | CreateMailbox | RenameMailbox
+        request,
+        LogOut | Compress | Watch | Expunge | BeginAppend | AppendPiece | DropAppend | CreateMailbox | RenameMailbox,
     ):
         return None
     if isinstance(request, ListMailboxes):
@@ -290,14 +292,17 @@ def ldap_filter(data: bytes) -> None:
 
 
 def mailbox_name(data: bytes) -> None:
-    """Mailbox names on the wire, modified UTF-7."""
-    try:
-        name = names.mailbox_name(data)
-    except names.BadName:
-        return
-    assert names.mailbox_name(names.encode(name)) == name
-    assert "\0" not in name
-    assert not any(level in ("", ".", "..") for level in name.split(names.SEPARATOR))
+    """Mailbox names on the wire, modified UTF-7 and UTF-8."""
+    for utf8 in (False, True):
+        try:
+            name = names.mailbox_name(data, utf8=utf8)
+        except names.BadName:
+            continue
+        assert names.decode(names.encode(name)) == name
+        if len(name.encode()) <= names.MAX_NAME:
+            assert names.mailbox_name(name.encode(), utf8=True) == name
+        assert "\0" not in name
+        assert not any(level in ("", ".", "..") for level in name.split(names.SEPARATOR))
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -1,7 +1,6 @@
 """GETACL, SETACL, DELETEACL, LISTRIGHTS and MYRIGHTS (RFC 4314)."""
 
 from gateway.ask import Ask, Dialogue
-from gateway.imap.names import mailbox_name, quoted
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import AUTHENTICATED, announce, command
 from gateway.imap.rights import ALL, KNOWING, VIRTUAL, AclOf, ChangeAcl, MyRights, RightsFor, read_rights, shown
@@ -26,18 +25,18 @@ def _identifier(arguments: Parser) -> str:
 @command("GETACL", states=AUTHENTICATED, capability="ACL")
 def get_acl(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.end()
     granted = yield from session.ask(AclOf(name))
     entries = [b" %b %b" % (string(each.identifier.encode()), shown(each.rights)) for each in granted]
-    yield b"* ACL %b%b\r\n" % (quoted(name), b"".join(entries))
+    yield b"* ACL %b%b\r\n" % (session.quoted(name), b"".join(entries))
     return ""
 
 
 @command("SETACL", states=AUTHENTICATED)
 def set_acl(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.space()
     identifier = _identifier(arguments)
     arguments.space()
@@ -50,7 +49,7 @@ def set_acl(session: Session, arguments: Parser) -> Dialogue:
 @command("DELETEACL", states=AUTHENTICATED)
 def delete_acl(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.space()
     identifier = _identifier(arguments)
     arguments.end()
@@ -61,14 +60,14 @@ def delete_acl(session: Session, arguments: Parser) -> Dialogue:
 @command("LISTRIGHTS", states=AUTHENTICATED)
 def list_rights(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.space()
     identifier = _identifier(arguments)
     arguments.end()
     possible = yield from session.ask(RightsFor(name, identifier))
     always = shown(possible.always)
     others = [right for right in (*ALL, *VIRTUAL) if right.encode() not in always]
-    answer = [quoted(name), string(identifier.encode()), always or b'""', *(right.encode() for right in others)]
+    answer = [session.quoted(name), string(identifier.encode()), always or b'""', *(right.encode() for right in others)]
     yield b"* LISTRIGHTS %b\r\n" % b" ".join(answer)
     return ""
 
@@ -76,10 +75,10 @@ def list_rights(session: Session, arguments: Parser) -> Dialogue:
 @command("MYRIGHTS", states=AUTHENTICATED)
 def my_rights(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.end()
     rights = (yield Ask(MyRights((name,)))).get(name, "")
     if KNOWING.isdisjoint(rights):
         raise No("[NONEXISTENT] no such mailbox")
-    yield b"* MYRIGHTS %b %b\r\n" % (quoted(name), shown(rights))
+    yield b"* MYRIGHTS %b %b\r\n" % (session.quoted(name), shown(rights))
     return ""

@@ -3,7 +3,6 @@ APPENDLIMIT (RFC 7889). Of several messages all come into the mailbox, or none.
 """
 
 from gateway.imap.appending import MAX_MESSAGES, Arriving, appenduid
-from gateway.imap.names import mailbox_name
 from gateway.imap.parser import Parser
 from gateway.imap.ports import FinishAppend
 from gateway.imap.quota import OVER_SOFT
@@ -17,7 +16,7 @@ announce("APPENDLIMIT", lambda phase: str(phase.append_limit))
 @command("APPEND", states=AUTHENTICATED, capability="MULTIAPPEND CATENATE", interactive=True)
 def append(session: Session, arguments: Parser) -> Interactive:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     yield from Arriving(session, arguments, name).take(most=MAX_MESSAGES)
     done = yield from session.ask(FinishAppend(name))
     if done.over_soft:

@@ -1,7 +1,6 @@
 """COPY and UID COPY (RFC 9051 6.4.7), answered with COPYUID (RFC 4315 3)."""
 
 from gateway.ask import Dialogue
-from gateway.imap.names import mailbox_name
 from gateway.imap.parser import Parser
 from gateway.imap.ports import Copied, Copy
 from gateway.imap.registry import SELECTED, announce, command
@@ -24,7 +23,7 @@ def copy(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.space()
     ranges = arguments.sequence_set()
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.end()
     assert session.selected is not None
     view = session.selected.view

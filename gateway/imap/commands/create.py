@@ -1,7 +1,7 @@
 """CREATE (RFC 9051 6.3.4), with USE (RFC 6154 3), answered with MAILBOXID (RFC 8474 4.1)."""
 
 from gateway.ask import Dialogue
-from gateway.imap.names import SEPARATOR, mailbox_name
+from gateway.imap.names import SEPARATOR
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import CreateMailbox
 from gateway.imap.registry import AUTHENTICATED, announce, command
@@ -41,6 +41,6 @@ def create(session: Session, arguments: Parser) -> Dialogue:
     use = _use(arguments)
     arguments.end()
     # a separator at the end says that there will be mailboxes below
-    name = mailbox_name(octets.removesuffix(SEPARATOR.encode()))
+    name = session.mailbox_name(octets.removesuffix(SEPARATOR.encode()))
     mailbox_id = yield from session.ask(CreateMailbox(name, use))
     return f"[MAILBOXID ({mailbox_id})] made"

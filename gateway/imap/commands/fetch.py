@@ -46,12 +46,14 @@ _SHOWN = {
 Pick = Callable[[Message], Any]
 
 
-def _template(items: Sequence[Plain]) -> tuple[bytes, Pick]:
-    """`FETCH (` and these items, and how their values are picked, the message number first."""
-    text = b"* %d FETCH (" + b" ".join([_SHOWN[item][0] for item in items])
+def _template(items: Sequence[Plain], *, uid_only: bool) -> tuple[bytes, Pick]:
+    """`FETCH (` and these items, and how their values are picked, the message number (UID) first."""
+    text = b"* %d UIDFETCH (" if uid_only else b"* %d FETCH ("
+    text += b" ".join([_SHOWN[item][0] for item in items])
+    first = int(uid_only)
     if not items:
-        return text, itemgetter(slice(0, 1))
-    pick = itemgetter(0, *[Message._fields.index(_SHOWN[item][1]) for item in items])
+        return text, itemgetter(slice(first, first + 1))
+    pick = itemgetter(first, *[Message._fields.index(_SHOWN[item][1]) for item in items])
     if Plain.INTERNALDATE not in items:
         return text, pick
     at = 1 + items.index(Plain.INTERNALDATE)
@@ -95,10 +97,10 @@ class _Fetch:
         contents = [item for item in self._rest if not isinstance(item, Kept)]
         self._has_contents, self._has_kept = bool(contents), len(contents) < len(self._rest)
         self._parsed = any(not isinstance(item, Body) or item.section.path for item in contents)
-        self._shown = _template(self._plain)
+        self._shown = _template(self._plain, uid_only=session.uid_only)
         # what an answer shows besides when it is this command that set \Seen
         changed = [Plain.FLAGS, Plain.MODSEQ] if session.condstore else [Plain.FLAGS]
-        self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])))
+        self._shown_changed = _template(list(dict.fromkeys([*self._plain, *changed])), uid_only=session.uid_only)
         self._marks = not read_only and any(not item.peek for item in bodies)
         self._previews: dict[int, str] = {}
         self._facts: dict[int, Facts] = {}
@@ -234,7 +236,7 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.end()
     if modifiers.vanished and not session.qresync:
         raise BadCommand("ENABLE QRESYNC comes first")
-    if by_uid and Plain.UID not in items:
+    if by_uid and Plain.UID not in items and not session.uid_only:
         items.insert(0, Plain.UID)
     assert session.selected is not None
     view, read_only = session.selected.view, session.selected.read_only

@@ -86,13 +86,18 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     if wanted == [b""] and not extended:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return ""
-    patterns = [pattern_of(reference, each) for each in wanted if each]
+    patterns = [pattern_of(reference, each, utf8=session.utf8) for each in wanted if each]
     mailboxes = yield Ask(ListMailboxes())
     below = with_children(mailboxes)
     lines = select(mailboxes, patterns, selection)
-    rights = rights_line if b"MYRIGHTS" in options else lambda _: b""
+
+    def answer(line: Line) -> bytes:
+        name = session.quoted(line.listed.name)
+        rights = rights_line(name, line.listed) if b"MYRIGHTS" in options else b""
+        return shown(b"LIST", name, line, extended=extended, below=below) + rights
+
     if not items:
-        yield b"".join([shown(b"LIST", line, extended=extended, below=below) + rights(line.listed) for line in lines])
+        yield b"".join(map(answer, lines))
         return ""
     if b"HIGHESTMODSEQ" in items:
         session.condstore = True
@@ -103,8 +108,8 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
         said = []
         for line in part:
             name = line.listed.name
-            said.append(shown(b"LIST", line, extended=extended, below=below) + rights(line.listed))
+            said.append(answer(line))
             if name in figures:
-                said.append(status_line(name, items, figures[name]))
+                said.append(status_line(session.quoted(name), items, figures[name]))
         yield b"".join(said)
     return ""

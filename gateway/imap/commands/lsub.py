@@ -17,8 +17,10 @@ def lsub(session: Session, arguments: Parser) -> Dialogue:
     if not wanted:
         yield b'* LSUB (\\Noselect) "/" ""\r\n'
         return ""
-    pattern = pattern_of(reference, wanted)
+    pattern = pattern_of(reference, wanted, utf8=session.utf8)
     mailboxes = yield Ask(ListMailboxes())
     lines = subscribed_names(mailboxes, pattern)
-    yield b"".join([shown(b"LSUB", line, extended=False, below=None) for line in lines])
+    yield b"".join(
+        [shown(b"LSUB", session.quoted(line.listed.name), line, extended=False, below=None) for line in lines]
+    )
     return ""

@@ -2,7 +2,6 @@
 
 from gateway.ask import Dialogue
 from gateway.imap.commands.copy import copyuid
-from gateway.imap.names import mailbox_name
 from gateway.imap.parser import Parser
 from gateway.imap.ports import Copy
 from gateway.imap.registry import SELECTED, command
@@ -14,7 +13,7 @@ def move(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.space()
     ranges = arguments.sequence_set()
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.end()
     view = session.writable().view
     uids = view.uids(view.numbers(ranges, by_uid=by_uid))

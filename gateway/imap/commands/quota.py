@@ -5,7 +5,6 @@ octets.
 """
 
 from gateway.ask import Ask, Dialogue
-from gateway.imap.names import mailbox_name, quoted
 from gateway.imap.parser import Parser
 from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
 from gateway.imap.registry import AUTHENTICATED, command
@@ -14,25 +13,25 @@ from gateway.imap.session import No, Session
 UNIT = 1024
 
 
-def _shown(quota: Quota) -> bytes:
+def _shown(session: Session, quota: Quota) -> bytes:
     resources: list[bytes] = []
     if quota.octet_limit:
         # what is used is rounded up and the limit down, so that "full" never looks like "nearly full"
         resources.append(b"STORAGE %d %d" % (-(-quota.octets // UNIT), quota.octet_limit // UNIT))
     if quota.message_limit:
         resources.append(b"MESSAGE %d %d" % (quota.messages, quota.message_limit))
-    return b"* QUOTA %b (%b)\r\n" % (quoted(quota.root), b" ".join(resources))
+    return b"* QUOTA %b (%b)\r\n" % (session.quoted(quota.root), b" ".join(resources))
 
 
 @command("GETQUOTAROOT", states=AUTHENTICATED, capability="QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE")
 def get_quota_root(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.end()
     quota = yield Ask(QuotaOf(name))
     if quota is None:
         raise No("[NONEXISTENT] no such mailbox")
-    yield b"* QUOTAROOT %b %b\r\n%b" % (quoted(name), quoted(quota.root), _shown(quota))
+    yield b"* QUOTAROOT %b %b\r\n%b" % (session.quoted(name), session.quoted(quota.root), _shown(session, quota))
     return ""
 
 
@@ -44,7 +43,7 @@ def get_quota(session: Session, arguments: Parser) -> Dialogue:
     quota = yield Ask(QuotaOfRoot(root.decode("utf-8", "replace")))
     if quota is None:
         raise No("[NONEXISTENT] no such quota root")
-    yield _shown(quota)
+    yield _shown(session, quota)
     return ""
 
 

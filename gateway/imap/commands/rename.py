@@ -1,7 +1,7 @@
 """RENAME (RFC 9051 6.3.6)."""
 
 from gateway.ask import Dialogue
-from gateway.imap.names import SEPARATOR, mailbox_name
+from gateway.imap.names import SEPARATOR
 from gateway.imap.parser import Parser
 from gateway.imap.ports import RenameMailbox
 from gateway.imap.registry import AUTHENTICATED, command
@@ -11,9 +11,9 @@ from gateway.imap.session import Session
 @command("RENAME", states=AUTHENTICATED)
 def rename(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     arguments.space()
-    new = mailbox_name(arguments.astring().removesuffix(SEPARATOR.encode()))
+    new = session.mailbox_name(arguments.astring().removesuffix(SEPARATOR.encode()))
     arguments.end()
     yield from session.ask(RenameMailbox(name, new))
     selected = session.selected

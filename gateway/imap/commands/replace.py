@@ -3,7 +3,6 @@ disk, and not before.
 """
 
 from gateway.imap.appending import Arriving, appenduid
-from gateway.imap.names import mailbox_name
 from gateway.imap.parser import Parser
 from gateway.imap.ports import FinishAppend
 from gateway.imap.quota import OVER_SOFT
@@ -17,7 +16,7 @@ def replace(session: Session, arguments: Parser, *, by_uid: bool) -> Interactive
     arguments.space()
     number = arguments.number()
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    name = session.mailbox_name(arguments.astring())
     view = session.writable().view
     replaced = view.uids(view.numbers(((number, number),), by_uid=by_uid)) if number else []
     if not replaced:

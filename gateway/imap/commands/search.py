@@ -2,6 +2,7 @@
 
 from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
+from gateway.imap.progress import Progress
 from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.search_return import read_wish
 from gateway.imap.searching import find, read_search, told
@@ -18,6 +19,6 @@ def search(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.space()
     wish = read_wish(arguments)
     keys, test = read_search(session, view, arguments, wish, needs_charset=False)
-    found = yield from find(view, keys, test)
+    found = yield from find(view, keys, test, Progress(session.tag))
     yield from told(session, view, b"SEARCH", wish, keys, found, by_uid=by_uid)
     return ""

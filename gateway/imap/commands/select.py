@@ -2,7 +2,6 @@
 
 from gateway.ask import Dialogue
 from gateway.imap.flags import SYSTEM, SYSTEM_FLAGS
-from gateway.imap.names import mailbox_name
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Opened, OpenMailbox
 from gateway.imap.quota import OVER_SOFT
@@ -22,7 +21,7 @@ def _parameters(session: Session, arguments: Parser) -> Known | None:
                 if not session.qresync:
                     raise BadCommand("ENABLE QRESYNC comes first")  # RFC 7162 3.2.5
                 arguments.space()
-                known = read_known(arguments)
+                known = read_known(arguments, uid_only=session.uid_only)
             elif name != b"CONDSTORE":
                 raise BadCommand("unknown parameter")
             if arguments.at(b")"):
@@ -41,21 +40,30 @@ def _permanent(rights: str, keywords: bytes) -> bytes:
     return b" ".join(flags)
 
 
-def _told(opened: Opened) -> bytes:
+def _listed(session: Session, name: str, asked: bytes) -> bytes:
+    """What RFC 9051 6.3.2 wants told: the name, and under which one it was asked for where that is another."""
+    old = b"" if asked == name.encode() else b' ("OLDNAME" (%b))' % session.quoted(asked.decode())
+    return b'* LIST () "/" %b%b\r\n' % (session.quoted(name), old)
+
+
+def _told(session: Session, opened: Opened, asked: bytes) -> bytes:
     contents = opened.view.contents
     keywords, unseen = contents.summary()
     flags = SYSTEM_FLAGS + b" " + keywords if keywords else SYSTEM_FLAGS
     permanent = b"" if opened.read_only else _permanent(opened.rights, keywords)
+    has_unseen = not (session.rev2 or session.uid_only)
     return b"".join(
         (
             b"* FLAGS (" + flags + b")\r\n",
             b"* OK [PERMANENTFLAGS (" + permanent + b")] flags that are kept\r\n",
-            b"* %d EXISTS\r\n* 0 RECENT\r\n" % opened.view.count,
-            b"* OK [UNSEEN %d] first unseen message\r\n" % unseen if unseen else b"",
+            b"* %d EXISTS\r\n" % opened.view.count,
+            b"" if session.rev2 else b"* 0 RECENT\r\n",
+            b"* OK [UNSEEN %d] first unseen message\r\n" % unseen if unseen and has_unseen else b"",
             b"* OK [UIDVALIDITY %d] UIDs valid\r\n" % contents.uidvalidity,
             b"* OK [UIDNEXT %d] next UID\r\n" % contents.uidnext,
             b"* OK [HIGHESTMODSEQ %d] last change\r\n" % contents.modseq,
             f"* OK [MAILBOXID ({opened.mailbox_id})] its name for ever\r\n".encode() if opened.mailbox_id else b"",
+            _listed(session, opened.name, asked) if session.rev2 else b"",
             OVER_SOFT if opened.over_soft and not opened.read_only else b"",
         )
     )
@@ -63,7 +71,8 @@ def _told(opened: Opened) -> bytes:
 
 def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring())
+    asked = arguments.astring()
+    name = session.mailbox_name(asked)
     known = _parameters(session, arguments)
     if session.selected is not None:
         session.selected = None
@@ -72,9 +81,9 @@ def _open(session: Session, arguments: Parser, *, read_only: bool) -> Dialogue:
     if opened is None:
         raise No("[NONEXISTENT] no such mailbox")
     session.selected = opened
-    yield _told(opened)
+    yield _told(session, opened, asked)
     if known is not None:
-        yield from resynchronized(opened.view, known)
+        yield from resynchronized(opened.view, known, uid_only=session.uid_only)
     return "[READ-ONLY] examined" if opened.read_only else "[READ-WRITE] selected"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.ask import Ask, Dialogue
 from gateway.imap.content import Compute, Octets, Pause
 from gateway.imap.parser import Parser
+from gateway.imap.progress import Progress
 from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.search_return import read_wish
 from gateway.imap.searching import VIEW_BATCH, collect, find, read_search, told, within_limit
@@ -20,12 +21,18 @@ announce("ESORT")
 announce("I18NLEVEL=1")  # RFC 5255 4.5: texts are compared by i;unicode-casemap
 
 
-def _values(view: View, numbers: Sequence[int], keys: Sequence[tuple[Key, bool]], *, envelope: bool) -> Dialogue:
+def _values(
+    view: View, numbers: Sequence[int], keys: Sequence[tuple[Key, bool]], progress: Progress, *, envelope: bool
+) -> Dialogue:
     """{UID: its value of each key}."""
     if envelope:
         return (
             yield from collect(
-                view, numbers, Octets.NONE, lambda message, subject: [key(message, subject) for key, _ in keys]
+                view,
+                numbers,
+                Octets.NONE,
+                lambda message, subject: [key(message, subject) for key, _ in keys],
+                progress,
             )
         )
     found: dict[int, Any] = {}
@@ -54,9 +61,10 @@ def sort(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     sort_keys, needs_envelope = read_keys(arguments)
     arguments.space()
     keys, test = read_search(session, view, arguments, wish, needs_charset=True)
-    found = yield from find(view, keys, test)
+    progress = Progress(session.tag)
+    found = yield from find(view, keys, test, progress)
     within_limit(session, found)
-    values = yield from _values(view, found, sort_keys, envelope=needs_envelope)
+    values = yield from _values(view, found, sort_keys, progress, envelope=needs_envelope)
     uids = yield Ask(Compute(lambda: _ordered(values, sort_keys)))
     numbers = [number for number in map(view.number, uids) if number]
     yield from told(session, view, b"SORT", wish, keys, numbers, by_uid=by_uid)

@@ -22,13 +22,14 @@ def _mode(arguments: Parser) -> Mode:
     raise BadCommand("FLAGS, +FLAGS or -FLAGS expected")
 
 
-def _line(message: Message, *, by_uid: bool, flags: bool, modseq: bool) -> bytes:
-    parts = [b"UID %d" % message.uid] if by_uid else []
+def _line(session: Session, message: Message, *, by_uid: bool, flags: bool) -> bytes:
+    parts = [b"UID %d" % message.uid] if by_uid and not session.uid_only else []
     if flags:
         parts.append(b"FLAGS (" + message.flags + b")")
-    if modseq:
+    if session.condstore:
         parts.append(b"MODSEQ (%d)" % message.modseq)
-    return b"* %d FETCH (" % message.number + b" ".join(parts) + b")\r\n"
+    head = b"* %d UIDFETCH (" % message.uid if session.uid_only else b"* %d FETCH (" % message.number
+    return head + b" ".join(parts) + b")\r\n"
 
 
 @command("STORE", states=SELECTED, by_uid=True, keeps_numbers=True)
@@ -64,9 +65,7 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
             if message.uid in kept_out:
                 continue
             if not silent or message.modseq > stored.before:
-                lines.append(
-                    _line(message, by_uid=by_uid or session.qresync, flags=not silent, modseq=session.condstore)
-                )
+                lines.append(_line(session, message, by_uid=by_uid or session.qresync, flags=not silent))
                 if len(lines) == LINES:
                     yield b"".join(lines)
                     lines.clear()

@@ -1,7 +1,7 @@
 """SUBSCRIBE and UNSUBSCRIBE (RFC 9051 6.3.7, 6.3.8). A name stays subscribed when its mailbox is deleted."""
 
 from gateway.ask import Dialogue
-from gateway.imap.names import SEPARATOR, mailbox_name
+from gateway.imap.names import SEPARATOR
 from gateway.imap.parser import Parser
 from gateway.imap.ports import Subscribe
 from gateway.imap.registry import AUTHENTICATED, command
@@ -10,7 +10,7 @@ from gateway.imap.session import Session
 
 def _change(session: Session, arguments: Parser, *, on: bool) -> Dialogue:
     arguments.space()
-    name = mailbox_name(arguments.astring().removesuffix(SEPARATOR.encode()))
+    name = session.mailbox_name(arguments.astring().removesuffix(SEPARATOR.encode()))
     arguments.end()
     yield from session.ask(Subscribe(name, on))
     return ""

@@ -9,6 +9,7 @@ from gateway.imap import threads
 from gateway.imap.base_subject import base_subject
 from gateway.imap.content import Compute, Octets
 from gateway.imap.parser import BadCommand, Parser
+from gateway.imap.progress import Progress
 from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.search_subject import Subject, folded
 from gateway.imap.searching import collect, find, read_search, within_limit
@@ -53,10 +54,11 @@ def thread(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
         raise BadCommand("unknown threading algorithm")
     arguments.space()
     keys, test = read_search(session, view, arguments, None, needs_charset=True)
-    found = yield from find(view, keys, test)
+    progress = Progress(session.tag)
+    found = yield from find(view, keys, test, progress)
     within_limit(session, found)
     octets = Octets.NONE if algorithm is threads.by_subject else Octets.HEADER
-    values: dict[int, Threaded] = yield from collect(view, found, octets, _threaded)
+    values: dict[int, Threaded] = yield from collect(view, found, octets, _threaded, progress)
     known = [(number, values[view.uid(number)]) for number in found if view.uid(number) in values]
     if not by_uid:
         for number, each in known:

@@ -71,18 +71,25 @@ def _confined() -> str:
     )
 
 
-def hash_password(password: str) -> str:
-    """`password` in the form slapd's argon2 module verifies; for a first load, which bypasses the server."""
-    hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-    return "{ARGON2}" + hasher.hash(password)
+#: what a guess costs (RFC 9106 4, OWASP's least), and what it need not cost where there is nothing to guess
+_STRONG = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+_QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def hash_password(password: str, *, is_public: bool = False) -> str:
+    """`password` in the form slapd's argon2 module verifies; for a first load, which bypasses the server.
+
+    With `is_public` in a form that costs no time: it is in a manual, or a test.
+    """
+    return "{ARGON2}" + (_QUICK if is_public else _STRONG).hash(password)
 
 
 _CLEAR_PASSWORD = re.compile(r"^userPassword: (?!\{)(.+)$", re.MULTILINE)
 
 
-def hash_passwords(ldif: str) -> str:
+def hash_passwords(ldif: str, *, are_public: bool = False) -> str:
     """`ldif` with every clear userPassword hashed: slapadd would store them as they are."""
-    return _CLEAR_PASSWORD.sub(lambda m: "userPassword: " + hash_password(m[1]), ldif)
+    return _CLEAR_PASSWORD.sub(lambda m: "userPassword: " + hash_password(m[1], is_public=are_public), ldif)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +120,17 @@ class EmbeddedDirectory:
         """The 0600 file with the password of cn=`service`,ou=services."""
         return self.folder / "secrets" / service
 
-    def create(self, organization: str, content: str, *, passwords: dict[str, str] | None = None) -> None:
+    def create(
+        self,
+        organization: str,
+        content: str,
+        *,
+        passwords: dict[str, str] | None = None,
+        are_public: bool = False,
+    ) -> None:
         """Make configuration and database with the base tree and `content` (LDIF, clear passwords are hashed).
 
-        Raises SlapdMissing, SlapdFailed.
+        `are_public`: the passwords of `content` are known to everybody. Raises SlapdMissing, SlapdFailed.
         """
         find_slapd()
         if len(str(self.socket)) > MAX_SOCKET_PATH:
@@ -145,7 +159,8 @@ class EmbeddedDirectory:
         config = string.Template((data_folder("ldif") / "slapd-config.ldif").read_text("utf-8")).substitute(values)
         base = string.Template((data_folder("ldif") / "base.ldif").read_text("utf-8")).substitute(values)
         self._slapadd("0", config)
-        self._slapadd("1", hash_passwords(base + "\n" + content))
+        people = hash_passwords(content, are_public=are_public)
+        self._slapadd("1", f"{hash_passwords(base)}\n{people}")
 
     @staticmethod
     def _write_secret(path: Path, text: str) -> None:

@@ -10,11 +10,11 @@ import socket
 import string
 import subprocess
 import sys
-import tempfile
+import traceback
 from collections.abc import Callable
 from email.utils import formatdate, make_msgid
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import idna
 import msgspec
@@ -27,7 +27,7 @@ from directory.data import data_folder
 from directory.embedded import EmbeddedDirectory, SlapdFailed, SlapdMissing
 from gateway.config.load import load
 from gateway.observe import log
-from gateway.service import overview
+from gateway.service import demo_facts, overview
 from gateway.service.demo_certificate import make_certificates
 from gateway.service.demo_lines import lines, write_mbsyncrc
 from gateway.service.master import AlreadyRuns, Master, PortTaken, WebFrontEnd
@@ -68,6 +68,22 @@ def _readable(address: str) -> str:
     """`address` with its domain in the person's own script."""
     local, _, domain = address.rpartition("@")
     return f"{local}@{idna.decode(domain)}"
+
+
+def _tell(pipe: int, work: Callable[[], dict[str, Any]]) -> NoReturn:
+    """The life of a forked process: write what `work` finds, and end."""
+    code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        with os.fdopen(pipe, "wb") as file:
+            file.write(msgspec.json.encode(work()))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 class Demo:
@@ -122,7 +138,7 @@ class Demo:
         try:
             if not self._directory.exists():
                 self._is_new = True
-                self._directory.create("Example Company", self.example())
+                self._directory.create("Example Company", self.example(), are_public=True)
         except (SlapdFailed, SlapdMissing) as problem:
             raise DemoProblem(str(problem), 70) from None
         tls = self.folder / "tls"
@@ -203,16 +219,17 @@ class Demo:
             self.pid_path.unlink(missing_ok=True)
 
     def _read_directory(self) -> dict[str, Any]:
-        with tempfile.NamedTemporaryFile("w", suffix=".ldif", encoding="utf-8") as file:
-            file.write(self.example())
-            file.flush()
-            done = subprocess.run(
-                [sys.executable, "-m", "gateway.service.demo_facts", str(self.config_path), file.name],
-                stdout=subprocess.PIPE,
-                timeout=60,
-                check=True,
-            )
-        found: dict[str, Any] = msgspec.json.decode(done.stdout)
+        """What the service knows of the company, read in a process of its own: the master opens no database."""
+        ours, theirs = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _tell(theirs, lambda: demo_facts.facts(self.config_path, self.example()))
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as file:
+            told = file.read()
+        if os.waitpid(pid, 0)[1] != 0:
+            raise DemoProblem("the directory's entries cannot be read; the lines before say why", 70)
+        found: dict[str, Any] = msgspec.json.decode(told)
         return found
 
     def _write_json(self, pids: dict[str, int]) -> None:

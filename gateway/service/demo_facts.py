@@ -1,17 +1,10 @@
-"""What demo.json says of accounts, aliases and lists, read from the running system; also the welcome mail.
-
-Run as `python -m gateway.service.demo_facts CONFIG LDIF`, in a process of its own: the demo's own process
-is the master, which opens no database.
-"""
+"""What demo.json says of accounts, aliases and lists, read from the running system."""
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from directory.model import Account, Alias, MailboxHolder, MailingList, SharedMailbox, canonical_address
 from directory.view import View
@@ -70,8 +63,3 @@ def facts(config: Path, ldif: str) -> dict[str, Any]:
         "aliases": sorted(aliases, key=lambda a: str(a["address"])),
         "lists": sorted(lists, key=lambda a: str(a["address"])),
     }
-
-
-if __name__ == "__main__":
-    found = facts(Path(sys.argv[1]), Path(sys.argv[2]).read_text(encoding="utf-8"))
-    sys.stdout.buffer.write(msgspec.json.encode(found))

@@ -82,7 +82,7 @@ class Company:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.embedded = EmbeddedDirectory(folder / "ldap", SUFFIX, "127.0.0.1", port)
-        self.embedded.create("Company", CONTENT + more)
+        self.embedded.create("Company", CONTENT + more, are_public=True)
         self.slapd = self.embedded.start()
         self.folder = folder
         settings = DirectorySettings(

@@ -69,7 +69,7 @@ class Slapd:
 
     def __init__(self, folder: Path, content: str) -> None:
         self.directory = EmbeddedDirectory(folder, SUFFIX, "127.0.0.1", free_port())
-        self.directory.create("Test", content)
+        self.directory.create("Test", content, are_public=True)
         self.process = self.directory.start()
 
     def restart(self) -> None:

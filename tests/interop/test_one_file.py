@@ -68,7 +68,9 @@ class Tiny:
 
     def write(self, *names: str) -> None:
         new = self.ldif.with_suffix(".new")
-        new.write_text("".join(PERSON.format(name=name, password=hash_password(f"pw-{name}")) for name in names))
+        new.write_text(
+            "".join(PERSON.format(name=name, password=hash_password(f"pw-{name}", is_public=True)) for name in names)
+        )
         os.rename(new, self.ldif)
 
     def rcpt(self, address: str) -> int:

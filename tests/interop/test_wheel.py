@@ -47,7 +47,7 @@ def test_data_is_inside_and_nothing_foreign_is(unpacked: Path) -> None:
     ):
         assert wanted in files
     tops = {name.partition("/")[0] for name in files}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"gateway", "directory"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"gateway", "directory", "webadmin"}
     assert not [name for name in files if "__pycache__" in name or name.startswith("tests")]
 
 

@@ -33,6 +33,7 @@ from gateway.imap.commands import (  # noqa: F401
     store,
     subscribe,
     thread,
+    uidbatches,
     unauthenticate,
 )
 from gateway.imap.registry import COMMANDS

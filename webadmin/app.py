@@ -49,12 +49,14 @@ def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str
     app.extensions["gatepost_hostname"] = hostname
     app.extensions["gatepost_mailboxes"] = Mailboxes(run_dir)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
     Babel(app, locale_selector=_language).domain_instance = Languages()
     assets.register(app)
     shown.register(app)
     for module in PAGES:
         app.register_blueprint(module.bp)
+        for name in getattr(module, "CSRF_FREE", ()):
+            csrf.exempt(getattr(module, name))
     app.before_request(_admit)
     app.after_request(lambda response: _finish(protect(response)))
     app.context_processor(_everywhere)

@@ -44,8 +44,15 @@ class Backend:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
 
+    def serve(self, socket: str, verb: str, **arguments: Any) -> Any:
+        """Do what the front end itself may ask for, in nobody's name. Raises NotPossible, Unavailable."""
+        return self._call(socket, verb, None, arguments)
+
     def ask(self, socket: str, verb: str, claim: Claim, **arguments: Any) -> Any:
         """Do `verb` for whom the claim proves. Raises NotPossible, Unavailable, SessionEnded."""
+        return self._call(socket, verb, claim, arguments)
+
+    def _call(self, socket: str, verb: str, claim: Claim | None, arguments: dict[str, Any]) -> Any:
         part = "directory" if socket == AGENT_SOCKET else "queue"
         try:
             return call(self.run_dir / socket, verb, claim, answer_within=ANSWER_SECONDS, **arguments)

@@ -14,6 +14,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from directory.model import InvalidAddress, MailingList, canonical_address
 from gateway.lists.addresses import OWNER, REQUEST, list_address, service_address
@@ -31,9 +32,12 @@ _WORD_OCTETS = 45  # of UTF-8 in one encoded word: with its frame it stays below
 @dataclass(frozen=True, slots=True)
 class Rewriting:
     """What is decided for one message, not for one list. `own_from`: the author's domain demands that nobody else
-    sends as him (DMARC), so the list puts its own address into From and the author into Reply-To."""
+    sends as him (DMARC), so the list puts its own address into From and the author into Reply-To. `web`: where the web
+    front end is, "" = nowhere. `leave`: where one member leaves the list by one click (RFC 8058), for his own copy."""
 
     own_from: bool = False
+    web: str = ""
+    leave: str = ""
 
 
 #: the author stays in From
@@ -229,10 +233,21 @@ def _own_fields(header: Header, mailing_list: MailingList, how: Rewriting) -> by
         if request and mailing_list.subscription != "closed":
             lines.append(b"List-Help: " + _mailto(request, "help"))
             lines.append(b"List-Subscribe: " + _mailto(request, "subscribe"))
-            lines.append(b"List-Unsubscribe: " + _mailto(request, "unsubscribe"))
+            lines.append(b"List-Unsubscribe: " + b", ".join(_ways_out(address, request, how)))
+            if how.leave:
+                lines.append(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click")
         lines.append(b"X-Loop: " + address.encode())
     lines.append(b"Precedence: list")  # automatic answers of old programs, which know no Auto-Submitted
     return b"".join(line + b"\n" for line in lines)
+
+
+def _ways_out(address: str, request: str, how: Rewriting) -> Iterator[bytes]:
+    """How to leave: by the member's own address of the web front end, by mail, by its page behind a login."""
+    if how.leave:
+        yield b"<" + how.leave.encode() + b">"
+    yield _mailto(request, "unsubscribe")
+    if how.web and not how.leave:
+        yield b"<" + f"{how.web}/lists/?list={quote(address, safe='')}".encode() + b">"
 
 
 def _mailto(address: str, subject: str = "") -> bytes:

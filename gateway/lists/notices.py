@@ -40,8 +40,11 @@ def parked(mailing_list: MailingList, member: str, why: str, *, message_id: str,
 MAX_ORIGINAL = 1024 * 1024  # octets; of a larger post moderators see the header
 
 
-def held(mailing_list: MailingList, token: str, original: bytes, *, message_id: str, now: float, days: float) -> bytes:
-    """To the moderators: a post waits; with the post itself, or its header where it is large."""
+def held(
+    mailing_list: MailingList, token: str, original: bytes, *, message_id: str, now: float, days: float, page: str = ""
+) -> bytes:
+    """To the moderators: a post waits; with the post itself, or its header where it is large. `page` is where it can be
+    decided on in a browser."""
     address = list_address(mailing_list) or ""
     request, link = service_address(mailing_list, REQUEST) or "", _link(mailing_list)
     text = (
@@ -49,6 +52,7 @@ def held(mailing_list: MailingList, token: str, original: bytes, *, message_id: 
         f"(the Subject is all that counts); without an answer it expires in {days:g} days.\n\n"
         f"To send it to the members:\n\n    {link}approve%20{token}\n\n"
         f"To throw it away:\n\n    {link}reject%20{token}\n\n"
+        f"{f'In a browser 在浏览器中处理:{chr(10)}{chr(10)}    {page}{chr(10)}{chr(10)}' if page else ''}"
         f"有一封发往 {address} 的邮件等待审核。请登录后使用以上链接批准（approve）或拒绝（reject）。\n"
     )
     first = notice(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from base64 import b32encode
+from base64 import b32encode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from directory.model import InvalidAddress, canonical_address
@@ -56,6 +56,18 @@ def post_token(key: bytes, list_id: str, post: str) -> str:
 def member_wish_token(key: bytes, list_id: str, verb: str, address: str, now: float) -> str:
     """The token by which the owner of `address` confirms `verb`, made on the day of `now`."""
     return _token(key, f"{verb} {int(now // DAY)} {len(list_id)} {list_id} {address}")
+
+
+def leave_token(key: bytes, list_id: str, member: str) -> str:
+    """The token by which whoever has a member's own copy takes him off the list (RFC 8058). It does not expire: the
+    copy does not, and what it does can be undone by subscribing."""
+    return _token(key, f"leave {len(list_id)} {list_id} {member}")
+
+
+def leave_url(web: str, key: bytes, list_id: str, member: str) -> str:
+    """Where one member leaves a list by one click; `web` is the front end's address."""
+    parts = (urlsafe_b64encode(text.encode()).decode().rstrip("=") for text in (list_id, member))
+    return f"{web}/unsubscribe/{'/'.join(parts)}/{leave_token(key, list_id, member)}"
 
 
 def _token(key: bytes, text: str) -> str:

@@ -119,7 +119,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.accounts,
                 agent.tokens,
                 agent.doctor,
-                Subscriptions(agent.accounts),
+                Subscriptions(agent.accounts, settings.directory),
                 Reading(agent.accounts, settings.directory),
             ),
             others=() if web is None or web.uid == os.getuid() else (web.uid,),

@@ -1,7 +1,7 @@
-"""The control verb by which the mail processes of this host let people into a list and out of it.
+"""The control verbs by which people get into a list and out of it: themselves, or the mail processes of this host after
+the address was proven.
 
-They hold no right of their own: only lists whose entry says so (`gatepostSubscription`) are touched, only one member,
-and only after he proved that the address is his.
+Neither has a right of his own: only lists whose entry says so (`gatepostSubscription`) are touched, and only one member.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from directory.model import Alias, InvalidAddress, MailboxHolder, MailingList, canonical_address
+from directory.model import Account, Alias, InvalidAddress, MailboxHolder, MailingList, canonical_address
 from directory.rights import Actor
+from directory.settings import DirectorySettings
 from directory.write import Wish, WritePort, Written
 from directory.write_problem import Invalid, NotAllowed, NotThere
-from gateway.control.server import Caller, Right, Verb
+from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.lists.addresses import list_address
 from gateway.lists.members import known_as, members
 from gateway.service.agent_accounts import Accounts
+
+MAX_LISTS = 200  # in one answer
 
 
 class Subscription(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,15 +32,70 @@ class Subscription(msgspec.Struct, forbid_unknown_fields=True):
     address: str
 
 
-class Subscriptions:
-    """The verb's function."""
+class OwnSubscription(msgspec.Struct, forbid_unknown_fields=True):
+    """The person who asks joins the list with that address, or leaves it."""
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    list: str
+    operation: Literal["subscribe", "unsubscribe"]
+
+
+class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
+    """Of verbs that need none."""
+
+
+class Subscriptions:
+    """The verbs' functions."""
+
+    def __init__(self, accounts: Accounts, settings: DirectorySettings) -> None:
+        self._accounts, self._settings = accounts, settings
 
     def verbs(self) -> Mapping[str, Verb]:
-        """The row of the table."""
-        return {"list-subscription": Verb(Right.SERVE, self._change, Subscription)}
+        """The rows of the table."""
+        return {
+            "list-subscription": Verb(Right.SERVE, self._change, Subscription),
+            "own-lists": Verb(Right.ACT, self._own, NoArguments),
+            "own-subscription": Verb(Right.ACT, self._change_own, OwnSubscription),
+        }
+
+    def _person(self, caller: Caller) -> Account:
+        account = self._accounts.actor(caller).account
+        if not isinstance(account, Account) or not account.primary:
+            raise VerbError("that is for people with an address", 2)
+        return account
+
+    def _own(self, caller: Caller, _: NoArguments) -> list[dict[str, Any]]:
+        """The lists that he is a member of, or may look for: not those that are hidden."""
+        account = self._person(caller)
+        found: list[dict[str, Any]] = []
+        with self._accounts.looking() as port:
+            for entry in port.directory.search(self._settings.base, "sub", "(objectClass=*)"):
+                address = list_address(entry) if isinstance(entry, MailingList) else None
+                if not isinstance(entry, MailingList) or address is None or len(found) >= MAX_LISTS:
+                    continue
+                is_member = any(
+                    each is not None and each.id == account.id for _, each in members(port.directory, entry)
+                )
+                how = entry.subscription.strip().lower()
+                if is_member or (how in ("request", "open") and not entry.hidden):
+                    found.append({
+                        "address": address,
+                        "title": entry.display_name or address,
+                        "is_member": is_member,
+                        "may_change": how == "open" or (is_member and how == "request"),
+                    })  # fmt: skip
+        return sorted(found, key=lambda each: (not each["is_member"], str(each["title"]).casefold()))
+
+    def _change_own(self, caller: Caller, wanted: OwnSubscription) -> dict[str, Any]:
+        account = self._person(caller)
+
+        def write(port: WritePort) -> Written:
+            entry = port.owner(wanted.list, MailingList)
+            assert isinstance(entry, MailingList)
+            if wanted.operation == "subscribe" and entry.subscription.strip().lower() != "open":
+                raise NotAllowed("the owners of this list admit its members: write to its request address")
+            return _written(port, Subscription(entry.id, wanted.operation, known_as(account)))
+
+        return self._accounts.write(f"list {wanted.operation}", write)
 
     def _change(self, caller: Caller, wanted: Subscription) -> dict[str, Any]:
         return self._accounts.write(f"list {wanted.operation}", lambda port: _written(port, wanted))

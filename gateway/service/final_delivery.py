@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from directory.model import Condition, Deferred, Refused
 from gateway.files.spool import Joined, lines_of, prefixed, size_of, split
-from gateway.lists.copy import AS_IT_IS, copied
+from gateway.lists.copy import Rewriting, copied
 from gateway.mail import trace
 from gateway.observe import maillog
 from gateway.queue.grace import QuotaGrace
@@ -23,8 +23,10 @@ Outcome = Deferred | Refused | None
 class FinalDelivery:
     """Synchronous; called in a pool."""
 
-    def __init__(self, stores: Stores, grace: QuotaGrace, vacation: Vacation) -> None:
+    def __init__(self, stores: Stores, grace: QuotaGrace, vacation: Vacation, web: str = "") -> None:
+        """`web` is the address of the web front end, for the list's copies of messages."""
         self._stores, self._grace, self._vacation = stores, grace, vacation
+        self._copies = Rewriting(web=web)
 
     def deliver(self, steps: Sequence[Local], path: str, content: Sequence[bytes], message_id: str) -> list[Outcome]:
         """The same octets, `content` behind a Return-Path field, into several stores, each for itself: one file
@@ -34,7 +36,7 @@ class FinalDelivery:
         """
         if steps and steps[0].mailing_list is not None:
             front, behind = split(content)
-            own = list(copied(front, steps[0].mailing_list, AS_IT_IS))
+            own = list(copied(front, steps[0].mailing_list, self._copies))
             content = Joined(own, behind) if behind else own
         octets = prefixed(trace.return_path(path), content)
         size = size_of(octets)

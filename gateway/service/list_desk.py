@@ -7,6 +7,7 @@ after a crash, once more with the same result.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from gateway.service.host import Host
 from gateway.service.list_author import AuthorPolicy
 from gateway.service.list_bounces import Bounces
 from gateway.service.list_decider import Deciders
+from gateway.service.list_leaving import WaysOut
 from gateway.service.list_mailer import Content, ListMailer
 from gateway.service.list_moderation import Moderation
 from gateway.service.list_subscription import Subscription
+from gateway.service.signing import Signing
 
 EXPIRE_SECONDS = 600.0
 
@@ -41,13 +44,20 @@ class ListDesk:
         moderation: Moderation,
         subscription: Subscription,
         authors: AuthorPolicy,
+        ways_out: WaysOut,
     ) -> None:
+        self.subscription, self.ways_out = subscription, ways_out
         self._mailer, self._bounces, self.moderation, self._subscription = mailer, bounces, moderation, subscription
         self._authors = authors
 
     async def rewriting(self, mailing_list: MailingList, content: Iterator[bytes]) -> Rewriting:
         """What is decided for copies that leave. Raises OSError."""
-        return await self._authors.rewriting(_header(content), mailing_list)
+        how = await self._authors.rewriting(_header(content), mailing_list)
+        return dataclasses.replace(how, web=self.ways_out.web)
+
+    def leave(self, mailing_list: MailingList, member: str, path: str) -> str:
+        """Where `member`, whose own copy leaves with the return path `path`, leaves the list by one click; "" = nowhere."""
+        return self.ways_out.of(mailing_list, member, path)
 
     async def handle(self, step: ListMail, envelope: QueuedEnvelope, content: Content) -> None:
         """Do what a message to a service address asks. Raises Deferred, Refused, OSError."""
@@ -88,10 +98,12 @@ def _header(content: Iterator[bytes]) -> Header:
         return scan(b"")
 
 
-def make_desk(host: Host, resolve: Resolve) -> ListDesk:
+def make_desk(host: Host, resolve: Resolve, signing: Signing) -> ListDesk:
     """The desk of this host."""
     settings = host.settings
-    mailer = ListMailer(host.directory, host.queue, Path(settings.run_dir) / "queue.sock", settings.hostname)
+    mailer = ListMailer(
+        host.directory, host.queue, Path(settings.run_dir) / "queue.sock", settings.hostname, web=settings.web.url
+    )
     room = replace(settings.queue, max_messages=settings.lists.max_held)
     held = QueueFolder(Path(settings.state_dir) / "held", room)
     deciders = Deciders(mailer, settings.route.extension_separator, resolve, settings.filters.authentication)
@@ -103,4 +115,5 @@ def make_desk(host: Host, resolve: Resolve) -> ListDesk:
         moderation,
         Subscription(mailer, deciders, host.lists, agent, settings.lists),
         AuthorPolicy(resolve, settings.lists.own_from),
+        WaysOut(settings.web.url, host.lists, signing),
     )

@@ -35,7 +35,10 @@ class ListMailer:
         bell: Path,
         hostname: str,
         clock: Callable[[], float] = time.time,
+        web: str = "",
     ) -> None:
+        #: where the web front end is, "" = nowhere
+        self.web = web
         self.directory, self.queue, self.clock = directory, queue, clock
         self._bell, self._hostname = bell, hostname
 

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -115,6 +116,7 @@ class Moderation:
             message_id=self._mailer.message_id(number),
             now=self._mailer.clock(),
             days=self._settings.held_lifetime / 86400,
+            page=f"{self._mailer.web}/moderation/{quote(address)}/{quote(post.id)}" if self._mailer.web else "",
         )
         await self._mailer.send(number, self._mailer.moderators(mailing_list), octets)
 

@@ -78,6 +78,11 @@ class Subscription:
         else:
             await self._once(mailing_list, verb, author, lambda: self._confirm(mailing_list, verb, author))
 
+    async def leave(self, mailing_list: MailingList, address: str) -> None:
+        """Take a member off who has proven that he wants it. Raises Deferred."""
+        if self._is_member(mailing_list, address):
+            await self._write(mailing_list, "unsubscribe", address)
+
     async def _once(
         self, mailing_list: MailingList, verb: str, address: str, write: Callable[[], Awaitable[None]]
     ) -> None:

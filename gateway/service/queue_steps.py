@@ -49,6 +49,10 @@ class Desk(Protocol):
         """What is decided for copies that leave. Raises OSError."""
         ...
 
+    def leave(self, mailing_list: MailingList, member: str, path: str) -> str:
+        """Where `member`, whose own copy leaves with the return path `path`, leaves the list by one click; "" = nowhere."""
+        ...
+
 
 @dataclass(slots=True)
 class Way:
@@ -201,12 +205,13 @@ class QueueSteps:
         """The message, or the list's copy of it."""
         return message.content() if mailing_list is None else copied(message.content(), mailing_list, how)
 
-    async def _copy(self, message: QueuedMessage, mailing_list: MailingList | None) -> _Copy:
-        """The octets that leave. Raises OSError, HeaderProblem."""
+    async def _copy(self, message: QueuedMessage, mailing_list: MailingList | None, leave: str = "") -> _Copy:
+        """The octets that leave; `leave`: where their one reader leaves the list. Raises OSError, HeaderProblem."""
         if mailing_list is None:
             whole = _Copy(message.content, message.envelope.size, message.envelope.crlf, message.content)
             return await self._signed(whole, "") if message.envelope.is_ours else whole
         how = AS_IT_IS if self._desk is None else await self._desk.rewriting(mailing_list, message.content())
+        how = replace(how, leave=leave) if leave else how
         size = crlf = 0
         for piece in self._content(message, mailing_list, how):
             size += len(piece)
@@ -292,7 +297,7 @@ class QueueSteps:
         for (path, _), local in here.items():
             for some in _portions(local, STORES_AT_ONCE):
                 yield list(some), partial(self._into_stores, list(some.values()), path, message)
-        copies: dict[str, _Copy] = {}
+        copies: dict[tuple[str, str], _Copy] = {}
         for (hop, path, list_id), remote in away.items():
             for part in _portions(remote, RECIPIENTS_PER_TRANSACTION):
                 yield (
@@ -306,13 +311,22 @@ class QueueSteps:
         path: str,
         ways: Sequence[Way],
         message: QueuedMessage,
-        copies: dict[str, _Copy],
+        copies: dict[tuple[str, str], _Copy],
         list_id: str,
         seat: Seat | None,
     ) -> Sequence[StepOutcome]:
-        if list_id not in copies:
-            copies[list_id] = await self._copy(message, ways[0].step.mailing_list)
-        return await self._send(hop, self._parcel(message.envelope, path, ways, copies[list_id]), seat)
+        step = ways[0].step
+        leave = (
+            self._desk.leave(step.mailing_list, step.recipient.lower(), path)
+            if self._desk is not None and step.mailing_list is not None and isinstance(step, Remote) and len(ways) == 1
+            else ""
+        )
+        copy = copies.get((list_id, leave))
+        if copy is None:
+            copy = await self._copy(message, step.mailing_list, leave)
+            if not leave:  # one for all; that of one member is his alone
+                copies[list_id, leave] = copy
+        return await self._send(hop, self._parcel(message.envelope, path, ways, copy), seat)
 
     def _rewritten(self, step: Step, path: str) -> str:
         """The return path with which a message is sent on: of one forwarded to outside it is ours. Raises Deferred."""

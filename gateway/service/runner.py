@@ -22,6 +22,7 @@ from gateway.service.identity import resolve
 from gateway.service.instructions import RuleDesk
 from gateway.service.journal_recovery import recover_at_start, recover_for_ever
 from gateway.service.list_desk import make_desk
+from gateway.service.list_leaving import LeavingVerbs
 from gateway.service.login import log_in
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
@@ -60,7 +61,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
         keep_trail(settings, "queue", loop)
         log.gather(loop.call_soon)
         outbound = Outbound(settings)
-        desk = make_desk(host, outbound.resolver)
+        signing = Signing(host.directory, state_dir / DKIM_FOLDER)
+        desk = make_desk(host, outbound.resolver, signing)
         state = QueueState(state_dir / "queue.db")
         steps = QueueSteps(
             host.router,
@@ -77,7 +79,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 Path(settings.run_dir) / "queue.sock",
             ),
             make_srs(settings, signs=True),
-            Signing(host.directory, state_dir / DKIM_FOLDER),
+            signing,
         )
         # what a crash left half moved into the queue is settled before the queue delivers it
         desk.moderation.recover()
@@ -97,12 +99,15 @@ def run(settings: Settings, pulse: Pulse) -> None:
         actors = Actors(host.directory, settings.directory.rights, host.authenticator, loop)
         verbs = {
             **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
+            **LeavingVerbs(host.directory, host.lists, desk.subscription, actors).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
             **SelftestVerbs(host).verbs(),
             **brakes.verbs(),
         }
         web = resolve(settings.run_as.web).uid if settings.run_as.web else os.getuid()
-        control = await ControlServer(verbs, others={web} - {os.getuid()}).start(Path(settings.run_dir) / MAIL_SOCKET)
+        control = await ControlServer(verbs, others={web} - {os.getuid()}, services={web} - {os.getuid()}).start(
+            Path(settings.run_dir) / MAIL_SOCKET
+        )
         owners = OwnerVerbs(
             runner,
             host.queue,

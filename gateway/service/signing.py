@@ -89,6 +89,10 @@ class Signing:
         self._keys: dict[Path, tuple[int, Signer]] = {}
         self._troubled: dict[Path, float] = {}
 
+    def signs(self, name: str) -> bool:
+        """True when mail of that domain gets a signature here."""
+        return bool(self._signers(name))
+
     async def of_author(self, content: Content, size: int) -> bytes:
         """Signature fields by the domain of the author; b"" where it is not ours or signs nothing. Raises OSError."""
         try:

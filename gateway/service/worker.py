@@ -95,7 +95,7 @@ def make_host(settings: Settings, number: int) -> Host:
     bell = Path(settings.run_dir) / "queue.sock"
     separators = settings.route.extension_separator
     vacation = Vacation(directory, Replied(state / "replied.db"), queue, bell, settings.hostname, separators)
-    delivery = FinalDelivery(stores, grace, vacation)
+    delivery = FinalDelivery(stores, grace, vacation, settings.web.url)
     lists = HostListFacts(ListState(state / "lists.db"), state / "lists.key")
     router = Router(
         directory, settings.route, host_names=(settings.hostname,), lists=lists, srs=make_srs(settings, signs=False)

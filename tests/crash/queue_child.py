@@ -53,6 +53,7 @@ from gateway.service.list_bounces import Bounces
 from gateway.service.list_decider import Deciders
 from gateway.service.list_desk import ListDesk
 from gateway.service.list_facts import HostListFacts
+from gateway.service.list_leaving import WaysOut
 from gateway.service.list_mailer import ListMailer
 from gateway.service.list_moderation import Moderation
 from gateway.service.list_subscription import Subscription
@@ -63,6 +64,7 @@ from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.reporting import Reporter
 from gateway.service.resolver import Resolver
+from gateway.service.signing import Signing
 from gateway.service.vacation import Vacation
 from gateway.store import markers
 from gateway.store.settings import StoreSettings, Volume
@@ -171,6 +173,7 @@ class Company:
             self.moderation,
             Subscription(mailer, deciders, self.facts, folder / "none", lists),
             AuthorPolicy(resolver, "never"),
+            WaysOut("", self.facts, Signing(view, folder / "dkim")),
         )
         self.state = QueueState(folder / "queue.db")
         self.steps = QueueSteps(

@@ -7,7 +7,7 @@ from typing import Protocol
 from flask import Blueprint
 
 from webadmin.page import Page
-from webadmin.pages import home, login, mail, moderation, people, session_pages
+from webadmin.pages import home, login, mail, moderation, people, session_pages, subscriptions, unsubscribe
 
 
 class PageModule(Protocol):
@@ -24,5 +24,7 @@ PAGES: tuple[PageModule, ...] = (
     mail,
     people,
     moderation,
+    subscriptions,
+    unsubscribe,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

@@ -23,9 +23,11 @@ from gateway.service.list_bounces import Bounces
 from gateway.service.list_decider import Deciders
 from gateway.service.list_desk import ListDesk
 from gateway.service.list_facts import HostListFacts
+from gateway.service.list_leaving import WaysOut
 from gateway.service.list_mailer import ListMailer
 from gateway.service.list_moderation import Moderation
 from gateway.service.list_subscription import Subscription
+from gateway.service.signing import Signing
 
 
 def person(uid: str) -> RawEntry:
@@ -70,6 +72,7 @@ class Desk:
             moderation,
             Subscription(mailer, deciders, facts, self.agent, settings),
             AuthorPolicy(self, settings.own_from),  # type: ignore[arg-type]
+            WaysOut("", facts, Signing(self.view, folder / "dkim")),
         )
         self.router = router
 

@@ -17,6 +17,7 @@ from gateway.service import (
     imap_changing,
     imap_contents,
     imap_mailboxes,
+    imap_metadata,
     imap_reading,
     imap_selecting,
 )
@@ -159,4 +160,5 @@ _EXECUTE: dict[type, Callable[..., object]] = {
     **imap_contents.REQUESTS,
     **imap_mailboxes.REQUESTS,
     **imap_access.REQUESTS,
+    **imap_metadata.REQUESTS,
 }

@@ -19,6 +19,7 @@ from gateway.imap.commands import (  # noqa: F401
     login,
     logout,
     lsub,
+    metadata,
     move,
     namespace,
     noop,

@@ -1,6 +1,9 @@
 """LIST (RFC 3501 6.3.8) with CHILDREN (RFC 3348), LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819),
-LIST-MYRIGHTS (RFC 8440) and SPECIAL-USE (RFC 6154). Children, special use and, in the extended form, subscriptions are always told.
+LIST-MYRIGHTS (RFC 8440), LIST-METADATA (RFC 9590) and SPECIAL-USE (RFC 6154). Children, special use and, in the
+extended form, subscriptions are always told.
 """
+
+from typing import NamedTuple
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.listing import (
@@ -13,6 +16,7 @@ from gateway.imap.listing import (
     shown,
     with_children,
 )
+from gateway.imap.metadata import Annotations, metadata_line, read_entries, selected
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.registry import AUTHENTICATED, command
 from gateway.imap.session import Session
@@ -21,13 +25,22 @@ from gateway.imap.status_items import SIZES, Status, read_status_items, status_l
 MAX_PATTERNS = 100
 STATUS_BATCH = 50  # mailboxes whose figures are asked for at once
 _SELECT = (b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE")
-_RETURN = (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS", b"MYRIGHTS")
+_RETURN = (b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS", b"MYRIGHTS", b"METADATA")
 
 
-def _options(arguments: Parser, known: tuple[bytes, ...]) -> tuple[set[bytes], list[bytes]]:
-    """A list of options behind its parenthesis, and what STATUS asks for."""
+class _Options(NamedTuple):
+    """Options by name, what STATUS asks for, what METADATA asks for."""
+
+    names: set[bytes]
+    items: list[bytes]
+    entries: list[str]
+
+
+def _options(arguments: Parser, known: tuple[bytes, ...]) -> _Options:
+    """A list of options behind its parenthesis."""
     options: set[bytes] = set()
     items: list[bytes] = []
+    entries: list[str] = []
     while not arguments.at(b")"):
         if options:
             arguments.space()
@@ -38,13 +51,16 @@ def _options(arguments: Parser, known: tuple[bytes, ...]) -> tuple[set[bytes], l
         if option == b"STATUS":
             arguments.space()
             items = read_status_items(arguments)
-    return options, items
+        elif option == b"METADATA":
+            arguments.space()
+            entries = read_entries(arguments)
+    return _Options(options, items, entries)
 
 
 def _selection(arguments: Parser) -> Selection:
     if not arguments.at(b"("):
         return Selection()
-    options, _ = _options(arguments, _SELECT)
+    options = _options(arguments, _SELECT).names
     arguments.space()
     if b"RECURSIVEMATCH" in options and not options & {b"SUBSCRIBED", b"SPECIAL-USE"}:
         raise BadCommand("RECURSIVEMATCH needs another selection option")
@@ -68,7 +84,11 @@ def _patterns(arguments: Parser) -> list[bytes]:
     return patterns
 
 
-@command("LIST", states=AUTHENTICATED, capability="CHILDREN LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS SPECIAL-USE")
+@command(
+    "LIST",
+    states=AUTHENTICATED,
+    capability="CHILDREN LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS LIST-METADATA SPECIAL-USE",
+)
 def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
     selection = _selection(arguments)
@@ -76,11 +96,10 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     arguments.space()
     is_list = arguments.ahead(b"(")
     wanted = _patterns(arguments)
-    items: list[bytes] = []
-    options: set[bytes] = set()
+    asked = _Options(set(), [], [])
     extended = selection.extended or is_list
     if arguments.at(b" RETURN ("):
-        options, items = _options(arguments, _RETURN)
+        asked = _options(arguments, _RETURN)
         extended = True
     arguments.end()
     if wanted == [b""] and not extended:
@@ -93,23 +112,26 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
 
     def answer(line: Line) -> bytes:
         name = session.quoted(line.listed.name)
-        rights = rights_line(name, line.listed) if b"MYRIGHTS" in options else b""
+        rights = rights_line(name, line.listed) if b"MYRIGHTS" in asked.names else b""
         return shown(b"LIST", name, line, extended=extended, below=below) + rights
 
-    if not items:
+    if not (asked.items or asked.entries):
         yield b"".join(map(answer, lines))
         return ""
-    if b"HIGHESTMODSEQ" in items:
+    if b"HIGHESTMODSEQ" in asked.items:
         session.condstore = True
     for start in range(0, len(lines), STATUS_BATCH):
         part: list[Line] = lines[start : start + STATUS_BATCH]
         names = tuple([line.listed.name for line in part if line.listed.exists and line.listed.selectable])
-        figures = yield Ask(Status(names, not SIZES.isdisjoint(items)))
+        figures = (yield Ask(Status(names, not SIZES.isdisjoint(asked.items)))) if asked.items else {}
+        annotations = (yield Ask(Annotations(names))) if asked.entries else {}
         said = []
         for line in part:
             name = line.listed.name
             said.append(answer(line))
             if name in figures:
-                said.append(status_line(session.quoted(name), items, figures[name]))
+                said.append(status_line(session.quoted(name), asked.items, figures[name]))
+            if name in annotations:
+                said.append(metadata_line(session.quoted(name), selected(annotations[name], asked.entries)))
         yield b"".join(said)
     return ""

@@ -29,9 +29,14 @@ MAX_FORM_PARTS = 2000
 
 def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str) -> Flask:
     """The application of one host; `folder` is its own. Raises OSError when that cannot be used."""
+    return make_app(settings, run_dir, _key(folder), hostname)
+
+
+def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) -> Flask:
+    """The application, cookies signed with `key`; nothing is opened."""
     app = Flask("webadmin", static_folder=None, template_folder=None)
     app.config.update(
-        SECRET_KEY=_key(folder),
+        SECRET_KEY=key,
         SESSION_COOKIE_NAME="gatepost",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -58,7 +63,7 @@ def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str
         for name in getattr(module, "CSRF_FREE", ()):
             csrf.exempt(getattr(module, name))
     app.before_request(_admit)
-    app.after_request(lambda response: _finish(protect(response)))
+    app.after_request(_finish)
     app.context_processor(_everywhere)
     errors.register(app)
     return app
@@ -104,6 +109,7 @@ def _admit() -> ResponseReturnValue | None:
 
 
 def _finish(response: Response) -> Response:
+    protect(response, is_https=is_https(trusted_proxies()))
     if request.blueprint != assets.bp.name:
         response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -11,7 +11,7 @@ MAX_HOPS = 20
 
 def client_address(trusted: Networks) -> str:
     """The address that the request came from: the last one that is no trusted proxy's."""
-    address = request.environ.get("gatepost.client") or request.remote_addr or ""
+    address = request.remote_addr or ""
     if address not in trusted:
         return address
     for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")[-MAX_HOPS:]):

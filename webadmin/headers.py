@@ -30,8 +30,10 @@ HEADERS = {
 }
 
 
-def protect(response: Response) -> Response:
-    """Add what the view has not set itself."""
+def protect(response: Response, *, is_https: bool) -> Response:
+    """Add what the view has not set itself; a browser that came by https comes by nothing else from then on."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if is_https:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     return response

@@ -29,8 +29,8 @@ run_dir: /run/gatepost
 route: {{origin: {origin}}}
 
 # users that `gatepost setup` makes: workers and queue runner; the agent, which alone reads the directory's password;
-# delivery programs
-run_as: {{mail: gp-mail, directory: gp-dir, programs: gp-prog}}
+# delivery programs; the web front end, which opens no mail and no database
+run_as: {{mail: gp-mail, directory: gp-dir, programs: gp-prog, web: gp-web}}
 
 directory:
   # the first that answers is asked
@@ -47,7 +47,7 @@ store:
   volumes:
     main: {{path: {volume}}}
 
-# certificate with its chain, and key; readable for gp-mail
+# certificate with its chain, and key; readable for gp-mail and gp-web
 {tls}
 
 listen:
@@ -62,6 +62,10 @@ relay: {{smarthost: {smarthost}}}
 # processes that serve clients: one a processor core
 workers: {workers}
 
+# administration, self-service and webmail by browser: behind a proxy that speaks https for it, or with a certificate of
+# its own, as in {{listen: "0.0.0.0:443", tls: implicit, url: "https://mail.example.com"}}; see docs/howto/web.md
+{web}
+
 # figures for Prometheus and load balancers, see docs/reference/metrics.md
 #metrics: {{listen: "127.0.0.1:9180"}}
 """
@@ -73,6 +77,8 @@ IMPLICIT = """\
   imaps: [{address: 0.0.0.0, port: 993, tls: implicit}]
   pop3s: [{address: 0.0.0.0, port: 995, tls: implicit}]
 """
+WEB = 'web: {{listen: "0.0.0.0:443", tls: implicit, url: {url}}}'
+NO_WEB = '#web: {{listen: "127.0.0.1:8080", url: {url}}}'
 MAX_WORKERS = 64
 
 
@@ -193,6 +199,7 @@ def command(
         tls=TLS_FILES.format(cert=_quoted(cert), key=_quoted(key)) if with_tls else NO_TLS_FILES,
         implicit=IMPLICIT if with_tls else "",
         smarthost=_quoted(smarthost),
+        web=(WEB if with_tls else NO_WEB).format(url=_quoted(f"https://{hostname}")),
         workers=min(os.cpu_count() or 2, MAX_WORKERS),
     )
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -50,7 +50,8 @@ def systemd_version() -> int:
 
 def users(settings: Settings) -> Iterator[Step]:
     """Make the users that `run_as` names and the host does not have; numbers need none."""
-    for name in dict.fromkeys((settings.run_as.mail, settings.run_as.directory, settings.run_as.programs)):
+    run_as = settings.run_as
+    for name in dict.fromkeys((run_as.mail, run_as.directory, run_as.programs, run_as.web)):
         if not name or name.isdigit():
             continue
         try:

@@ -15,6 +15,7 @@ class FrontEnd:
     def load(self) -> None:
         """Import it."""
         importlib.import_module("webadmin.process")
+        importlib.import_module("webadmin.preload")
 
     def run(self, settings: Settings, sockets: Sockets, pulse: Pulse) -> None:
         """Serve until told to stop."""

@@ -15,7 +15,7 @@ from directory.connection import Servers, close
 from directory.model import Deferred
 from gateway.config.certificate import certificate_problems, certificate_warnings
 from gateway.config.reading import Problem, Reader
-from gateway.config.settings import Settings
+from gateway.config.settings import WEB, WEB_IMAP, WEB_SUBMISSION, Settings
 from gateway.service.identity import NoSuchUser, identities, may, own
 from gateway.service.overview import read
 from gateway.store.markers import STORE
@@ -69,6 +69,9 @@ def _users(settings: Settings) -> Found:
         needs.append((("relay", "credentials", key, "password_file"), credentials.password_file, who.mail, 4, "read"))
     for name, volume in settings.store.volumes.items():
         needs.append((("store", "volumes", name, "path"), volume.path, who.mail, 3, "written to"))
+    if settings.web.tls == "implicit":
+        needs += [(("tls", "cert"), settings.tls.cert, who.web, 4, "read")]
+        needs += [(("tls", "key"), settings.tls.key, who.web, 4, "read")]
     for steps, path, identity, wanted, word in needs:
         if path and Path(path).exists() and not may(identity, Path(path), wanted):
             yield steps, f"{path} cannot be {word} by uid {identity.uid}", False
@@ -76,6 +79,12 @@ def _users(settings: Settings) -> Found:
         yield (
             ("run_as", "directory"),
             "is the same user as run_as.mail, so a hole there opens the directory's password",
+            True,
+        )
+    if settings.web.listen and who.web.uid in (who.mail.uid, who.directory.uid):
+        yield (
+            ("run_as", "web"),
+            "the web front end runs as a user of the service, so a hole there opens all mail; gp-web is made for it",
             True,
         )
     if settings.programs and who.programs.uid in (who.mail.uid, who.directory.uid):
@@ -112,10 +121,11 @@ def _ports(settings: Settings) -> Found:
     if _runs(settings):
         return  # its own ports are taken by the service itself
     for service, listeners in settings.listeners().items():
-        if service == "local":
+        if service in ("local", WEB_IMAP, WEB_SUBMISSION):
             continue  # in run_dir, which the service makes
         for number, listener in enumerate(listeners):
-            steps = ("metrics",) if service == "metrics" else ("listen", service, str(number))
+            alone = service in ("metrics", WEB)  # one address and port in one text
+            steps = (service,) if alone else ("listen", service, str(number))
             if listener.port is None:
                 if not Path(listener.path).parent.is_dir():
                     yield (*steps, "path"), f"{Path(listener.path).parent} is not a folder", False
@@ -126,10 +136,11 @@ def _ports(settings: Settings) -> Found:
                 try:
                     probe.bind((listener.address, listener.port))
                 except PermissionError:
-                    yield (*steps, "port"), f"{listener.port} needs root or systemd socket activation", True
+                    key = "listen" if alone else "port"
+                    yield (*steps, key), f"{listener.port} needs root or systemd socket activation", True
                 except OSError as error:
                     key = "address" if error.strerror and "assign" in error.strerror else "port"
-                    key = "listen" if service == "metrics" else key
+                    key = "listen" if alone else key
                     yield (*steps, key), f"{listener.address}:{listener.port}: {error.strerror}", False
 
 

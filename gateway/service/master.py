@@ -1,9 +1,9 @@
 """The master process: holds the sockets, starts agent, workers and queue runner, replaces what dies or hangs.
 
 It parses nothing from outside, opens no database and runs one thread without an event loop, so that a fork
-is safe at any time. Signals: TERM and INT stop, HUP reloads. A reload starts a successor of each worker on the
-same sockets; the old one stops accepting when the new one serves, and ends with its sessions. A configuration
-that cannot be used changes nothing.
+is safe at any time. Signals: TERM and INT stop, HUP reloads. A reload starts a successor of each worker and of the
+web front end on the same sockets; the old one stops accepting when the new one serves, and ends with its sessions.
+A configuration that cannot be used changes nothing.
 """
 
 from __future__ import annotations
@@ -338,7 +338,7 @@ class Master:
             self._end(AGENT)
 
     def _reload(self) -> None:
-        """Take a new configuration: every worker gets a successor, agent and queue runner start anew."""
+        """Take a new configuration: workers and web front end get successors, agent and queue runner start anew."""
         self._reload_wanted = False
         systemd.reloading()
         before = self._settings
@@ -362,13 +362,13 @@ class Master:
         self._shares = self._listening.shares(settings)
         self._failures.clear()
         self._due.clear()
-        for name in (AGENT, QUEUE, PROGRAMS, WEB):
+        for name in (AGENT, QUEUE, PROGRAMS):
             if settings != before and name in self._current:
                 self._current[name].end(settings.processes.stop_timeout + KILL_AFTER)
             elif name in self._names() and name not in self._current:
                 self._start(name)
         for name in self._names():
-            if name.startswith("worker-"):
+            if name == WEB or name.startswith("worker-"):
                 early = self._successors.pop(name, None)
                 if early is not None:
                     early.end(KILL_AFTER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.config.settings import Settings
+from gateway.config.settings import WEB, Settings
 
 NAME = "gatepost.service"
 UNIT = """\
@@ -87,10 +87,12 @@ def unit(settings: Settings, program: Path, configuration: Path, systemd_version
 
 
 def socket_units(settings: Settings) -> dict[str, str]:
-    """File name and text of a socket unit for each service of `listen`: systemd opens the ports, and starts the service
+    """File name and text of a socket unit for each service of `listen` and the web front end: systemd opens the ports, and starts the service
     with the first client."""
     found = {}
-    for service, listeners in settings.listen.items():
+    served = settings.listeners()
+    for service in (*settings.listen, *([WEB] if WEB in served else [])):
+        listeners = served[service]
         lines = []
         for each in listeners:
             if each.path:

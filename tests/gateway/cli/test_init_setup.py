@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import group
 from gateway.config.load import load
-from gateway.service.unit import unit
+from gateway.service.unit import socket_units, unit
 
 
 def gatepost(*words: object, answers: str | None = None) -> Result:
@@ -43,6 +43,10 @@ def test_init_writes_a_configuration_that_can_be_loaded(tmp_path: Path) -> None:
     assert settings.directory.tls.starttls
     assert settings.relay.smarthost == "relay.example.net:587"
     assert {"mx", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"} == set(settings.listen)
+    assert (settings.web.listen, settings.web.url) == ("0.0.0.0:443", "https://mail.example.com")
+    assert settings.run_as.web == "gp-web"
+    web = socket_units(settings)["gatepost-web.socket"]
+    assert "ListenStream=0.0.0.0:443\nFileDescriptorName=web\n" in web
     assert path.stat().st_mode & 0o007 == 0
 
 

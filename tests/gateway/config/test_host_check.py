@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,25 @@ def test_what_else_a_host_can_lack(tmp_path: Path) -> None:
     assert "store.volumes.gone.path: /nowhere is not a folder" in said
     assert f"store.volumes.bare.path: {tmp_path}/bare has no .gatepost-store" in said
     assert "warning: directory.bind.password_file: " in said
+
+
+def test_the_web_front_end_has_a_port_and_a_user_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = good(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        configuration["web"] = {"listen": f"127.0.0.1:{port}", "tls": "implicit"}
+        said = "\n".join(found(tmp_path, configuration))
+    assert f"web.listen: 127.0.0.1:{port}: Address already in use" in said and "run_as" not in said
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(os, "getuid", lambda: 0)  # who serves is looked up, nothing is done
+    configuration["run_as"] = {"mail": "15000", "directory": "15001"}
+    said = "\n".join(found(tmp_path, configuration))
+    assert "warning: run_as.web: the web front end runs as a user of the service" in said
+    configuration["run_as"]["web"] = "15002"
+    said = "\n".join(found(tmp_path, configuration))
+    assert "run_as.web" not in said and "both.pem cannot be read by uid 15002" in said
 
 
 def test_the_file_system_of_a_path_is_the_nearest_mount(tmp_path: Path) -> None:

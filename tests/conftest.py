@@ -77,8 +77,9 @@ def eventually(what: Callable[[], object], seconds: float = 30.0) -> float:
 
 def has_whole_copy(configuration: Path) -> bool:
     """True once a service that is ready has read the directory, too: until then every recipient is 451."""
-    command = [*GATEPOST, "status", "--json", "--config", str(configuration)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    from in_process import answer  # which knows RunningDemo
+
+    told = answer("status", "--json", "--config", str(configuration)).stdout
     return bool(told and json.loads(told)["directory"]["complete"])
 
 
@@ -130,8 +131,9 @@ class RunningDemo:
         time.sleep(1.0)  # what the promise allows
 
     def stop(self) -> None:
-        done = subprocess.run([*GATEPOST, "stop", "--dir", str(self.folder)], timeout=60)
-        assert done.returncode == 0
+        from in_process import answer  # which knows RunningDemo
+
+        assert answer("stop", "--dir", str(self.folder)).returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import imaplib
 import json
 import re
 import smtplib
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 import in_process
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import answer
 
 from gateway.control.client import ControlError, call
 from gateway.control.protocol import Claim
@@ -252,10 +252,5 @@ def test_mistakes_are_explained(changed: RunningDemo, tmp_path: Path) -> None:
     other.write_text(
         Path(demo.facts["config_file"]).read_text().replace(f"run_dir: {demo.folder}/run", f"run_dir: {tmp_path}")
     )
-    done = subprocess.run(
-        [*GATEPOST, "user", "set", "jane", "quota=1G", "--config", str(other)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    done = answer("user", "set", "jane", "quota=1G", "--config", str(other))
     assert (done.returncode, "is the service running?" in done.stderr) == (4, True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import imaplib
 import json
 import smtplib
-import subprocess
 from collections.abc import Iterator
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo, eventually
+from conftest import RunningDemo, eventually
+from in_process import Said, answer
 
 PASSWORD = "another-demo-password"
 
@@ -35,11 +35,8 @@ def subjects(demo: RunningDemo, login: str) -> list[str]:
         return [part[1].decode().strip() for part in found if isinstance(part, tuple)]
 
 
-def account(demo: RunningDemo, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*GATEPOST, "account", *arguments, "--config", demo.facts["config_file"]],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+def account(demo: RunningDemo, *arguments: str) -> Said:
+    return answer("account", *arguments, "--config", demo.facts["config_file"])
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import smtplib
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
 from dkim_signing import signed
-from in_process import run
+from in_process import answer, run
 from scripted_dns import ScriptedDns, scripted_dns
 
 from gateway.mail.dkim import Algorithm
@@ -73,8 +72,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checked]:
                 "filters: {authentication: {spf: true, dkim: true}}\n"
             )
             config.write_text(config.read_text() + more)
-            words = [*GATEPOST, "reload", "--config", str(config)]
-            done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+            done = answer("reload", "--config", str(config))
             assert done.returncode == 0, done.stdout + done.stderr
             found = Checked(running, script)
             taken, number, deadline = 0, 0, time.monotonic() + 60

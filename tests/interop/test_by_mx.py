@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import smtplib
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import ldap3
 import pytest
 import yaml
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import answer
 from scripted_dns import ScriptedDns, scripted_dns
 from scripted_smtp import ScriptedSmtp, scripted_smtp
 
@@ -67,7 +67,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         settings["dns"] = {"servers": [dns.server], "timeout": "1s", "lifetime": "2s"}
         settings["queue"] = {"retry_first": "1s", "retry_max": "1s"}
         path.write_text(yaml.safe_dump(settings))
-        done = subprocess.run([*GATEPOST, "reload", "--config", str(path)], capture_output=True, text=True, timeout=90)
+        done = answer("reload", "--config", str(path))
         assert done.returncode == 0, done.stderr
         yield Outside(demo, dns, host)
         demo.stop()

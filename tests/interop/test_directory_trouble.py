@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import smtplib
-import subprocess
 from collections.abc import Iterator
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo, eventually
+from conftest import RunningDemo, eventually
+from in_process import answer
 
 
 def rcpt(demo: RunningDemo, recipient: str) -> int:
@@ -20,9 +20,7 @@ def rcpt(demo: RunningDemo, recipient: str) -> int:
 
 
 def status(demo: RunningDemo) -> tuple[int, str]:
-    done = subprocess.run(
-        [*GATEPOST, "status", "--config", demo.facts["config_file"]], capture_output=True, text=True, timeout=30
-    )
+    done = answer("status", "--config", demo.facts["config_file"])
     return done.returncode, done.stdout
 
 
@@ -41,10 +39,7 @@ def test_everybody_deleted_is_held_until_accepted(demo: RunningDemo, admin: ldap
     assert rcpt(demo, "jane@example.com") == 451
     assert rcpt(demo, "nobody@example.com") == 451
     print(status(demo)[1])
-    done = subprocess.run(
-        [*GATEPOST, "directory", "accept-deletions", "--json", "--config", demo.facts["config_file"]],
-        capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+    done = answer("directory", "accept-deletions", "--json", "--config", demo.facts["config_file"])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["removed"] >= len(people)
     eventually(lambda: rcpt(demo, "jane@example.com") == 550)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import ldap3
 import yaml
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
 from following import eventually
+from in_process import answer
 
 
 def gatepost(demo: RunningDemo, *verb: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [*GATEPOST, *verb, "--config", demo.facts["config_file"]], capture_output=True, text=True, timeout=60
-    )
+    done = answer(*verb, "--config", demo.facts["config_file"])
     return done.returncode, done.stdout, done.stderr
 
 
@@ -67,15 +65,11 @@ def test_a_profile_is_tried_without_the_service(demo: RunningDemo, tmp_path: Pat
     settings["directory"]["profile"] = "inetorg"
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump(settings))
-    done = subprocess.run(
-        [*GATEPOST, "directory", "try", "--config", str(other)], capture_output=True, text=True, timeout=60
-    )
+    done = answer("directory", "try", "--config", str(other))
     assert done.returncode == 1 and "name them in directory.domains" in done.stdout
     settings["directory"]["servers"] = ["ldap://127.0.0.1:1"]
     other.write_text(yaml.safe_dump(settings))
-    done = subprocess.run(
-        [*GATEPOST, "directory", "try", "--config", str(other)], capture_output=True, text=True, timeout=60
-    )
+    done = answer("directory", "try", "--config", str(other))
     assert done.returncode == 4 and "127.0.0.1:1" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -85,7 +79,5 @@ def test_without_a_service_it_is_temporary(tmp_path: Path) -> None:
         f"state_dir: {tmp_path}\nrun_dir: {tmp_path}\nstore: {{volumes: {{a: {{path: {tmp_path}}}}}}}\ndirectory: {{}}\n"
     )
     for verb in ("check", "status", "resync"):
-        done = subprocess.run(
-            [*GATEPOST, "directory", verb, "--config", str(path)], capture_output=True, text=True, timeout=30
-        )
+        done = answer("directory", verb, "--config", str(path))
         assert done.returncode == 4 and done.stderr and "Traceback" not in done.stderr, (verb, done.stderr)

@@ -15,7 +15,8 @@ import dkim
 import ldap3
 import pytest
 import yaml
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import Said, answer
 from scripted_smtp import ScriptedSmtp, scripted_smtp
 
 
@@ -62,10 +63,8 @@ def keys(signing: RunningDemo) -> list[dict[str, str]]:
     return [one for one in records if one["selector"].startswith("live")]
 
 
-def run(demo: RunningDemo, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*GATEPOST, *words, "--config", demo.facts["config_file"]], capture_output=True, text=True, timeout=60
-    )
+def run(demo: RunningDemo, *words: str) -> Said:
+    return answer(*words, "--config", demo.facts["config_file"])
 
 
 def said(demo: RunningDemo, *words: str) -> str:

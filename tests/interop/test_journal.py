@@ -16,6 +16,7 @@ from pathlib import Path
 import ldap3
 import pytest
 from conftest import GATEPOST, RunningDemo, eventually
+from in_process import answer
 
 ARCHIVE = "archive@keeper.example"
 
@@ -126,10 +127,7 @@ def test_what_comes_in_is_kept_once_with_its_envelope(company: Journalled) -> No
     assert received["x-ms-journal-report"] is None
     company.settled()
     assert len(company.inside("swaks in")) == 1
-    told = subprocess.run(
-        [*GATEPOST, "trace", "bob@far.example", "--config", company.demo.facts["config_file"]],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    told = answer("trace", "bob@far.example", "--config", company.demo.facts["config_file"])
     assert "a copy for helpdesk@example.com" in told.stdout, told.stdout
 
 

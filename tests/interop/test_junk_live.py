@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import answer
 
 pytestmark = pytest.mark.xdist_group("rspamd")
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -63,7 +64,7 @@ def configure(demo: RunningDemo, before: str, port: int, reject_above: int) -> N
     rspamd = f"{{url: 'http://127.0.0.1:{port}', services: [mx, submission], reject_above: {reject_above}}}"
     config = Path(demo.facts["config_file"])
     config.write_text(f"{before}filters:\n  rspamd: {rspamd}\n")
-    done = subprocess.run([*GATEPOST, "reload", "--config", str(config)], capture_output=True, text=True, timeout=60)
+    done = answer("reload", "--config", str(config))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

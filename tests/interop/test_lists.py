@@ -7,14 +7,14 @@ import os
 import re
 import smtplib
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ldap3
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import answer
 
 
 class Company:
@@ -126,12 +126,7 @@ def test_what_comes_back_is_refused(company: Company) -> None:
 
 
 def gatepost(company: Company, *arguments: str) -> str:
-    done = subprocess.run(
-        [*GATEPOST, *arguments, "--config", company.demo.facts["config_file"]],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    done = answer(*arguments, "--config", company.demo.facts["config_file"])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

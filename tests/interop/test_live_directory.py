@@ -17,6 +17,7 @@ import ldap3
 import pytest
 import yaml
 from conftest import GATEPOST, RunningDemo, free_offset
+from in_process import answer
 
 SENDER = "me@elsewhere.example"
 
@@ -53,9 +54,7 @@ class Company(RunningDemo):
         eventually(lambda: self.status()[0] == 0, 30)
 
     def status(self) -> tuple[int, str]:
-        done = subprocess.run(
-            [*GATEPOST, "status", "--config", self.facts["config_file"]], capture_output=True, text=True, timeout=30
-        )
+        done = answer("status", "--config", self.facts["config_file"])
         return done.returncode, done.stdout
 
     def searches(self) -> list[str]:
@@ -216,11 +215,8 @@ def test_many_logins_are_one_bind_and_flush_logins_makes_the_next_one_ask(compan
     for _ in range(10):
         assert "AUTHENTICATIONFAILED" in login(company, "sophie", "an old password")
     assert company.binds("sophie") == before + 2
-    done = subprocess.run(
-        [*GATEPOST, "directory", "flush-logins", "--json", "--config", company.facts["config_file"]],
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, b'{"flushed":true}\n')
+    done = answer("directory", "flush-logins", "--json", "--config", company.facts["config_file"])
+    assert (done.returncode, done.stdout) == (0, '{"flushed":true}\n')
     for _ in range(10):
         assert login(company, "sophie", "sophie-demo-password") == "OK"
     assert company.binds("sophie") == before + 3
@@ -248,10 +244,7 @@ def test_a_rule_that_hides_everybody_is_not_everybody_deleted(company: Company) 
     hide = f'{{0}}to dn.subtree="ou=people,{company.base}" by * none'
     _rule(company, (ldap3.MODIFY_ADD, [hide]))
     try:
-        subprocess.run(
-            [*GATEPOST, "directory", "resync", "--config", company.facts["config_file"]],
-            capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
+        answer("directory", "resync", "--config", company.facts["config_file"])
         eventually(lambda: company.status()[0] == 1, 30)
         assert rcpt(company, "jane@example.com") == 451
         assert rcpt(company, "nobody@example.com") == 451
@@ -261,10 +254,7 @@ def test_a_rule_that_hides_everybody_is_not_everybody_deleted(company: Company) 
         assert "accept-deletions" in text
     finally:
         _rule(company, (ldap3.MODIFY_DELETE, [hide]))
-    subprocess.run(
-        [*GATEPOST, "directory", "resync", "--config", company.facts["config_file"]],
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
+    answer("directory", "resync", "--config", company.facts["config_file"])
     eventually(lambda: rcpt(company, "jane@example.com") == 250, 30)
     eventually(lambda: rcpt(company, "nobody@example.com") == 550, 30)
     assert login(company, "jane", "jane-demo-password") == "OK"
@@ -295,9 +285,7 @@ def test_a_wrong_base_refuses_nobody(company: Company, tmp_path: Path) -> None:
         for _ in range(20):
             assert rcpt(company, "nobody@example.com", port) == 451
             time.sleep(0.05)
-        done = subprocess.run(
-            [*GATEPOST, "status", "--config", str(config)], capture_output=True, text=True, timeout=30
-        )
+        done = answer("status", "--config", str(config))
         assert done.returncode == 1
         assert re.search("nowhere|noSuchObject|base", done.stdout), done.stdout
     finally:

@@ -6,7 +6,6 @@ import os
 import signal
 import smtplib
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from conftest import GATEPOST, RunningDemo, eventually
+from conftest import RunningDemo, eventually
+from in_process import answer
 
 from gateway.service import overview
 
@@ -64,7 +64,7 @@ def mirrored(demo: RunningDemo, mirror: tuple[Mirror, int]) -> RunningDemo:
     settings["smtp"] = {"max_hops": 12}
     settings["bounce"] = {"to_strangers": True}
     path.write_text(yaml.safe_dump(settings))
-    done = subprocess.run([*GATEPOST, "reload", "--config", str(path)], capture_output=True, text=True, timeout=90)
+    done = answer("reload", "--config", str(path))
     assert done.returncode == 0, done.stderr
     with demo.administrator() as admin:
         admin.add(

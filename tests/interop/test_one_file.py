@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import GATEPOST, eventually
+from in_process import answer
 
 from directory.embedded import hash_password
 from gateway.store.markers import prepare_volume
@@ -109,9 +110,7 @@ def test_a_service_on_one_file(tiny: Tiny) -> None:
         assert b"hello" in data[0][1]  # type: ignore[index,operator]
     tiny.write("ann", "bob")
     eventually(lambda: tiny.rcpt("bob@tiny.example") == 250)
-    done = subprocess.run(
-        [*GATEPOST, "directory", "status", "--config", str(tiny.config)], capture_output=True, text=True, timeout=30
-    )
+    done = answer("directory", "status", "--config", str(tiny.config))
     assert done.returncode == 0 and f"file://{tiny.ldif} (file)" in done.stdout, done.stdout + done.stderr
     for words, code, text in (
         (("user", "set", "ann", "quota=1G"), 5, "change the file"),
@@ -119,16 +118,11 @@ def test_a_service_on_one_file(tiny: Tiny) -> None:
         (("doctor", "login", "ann"), 0, "the directory is a file"),
         (("doctor", "address", "bob@tiny.example"), 0, "250 2.1.5"),
     ):
-        done = subprocess.run(
-            [*GATEPOST, *words, "--config", str(tiny.config)],
-            input="a new password\n", capture_output=True, text=True, timeout=30,
-        )  # fmt: skip
+        done = answer(*words, "--config", str(tiny.config), given="a new password\n")
         assert (done.returncode, text in done.stdout + done.stderr) == (code, True), (words, done)
     tiny.ldif.write_text("dn: broken\nthis is none\n")
     eventually(
-        lambda: (
-            subprocess.run([*GATEPOST, "status", "--config", str(tiny.config)], capture_output=True).returncode == 1
-        ),
+        lambda: answer("status", "--config", str(tiny.config)).returncode == 1,
         60,
     )
     assert tiny.rcpt("ann@tiny.example") == 250 and tiny.rcpt("carol@tiny.example") == 451

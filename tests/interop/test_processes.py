@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import GATEPOST, RunningDemo, eventually
+from in_process import answer
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.service.overview import Processes, read
@@ -210,23 +211,19 @@ def test_children_of_a_killed_master_end(tmp_path: Path) -> None:
             os.kill(demo.facts["pids"][name], signal.SIGTERM)
 
 
-def gatepost(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*GATEPOST, *words], capture_output=True, text=True, timeout=60)
-
-
 def test_the_verbs_of_a_running_service(company: RunningDemo) -> None:
     config = ("--config", company.facts["config_file"])
-    assert gatepost("reload", *config).stdout == "reloaded\n"
-    rows = json.loads(gatepost("ps", "--json", *config).stdout)
+    assert answer("reload", *config).stdout == "reloaded\n"
+    rows = json.loads(answer("ps", "--json", *config).stdout)
     assert {"master", "agent", "queue", "worker-0", "worker-1"} <= {row["name"] for row in rows}
     assert all(row["rss_bytes"] > 1_000_000 and row["uid"] == os.getuid() for row in rows)
-    assert "worker-1" in gatepost("ps", *config).stdout
-    done = gatepost("status", *config)
+    assert "worker-1" in answer("ps", *config).stdout
+    done = answer("status", *config)
     assert done.returncode == 0, done.stdout
     assert "agent and workers run as one user" in done.stdout
-    state = json.loads(gatepost("status", "--json", *config).stdout)
+    state = json.loads(answer("status", "--json", *config).stdout)
     assert all(state[section]["ok"] for section in ("service", "directory", "queue"))
-    again = gatepost("serve", *config)
+    again = subprocess.run([*GATEPOST, "serve", *config], capture_output=True, text=True, timeout=60)
     assert (again.returncode, "another gatepost runs here" in again.stderr) == (3, True)
 
 
@@ -235,17 +232,17 @@ def test_reload_says_what_is_wrong(company: RunningDemo) -> None:
     good = path.read_text()
     try:
         change(company, wokers=3)
-        done = gatepost("reload", "--config", str(path))
+        done = answer("reload", "--config", str(path))
         assert (done.returncode, "did you mean workers?" in done.stderr) == (3, True)
         path.write_text(good)
         change(company, listen={"mx": [{"port": 1, "address": "192.0.2.1"}]})
-        done = gatepost("reload", "--json", "--config", str(path))
+        done = answer("reload", "--json", "--config", str(path))
         assert done.returncode == 3
         assert "192.0.2.1:1" in json.loads(done.stdout)["problem"]
-        assert "the last reload was refused: mx: 192.0.2.1:1" in gatepost("status", "--config", str(path)).stdout
+        assert "the last reload was refused: mx: 192.0.2.1:1" in answer("status", "--config", str(path)).stdout
     finally:
         path.write_text(good)
-    assert gatepost("reload", "--config", str(path)).returncode == 0
+    assert answer("reload", "--config", str(path)).returncode == 0
 
 
 def http(port: int, request: str) -> tuple[int, str]:

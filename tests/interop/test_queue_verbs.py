@@ -7,8 +7,6 @@ import os
 import signal
 import smtplib
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,11 +14,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from conftest import RunningDemo, eventually
+from in_process import answer
 
 
 def gatepost(demo: RunningDemo, *words: str, code: int = 0) -> str:
-    command = [sys.executable, "-m", "gateway", *words, "--config", demo.facts["config_file"]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = answer(*words, "--config", demo.facts["config_file"])
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return done.stdout
 

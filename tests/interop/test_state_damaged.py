@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import smtplib
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import GATEPOST, RunningDemo
+from conftest import RunningDemo
+from in_process import Said, answer
 
 
 @pytest.fixture
@@ -31,10 +31,8 @@ def login(demo: RunningDemo, name: str, password: str) -> str:
             return str(error)
 
 
-def run(demo: RunningDemo, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*GATEPOST, *words, "--config", demo.facts["config_file"]], capture_output=True, text=True, timeout=60
-    )
+def run(demo: RunningDemo, *words: str) -> Said:
+    return answer(*words, "--config", demo.facts["config_file"])
 
 
 def test_a_damaged_state_db(damaged: RunningDemo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: octets and pieces that go to the system in one call
 AT_ONCE = 262_144
@@ -46,6 +46,21 @@ def write_synced(
     return size
 
 
+def write_new(name: str, content: bytes, folder: int, mode: int = 0o600) -> int:
+    """Create a file in an open folder: its descriptor, open for whoever puts it on disk; nothing is on disk yet.
+
+    Raises OSError, FileExistsError too.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, mode, dir_fd=folder)
+    try:
+        _write(fd, [content], len(content))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _write(fd: int, pieces: Sequence[bytes], size: int) -> int:
     """Write all of the pieces, which are `size` octets; returns that. Raises OSError."""
     left = size - os.writev(fd, pieces) if size else 0
@@ -80,6 +95,14 @@ def make_folders(top: str, *paths: str, mode: int = 0o700) -> None:
             changed[os.path.dirname(folder)] = None
     for folder in changed:
         sync_folder(folder)
+
+
+def above(top: str, path: str) -> Iterator[str]:
+    """`path` and the folders above it up to `top`, the nearest first."""
+    yield path
+    while len(path) > len(top):
+        path = os.path.dirname(path)
+        yield path
 
 
 def make_new_folder(top: str, path: str, mode: int = 0o700) -> list[str]:

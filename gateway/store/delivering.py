@@ -19,7 +19,7 @@ from gateway.store.domain_use import domain_name
 from gateway.store.errors import MailboxExists
 from gateway.store.finding import Finder
 from gateway.store.opening import trouble
-from gateway.store.repository import INBOX, INBOX_ID, Limits, MailboxRow, MessageRow, NewMessage, Placement
+from gateway.store.repository import INBOX, INBOX_ID, AccountRow, Limits, MailboxRow, MessageRow, NewMessage, Placement
 
 READ_SIZE = 262_144
 JUNK_USE = "\\Junk"
@@ -104,9 +104,12 @@ class Delivering(Adopting):
         """
         outcomes: list[MessageRow | Deferred | Refused] = [Deferred(Condition.BUG)] * len(targets)
         ways: list[_Way] = []
+        opened: dict[str, AccountRow | Deferred] = {}
+        if self.has_index and len(targets) > 1:
+            opened = self.open_all(t.holder for t in targets if not self._is_down(self.volume_name(t.holder)))
         for number, target in enumerate(targets):
             try:
-                ways.append(self._way(number, target))
+                ways.append(self._way(number, target, opened.get(target.holder.id)))
             except (Deferred, Refused) as error:
                 outcomes[number] = error
         content = pieces if isinstance(pieces, Sequence) else list(pieces)
@@ -122,13 +125,15 @@ class Delivering(Adopting):
                 self.added(way.target.holder, size, outcome.used)
         return outcomes
 
-    def _way(self, number: int, target: Target) -> _Way:
+    def _way(self, number: int, target: Target, opened: AccountRow | Deferred | None) -> _Way:
         holder = target.holder
         self.check_up(holder)
         if not self.has_index:
             return _Way(number, target, self.open_without_index(holder), self._unique(), 0)
         try:
-            maildir = self.open(holder).path
+            if isinstance(opened, Deferred):
+                raise opened
+            maildir = (opened or self.open(holder)).path
             mailbox = INBOX_ID
             folder = maildir
             if target.is_junk:

@@ -32,8 +32,8 @@ BLOAT_LINE = 150  # and so many octets for each message
 Seen: TypeAlias = tuple[str, str, bool]
 
 
-def replace(path: str, content: bytes, *, sync: bool = True) -> None:
-    """Give `path` new content in one step. `sync=False` leaves it to the caller to put the name on disk."""
+def replace(path: str, content: bytes) -> None:
+    """Give `path` new content in one step."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name.lstrip('.')}.{os.getpid()}.{secrets.token_hex(4)}")
     write_synced(temporary, [content])
@@ -42,8 +42,7 @@ def replace(path: str, content: bytes, *, sync: bool = True) -> None:
     except OSError:
         os.unlink(temporary)
         raise
-    if sync:
-        sync_folder(folder)
+    sync_folder(folder)
 
 
 def _decoded(path: str, line: bytes) -> dict[str, Any]:
@@ -79,17 +78,23 @@ def check_volume(path: str) -> None:
         raise Deferred(Condition.STORE_UNAVAILABLE, f"volume {path} has no {STORE}: not mounted or not prepared")
 
 
-def write_account(maildir: str, account: str, addresses: Iterable[str], *, sync: bool = True) -> None:
-    """Who owns the store; when it was created is kept. `sync` as in `replace`."""
+def write_account(maildir: str, account: str, addresses: Iterable[str]) -> None:
+    """Who owns the store; when it was created is kept."""
     path = os.path.join(maildir, ACCOUNT)
     known = read(path) or {}
-    facts = {
-        "version": VERSION,
-        "id": account,
-        "addresses": list(addresses),
-        "created": known.get("created", int(time.time())),
-    }
-    replace(path, msgspec.json.encode(facts) + b"\n", sync=sync)
+    replace(path, account_content(account, addresses, known.get("created", int(time.time()))))
+
+
+def account_content(account: str, addresses: Iterable[str], created: int) -> bytes:
+    """What `.gatepost-account` holds."""
+    facts = {"version": VERSION, "id": account, "addresses": list(addresses), "created": created}
+    return msgspec.json.encode(facts) + b"\n"
+
+
+def mailbox_content(row: MailboxRow, messages: Iterable[MessageRow] = (), seen: Iterable[Seen] = ()) -> bytes:
+    """What `.gatepost-mailbox` holds, see `write_mailbox`."""
+    flagged = (message for message in messages if message.flags or message.keywords)
+    return b"\n".join([_mailbox_line(row), *map(_flag_line, flagged), *map(_seen_line, seen), b""])
 
 
 def _mailbox_line(row: MailboxRow) -> bytes:
@@ -106,14 +111,10 @@ def _mailbox_line(row: MailboxRow) -> bytes:
     })  # fmt: skip
 
 
-def write_mailbox(
-    folder: str, row: MailboxRow, messages: Iterable[MessageRow], seen: Iterable[Seen] = (), *, sync: bool = True
-) -> None:
+def write_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow], seen: Iterable[Seen] = ()) -> None:
     """Facts of a mailbox, then one line a message that has flags or keywords, and one for each reader for whom it is
-    otherwise seen. `sync` as in `replace`."""
-    flagged = (message for message in messages if message.flags or message.keywords)
-    lines = [_mailbox_line(row), *map(_flag_line, flagged), *map(_seen_line, seen), b""]
-    replace(os.path.join(folder, MAILBOX), b"\n".join(lines), sync=sync)
+    otherwise seen."""
+    replace(os.path.join(folder, MAILBOX), mailbox_content(row, messages, seen))
 
 
 def append_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow], seen: Iterable[Seen] = ()) -> None:

@@ -23,6 +23,7 @@ from gateway.store.repository import (
     MailboxRow,
     MessageRow,
     Mode,
+    NewAccount,
     NewMessage,
     Outline,
     Placement,
@@ -133,6 +134,16 @@ class MemoryRepository(MemoryReaders):
         created = self.account(account)
         assert created is not None
         return created
+
+    def create_accounts(
+        self, wanted: Sequence[NewAccount], now: float
+    ) -> list[tuple[AccountRow, MailboxRow] | Deferred]:
+        made: list[tuple[AccountRow, MailboxRow] | Deferred] = []
+        for new in wanted:
+            row = self.create_account(new.account, new.path, now, inbox_uidvalidity=new.inbox_uidvalidity)
+            self.own(new.account, new.addresses, now)
+            made.append((row, self._accounts[new.account].mailboxes[INBOX_ID].row()))
+        return made
 
     def delete_account(self, account: str) -> None:
         self._accounts.pop(account, None)

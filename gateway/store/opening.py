@@ -6,13 +6,14 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.commit import Commit
-from gateway.files.durable import make_folders, sync_folder
+from gateway.files.durable import above, make_folders, sync_folder
 from gateway.files.names import host_id, unique_name
 from gateway.store import markers
 from gateway.store.agreed import Agreed, agreed_on
@@ -20,7 +21,7 @@ from gateway.store.domain_use import DomainRoom, NoQuota
 from gateway.store.errors import MailboxExists
 from gateway.store.layout import PLACES, folder_of, path_variables
 from gateway.store.limits import NeverOver, OverSoft, is_over, limits_of, note_use
-from gateway.store.making import make_store
+from gateway.store.making import AT_ONCE, Site, make_stores
 from gateway.store.rebuilding import restore_account, restore_folders
 from gateway.store.repository import INBOX, OWN_SECONDS, AccountRow, Limits, MailboxRow, MessageRow, Repository
 from gateway.store.settings import StoreSettings, Volume
@@ -37,6 +38,18 @@ class Look:
     cur: int = -1
     missing: dict[int, float] = field(default_factory=dict)
     agreed: Agreed | None = None
+
+
+class _Order:
+    """Holders without a store whom one caller waits for, and what became of them."""
+
+    __slots__ = ("holders", "is_done", "restored", "rows")
+
+    def __init__(self, holders: list[MailboxHolder]) -> None:
+        self.holders = holders
+        self.rows: dict[str, AccountRow | Deferred] = {}
+        self.restored: list[AccountRow] = []
+        self.is_done = False
 
 
 REBIND_SECONDS = 90 * 86_400.0
@@ -90,6 +103,7 @@ class Opening:
         self._pruned: dict[tuple[str, int], int] = {}
         self._looks: dict[tuple[str, int], Look] = {}
         self._lock = threading.Lock()
+        self._orders: deque[_Order] = deque()
 
     @property
     def has_index(self) -> bool:
@@ -161,37 +175,144 @@ class Opening:
 
         The row is remembered: ask the repository for what is used now.
         """
+        row = self._opened(holder)
+        if row is None:
+            made = self._make_all([holder])[holder.id]
+            if isinstance(made, Deferred):
+                raise made
+            row = made
+        return row
+
+    def open_all(self, holders: Iterable[MailboxHolder]) -> dict[str, AccountRow | Deferred]:
+        """As `open` for many, by id: the row or why not. Stores that are missing are made together."""
+        found: dict[str, AccountRow | Deferred] = {}
+        missing: list[MailboxHolder] = []
+        for holder in holders:
+            try:
+                row = self._opened(holder)
+            except Deferred as error:
+                found[holder.id] = error
+                continue
+            if row is None:
+                missing.append(holder)
+            else:
+                found[holder.id] = row
+        return found | self._make_all(missing) if missing else found
+
+    def _opened(self, holder: MailboxHolder) -> AccountRow | None:
+        """The account's row, None when it has no store yet. Raises Deferred."""
         known = self._known.get(holder.id)
         now = time.monotonic()
         if known is not None and known[1] == holder.addresses and now - known[2] < OWN_SECONDS:
             return known[0]
         row = self.repository.account(holder.id)
-        if row is None:
-            row = self._create(holder)
-        self.repository.own(holder.id, holder.addresses, time.time())
-        if len(self._known) >= _MAX_KNOWN:
-            self._known.clear()
-        self._known[holder.id] = (row, holder.addresses, now)
+        if row is not None:
+            self.repository.own(holder.id, holder.addresses, time.time())
+            self._remember(holder, row)
         return row
 
-    def _create(self, holder: MailboxHolder) -> AccountRow:
-        path, volume = self._computed_path(holder)
-        markers.check_volume(volume.path)
-        self._check_rebind(holder)
-        top = os.path.normpath(volume.path)
-        with self._lock, trouble(path):
-            if not self._check_owner(holder, path):
-                made = make_store(self.repository, top, path, holder.id, holder.addresses)
-                if made is not None:
-                    row, inbox = made
+    def _remember(self, holder: MailboxHolder, row: AccountRow) -> None:
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[holder.id] = (row, holder.addresses, time.monotonic())
+
+    def _make_all(self, holders: list[MailboxHolder]) -> dict[str, AccountRow | Deferred]:
+        """The rows of stores that were missing, or why they could not be made.
+
+        Whoever gets the lock makes those of all who wait.
+        """
+        order = _Order(holders)
+        self._orders.append(order)
+        with self._lock:
+            if not order.is_done:
+                orders: list[_Order] = []
+                count = 0
+                while self._orders and (not orders or count + len(self._orders[0].holders) <= AT_ONCE):
+                    orders.append(self._orders.popleft())
+                    count += len(orders[-1].holders)
+                if order not in orders:
+                    self._orders.remove(order)
+                    orders.append(order)
+                self._do(orders)
+        for row in order.restored:
+            try:
+                self._restored(row)
+            except Deferred as error:
+                order.rows[row.account] = error
+        return order.rows
+
+    def _do(self, orders: list[_Order]) -> None:
+        """Make what is ordered, in portions. Call under the lock."""
+        holders = {holder.id: holder for order in orders for holder in order.holders}
+        rows: dict[str, AccountRow | Deferred] = {}
+        restored: list[AccountRow] = []
+        try:
+            by_volume: dict[Volume, list[tuple[MailboxHolder, Site]]] = {}
+            for holder in holders.values():
+                try:
+                    known = self._known.get(holder.id)  # another order was faster
+                    if known is not None:
+                        rows[holder.id] = known[0]
+                        continue
+                    path, volume = self._computed_path(holder)
+                    if volume not in by_volume:
+                        markers.check_volume(volume.path)
+                    self._check_rebind(holder)
+                    site = Site(os.path.normpath(volume.path), path, holder.id, holder.addresses)
+                    by_volume.setdefault(volume, []).append((holder, site))
+                except Deferred as error:
+                    rows[holder.id] = error
+            for some in by_volume.values():
+                for start in range(0, len(some), AT_ONCE):
+                    self._make_some(some[start : start + AT_ONCE], rows, restored)
+        finally:
+            for order in orders:
+                order.rows = {each.id: rows.get(each.id, Deferred(Condition.BUG)) for each in order.holders}
+                order.restored = [row for row in restored if row.account in order.rows]
+                order.is_done = True
+
+    def _make_some(
+        self,
+        wanted: Sequence[tuple[MailboxHolder, Site]],
+        rows: dict[str, AccountRow | Deferred],
+        restored: list[AccountRow],
+    ) -> None:
+        """Stores on one volume."""
+        try:
+            commit = self.commit_of(wanted[0][1].path)
+        except Deferred as error:
+            rows.update(dict.fromkeys((holder.id for holder, _ in wanted), error))
+            return
+        made = make_stores(self.repository, commit, [site for _, site in wanted])
+        for (holder, site), each in zip(wanted, made, strict=True):
+            if isinstance(each, Deferred):
+                rows[holder.id] = each
+                continue
+            try:
+                if each is None:
+                    row = self._complete(holder, site)
+                    restored.append(row)
+                else:
+                    row, inbox = each
                     self._looks[holder.id, inbox.id] = Look(agreed=agreed_on(inbox, (), (), time.monotonic()))
-                    return row
-            # all of it may be there already: made by another process just now, or the index was lost
-            make_folders(top, *(os.path.join(path, name) for name in PLACES))
-            if markers.read(os.path.join(path, markers.ACCOUNT)) is None:
-                markers.write_account(path, holder.id, holder.addresses)
-            row = restore_account(self.repository, holder.id, path)
-        self._restored(row)
+            except Deferred as error:
+                rows[holder.id] = error
+                continue
+            rows[holder.id] = row
+            self._remember(holder, row)
+
+    def _complete(self, holder: MailboxHolder, site: Site) -> AccountRow:
+        """The row of a store of which something stands already: another process is making it just now, one died
+        over it, or the index was lost. Raises Deferred."""
+        with trouble(site.path):
+            is_ours = self._check_owner(holder, site.path)
+            make_folders(site.top, *(os.path.join(site.path, name) for name in PLACES))
+            if not is_ours:
+                markers.write_account(site.path, holder.id, holder.addresses)
+            for folder in above(site.top, site.path):  # whoever made them may not have come to it yet
+                sync_folder(folder)
+            row = restore_account(self.repository, holder.id, site.path)
+        self.repository.own(holder.id, holder.addresses, time.time())
         return row
 
     def _restored(self, row: AccountRow) -> None:

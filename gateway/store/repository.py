@@ -31,6 +31,16 @@ class AccountRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account whose store was made just now: its markers are on disk and tell the UIDVALIDITY of its INBOX."""
+
+    account: str
+    path: str
+    inbox_uidvalidity: int
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MailboxRow:
     """A mailbox. `id` never changes and is never used again, `name` is the IMAP name with `/`.
 
@@ -175,6 +185,16 @@ class Repository(Protocol):
         """Make the account with its INBOX; an existing one is returned as it is.
 
         The INBOX of a lost index gets its UIDVALIDITY and UIDNEXT back (see `create_mailbox`).
+        """
+        ...
+
+    def create_accounts(
+        self, wanted: Sequence[NewAccount], now: float
+    ) -> list[tuple[AccountRow, MailboxRow] | Deferred]:
+        """Make new accounts that own their addresses, each for itself: its row and its INBOX, or why not.
+
+        An existing one is returned as it is. What a power cut may take is made again of the markers, with UIDs and
+        MODSEQs above all that could be given until then.
         """
         ...
 

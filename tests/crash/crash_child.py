@@ -1,4 +1,4 @@
-"""Children that do one thing with a store: words are ACTION FOLDER; the store is made there first."""
+"""Children that do one thing with a store: words are ACTION FOLDER; all but `first` find stores there."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def expunge(stores: Stores) -> None:
     stores.expunge(ANN, stores.open_mailbox(ANN, "INBOX"), [1, 2])
 
 
-ACTIONS = {"deliver": deliver, "copy": copy, "move": move, "expunge": expunge}
+ACTIONS = {"first": deliver, "deliver": deliver, "copy": copy, "move": move, "expunge": expunge}
 
 
 def prepare(stores: Stores) -> None:
@@ -61,7 +61,8 @@ def prepare(stores: Stores) -> None:
 
 def child(action: str, folder: str) -> None:
     stores = open_stores(Path(folder))
-    prepare(stores)
+    if action != "first":
+        prepare(stores)
     begin()
     ACTIONS[action](stores)
 

@@ -1,4 +1,4 @@
-"""kill -9 at every rename, fsync, link, unlink and write of a delivery, a copy, a move and an expunge.
+"""kill -9 at every rename, fsync, link, unlink and write of a delivery, a first one too, a copy, a move and an expunge.
 
 Whatever was said to be done is there; whatever was not is there whole, or not at all; nothing has a row
 without a file or a file without a row; UIDs are never given again; quota use is what is there.
@@ -15,6 +15,7 @@ import pytest
 from children import Children
 
 from directory.model import MailboxHolder
+from gateway.store import markers
 from gateway.store.repository import MessageRow
 from gateway.store.stores import Stores
 
@@ -82,6 +83,40 @@ def test_killed(children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         crash_child.deliver(stores)
         again = state(stores, crash_child.ANN, "INBOX")
         assert again[-1].uid > max([highest, *(m.uid for m in inbox)])
+        stores.repository.close()
+        if got_through:
+            assert was_told
+            assert number > 1, f"{call} is never called"
+            print(f"killed at each of {number - 1} {call}")
+            return
+    pytest.fail("never got through")
+
+
+@pytest.mark.parametrize("call", ["mkdir", "mkdirat", "openat", "write", "writev", "fsync", "pwrite64", "rename"])
+def test_killed_over_a_first_message(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Two stores are made and get a message: what is half made is completed by the next delivery."""
+    monkeypatch.setattr("gateway.store.sqlite.repository.SHARDS", crash_child.SHARDS)
+    monkeypatch.setattr("gateway.store.adopting.UNFINISHED_SECONDS", -1.0)
+    monkeypatch.setattr("gateway.store.adopting.MISSING_SECONDS", 0.0)
+    for number in range(1, MAX_CALLS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        got_through, was_told = children.attempt(call, number, "first", folder)
+        stores = crash_child.open_stores(folder)
+        crash_child.deliver(stores)
+        for holder in (crash_child.ANN, crash_child.BOB):
+            messages = state(stores, holder, "INBOX")
+            assert 1 + was_told <= len(messages) <= 2
+            maildir = stores.open(holder).path
+            owner, facts = markers.read(f"{maildir}/{markers.ACCOUNT}"), markers.read_mailbox(maildir)
+            row = stores.repository.mailbox(holder.id, "INBOX")
+            assert owner is not None
+            assert facts is not None
+            assert row is not None
+            assert (owner["id"], facts["uidvalidity"]) == (holder.id, row.uidvalidity)
+            assert stores.repository.owners(holder.addresses[0], 0.0) == [holder.id]
         stores.repository.close()
         if got_through:
             assert was_told

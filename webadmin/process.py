@@ -20,6 +20,7 @@ from gateway.service.tls import Certificates
 from webadmin.app import create_app
 from webadmin.https import Door
 from webadmin.serving import HttpServer
+from webadmin.setup.offered import offer
 
 _log = logging.getLogger("gatepost.web")
 
@@ -28,6 +29,7 @@ def run(settings: Settings, sockets: Sockets, pulse: Pulse) -> None:
     """Serve until told to stop, or to drain because a successor serves the same socket. Raises OSError."""
     web = settings.web
     app = create_app(web, Path(settings.run_dir), Path(settings.state_dir) / WEB_FOLDER, settings.hostname)
+    offer(app, settings)
     ((_, _, sock),) = sockets
     is_tls = web.tls == "implicit"
     server = HttpServer(app, sock, threads=web.threads, max_request=web.max_request, is_tls=is_tls)

@@ -7,6 +7,17 @@ from typing import Annotated, Literal
 import msgspec
 
 
+class MtaStsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Configuration section `web.mta_sts`: what https://mta-sts.DOMAIN/.well-known/mta-sts.txt says for each own domain."""
+
+    #: none (nothing is published), testing, or enforce: hosts that cannot reach us protected do not deliver
+    mode: Literal["none", "testing", "enforce"] = "none"
+    #: names that MX records of the domains have, as in mx1.example.com or *.example.com; () = this host's name
+    mx: tuple[str, ...] = ()
+    #: seconds for which others keep the policy
+    max_age: Annotated[int, msgspec.Meta(ge=86_400, le=31_557_600)] = 7 * 86_400
+
+
 class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The web front end: administration, self-service, webmail."""
 
@@ -16,6 +27,9 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: Literal["none", "implicit"] = "none"
     #: what people type in their browsers, as in https://mail.example.com; stands in mail with links
     url: str = ""
+    #: the name that mail programs are told to connect to; "" = this host's (hostname)
+    client_host: str = ""
+    mta_sts: MtaStsSettings = MtaStsSettings()
     #: addresses or networks of proxies whose X-Forwarded-For is believed
     trusted_proxies: tuple[str, ...] = ()
     #: seconds until somebody has to log in again

@@ -17,6 +17,7 @@ from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
 from gateway.service.brake_desk import BrakeDesk
 from gateway.service.domain_sums import sum_for_ever
+from gateway.service.domain_verb import DomainVerb
 from gateway.service.drop_sweep import DropSweep
 from gateway.service.identity import resolve
 from gateway.service.instructions import RuleDesk
@@ -99,6 +100,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         actors = Actors(host.directory, settings.directory.rights, host.authenticator, loop)
         verbs = {
             **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
+            **DomainVerb(host.directory, actors).verbs(),
             **LeavingVerbs(host.directory, host.lists, desk.subscription, actors).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
             **SelftestVerbs(host).verbs(),

@@ -7,7 +7,18 @@ from typing import Protocol
 from flask import Blueprint
 
 from webadmin.page import Page
-from webadmin.pages import home, login, mail, moderation, people, session_pages, subscriptions, unsubscribe
+from webadmin.pages import (
+    devices,
+    discovery,
+    home,
+    login,
+    mail,
+    moderation,
+    people,
+    session_pages,
+    subscriptions,
+    unsubscribe,
+)
 
 
 class PageModule(Protocol):
@@ -26,5 +37,7 @@ PAGES: tuple[PageModule, ...] = (
     moderation,
     subscriptions,
     unsubscribe,
+    devices,
+    discovery,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

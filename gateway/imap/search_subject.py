@@ -16,7 +16,7 @@ from gateway.mime import decode_header_text, decoded_text, field_values, header_
 from gateway.mime.envelope_fields import DATE, Address, EnvelopeFields
 from gateway.mime.preview import preview
 
-_MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _DATE = re.compile(rb"(?:[A-Za-z]{3}\s*,\s*)?(\d{1,2})\s+([A-Za-z]{3})[a-z]*\s+(\d{2,4})")
 
 
@@ -117,18 +117,23 @@ class Subject:
         head = self._content.data
         return field_values(head[: header_end(head)], name)
 
+    @property
+    def references(self) -> bytes:
+        """The References field, empty where there is none."""
+        return self._content.parsed.references if self._content.parsed is not None else b""
+
     def sent_day(self) -> int | None:
         """The day in the Date field as written there; -1 when it has none, None when there is no envelope here."""
         envelope = self._envelope
         if envelope is None:
             return None
         match = _DATE.match(envelope.get(DATE).strip())
-        if match is None or match[2].lower() not in _MONTHS:
+        if match is None or match[2].lower() not in MONTHS:
             return -1
         year = int(match[3])
         if len(match[3]) < 4:  # RFC 5322 4.3
             year += 2000 if year < 50 and len(match[3]) == 2 else 1900
-        return days(year, _MONTHS[match[2].lower()], int(match[1]))
+        return days(year, MONTHS[match[2].lower()], int(match[1]))
 
     def header_texts(self, name: bytes) -> list[str]:
         """Every field of that name, folded."""

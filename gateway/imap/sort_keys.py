@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import calendar
 import email.utils
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import TypeAlias
 
 from gateway.imap.base_subject import base_subject
 from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.search_subject import Subject
+from gateway.imap.search_subject import MONTHS, Subject, days
 from gateway.imap.view import Message
 from gateway.mime.encoded import decode_header_text
 from gateway.mime.envelope_fields import CC, DATE, FROM, SUBJECT, TO
@@ -19,6 +20,9 @@ from gateway.mime.envelope_fields import CC, DATE, FROM, SUBJECT, TO
 Key: TypeAlias = Callable[[Message, "Subject | None"], "float | str"]
 MAX_KEYS = 16
 MAX_LENGTH = 1000  # characters of a text that count
+_USUAL_DATE = re.compile(
+    rb"(?:[A-Za-z]{3}, )?(\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)(?: \([A-Z]+\))?\Z"
+)
 
 
 def collated(text: str) -> str:
@@ -27,9 +31,26 @@ def collated(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKD", text)
 
 
+def _usual_date(text: bytes) -> float | None:
+    """A date-time as nearly all programs write it, unix time; None for every other one."""
+    match = _USUAL_DATE.match(text)
+    if match is None or (month := MONTHS.get(match[2].lower())) is None:
+        return None
+    day, year, hour, minute, second = map(int, match.group(1, 3, 4, 5, 6))
+    if not (1 <= day <= 31 and year >= 1900 and hour < 24 and minute < 60 and second < 60):
+        return None
+    zone = int(match[8]) * 3600 + int(match[9]) * 60
+    at = days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+    return float(at + zone if match[7] == b"-" else at - zone)
+
+
 def sent_at(message: Message, subject: Subject) -> float:
     """When it was sent, unix time; when it came where its Date field does not say (RFC 5256 2.2)."""
-    text = subject.field(DATE).decode("latin-1").strip()
+    octets = subject.field(DATE)
+    usual = _usual_date(octets)
+    if usual is not None:
+        return usual
+    text = octets.decode("latin-1").strip()
     try:
         found = email.utils.parsedate_tz(text)
         if found is not None and found[0] >= 1900:

@@ -11,6 +11,8 @@ MAX_FIELD = 100 * 1024
 MAX_HEADER_LINES = 2_000
 #: addresses of one field that appear in ENVELOPE
 MAX_ADDRESSES = 5_000
+#: octets of References that are kept for THREAD
+MAX_REFERENCES = 8 * 1024
 #: multipart and message/rfc822 below each other, and parts in all
 MAX_NESTING = 50
 MAX_PARTS = 1_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 
 #: kinds of part
 LEAF, MULTIPART, MESSAGE = 0, 1, 2
@@ -33,13 +33,17 @@ class Part(msgspec.Struct, array_like=True, gc=False):
 
 
 class Parsed(msgspec.Struct, array_like=True, gc=False):
-    """`envelope`, `bodystructure` and `body` are ready octets for FETCH; `root` is the message itself."""
+    """`envelope`, `bodystructure` and `body` are ready octets for FETCH; `root` is the message itself.
+
+    `references` is the References field, of a long one the end, where the parent stands.
+    """
 
     version: int
     envelope: bytes
     bodystructure: bytes
     body: bytes
     root: Part
+    references: bytes = b""
 
     def encode(self) -> bytes:
         """The octets to keep."""

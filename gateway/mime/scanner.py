@@ -16,7 +16,7 @@ import re
 
 from gateway.mime.envelope import envelope_of
 from gateway.mime.fields import Fields
-from gateway.mime.limits import MAX_BOUNDARY, MAX_NESTING, MAX_PARTS
+from gateway.mime.limits import MAX_BOUNDARY, MAX_NESTING, MAX_PARTS, MAX_REFERENCES
 from gateway.mime.parameters import content_type, parameter
 from gateway.mime.parsed import LEAF, MESSAGE, MULTIPART, PARSER_VERSION, Parsed, Part
 from gateway.mime.structure import Rendered, encoding_of, multipart, single
@@ -33,7 +33,8 @@ def scan(stored: bytes) -> Parsed:
     body = scanner.header_end(0)
     fields = Fields(stored, 0, body)
     root, (structure, plain) = scanner.entity(0, body, fields, b"plain", 0)
-    return Parsed(PARSER_VERSION, envelope_of(fields), structure, plain, root)
+    references = (fields.get(b"\nreferences:") or b"")[-MAX_REFERENCES:]
+    return Parsed(PARSER_VERSION, envelope_of(fields), structure, plain, root, references)
 
 
 def envelope(head: bytes) -> bytes:

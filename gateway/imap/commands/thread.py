@@ -31,7 +31,6 @@ for _name in _ALGORITHMS:
 
 def _threaded(message: Message, subject: Subject) -> Threaded:
     text, is_reply = base_subject(decode_header_text(subject.field(SUBJECT)))
-    references = b" ".join(subject.raw_header(b"references")) if subject.has_header else b""
     return Threaded(
         message.uid,
         sent_at(message, subject),
@@ -39,7 +38,7 @@ def _threaded(message: Message, subject: Subject) -> Threaded:
         folded(text),
         is_reply,
         threads.message_id(subject.field(MESSAGE_ID)),
-        threads.references_of(references, subject.field(IN_REPLY_TO)) if subject.has_header else (),
+        threads.references_of(subject.references, subject.field(IN_REPLY_TO)),
     )
 
 
@@ -57,8 +56,7 @@ def thread(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     progress = Progress(session.tag)
     found = yield from find(view, keys, test, progress)
     within_limit(session, found)
-    octets = Octets.NONE if algorithm is threads.by_subject else Octets.HEADER
-    values: dict[int, Threaded] = yield from collect(view, found, octets, _threaded, progress)
+    values: dict[int, Threaded] = yield from collect(view, found, Octets.NONE, _threaded, progress)
     known = [(number, values[view.uid(number)]) for number in found if view.uid(number) in values]
     if not by_uid:
         for number, each in known:

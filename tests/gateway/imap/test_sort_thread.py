@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime, parsedate_tz
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from imap_bench import Bench, Client
 
-from gateway.imap import threads
+from gateway.imap import sort_keys, threads
 from gateway.imap.base_subject import base_subject
 from gateway.imap.settings import ImapSettings
 from gateway.imap.threads import Threaded
+from gateway.mime import scan
+from gateway.mime.limits import MAX_REFERENCES
 
 MESSAGES = [
     b"From: Zoe <zoe@a.example>\nTo: b@x\nCc: k@x\nDate: Thu, 1 Jan 2026 10:00:00 +0000\nSubject: Plan\nMessage-ID: <1@x>\n\n1\n",
@@ -200,3 +205,31 @@ def test_a_thread_as_deep_as_the_mailbox(order: int) -> None:
     said = threads.shown(threads.by_references(messages))
     assert said.startswith(b"(1 2 3 4")
     assert time.process_time() - begin < 30
+
+
+@given(st.datetimes(datetime(1902, 1, 1), datetime(2200, 1, 1)), st.integers(-1439, 1439), st.booleans())
+def test_a_usual_date_is_read_as_any_other(date: datetime, zone: int, named: bool) -> None:
+    text = format_datetime(date.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=zone))))
+    shown = text.encode() + b" (CET)" * named
+    parsed = parsedate_tz(text)
+    assert parsed is not None
+    assert sort_keys._usual_date(shown) == calendar.timegm(parsed[:9]) - (parsed[9] or 0)
+    for other in (shown + b"x", shown.replace(b":", b".", 1), shown.replace(b" ", b"  ", 2), b"99" + shown[2:]):
+        assert sort_keys._usual_date(other) is None
+
+
+def test_threads_are_made_of_what_is_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = client.say(b"THREAD REFERENCES UTF-8 ALL")
+    monkeypatch.setattr(client.executor.host.stores, "open_file", lambda *_: pytest.fail("no file has to be read"))
+    assert client.say(b"THREAD REFERENCES UTF-8 ALL") == before
+    assert b"SERVERBUG" not in client.say(b"SORT (DATE SUBJECT) UTF-8 ALL")
+
+
+def test_of_long_references_the_end_is_kept() -> None:
+    assert scan(b"References: <a@x>\n\t<b@x>\n\n").references == b"<a@x>\t<b@x>"
+    assert scan(b"Subject: x\n\nReferences: <a@x>\n").references == b""
+    many = b" ".join(b"<%d@x>" % number for number in range(5000))
+    kept = scan(b"References: " + many + b"\n\n").references
+    assert len(kept) == MAX_REFERENCES
+    found = threads.references_of(kept, b"")
+    assert found == [b"%d@x" % number for number in range(5000 - len(found), 5000)]

@@ -42,6 +42,7 @@ VERBS = (
     "storage-test",
     "store",
     "trace",
+    "undelete",
     "user",
 )
 

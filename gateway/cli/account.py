@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from gateway.cli.opened_stores import opened
 from gateway.cli.options import configuration_file, for_machines, tell
 from gateway.cli.problems import NO
-from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
 
 if TYPE_CHECKING:
     from gateway.service.host import Host
     from gateway.store.repository import AccountRow
 
-NUMBER = 98  # part of unique names; workers are numbered from 0
-
 
 @click.group(name="account")
 def command() -> None:
     """Stores and whom they belong to."""
-
-
-@contextmanager
-def _host(path: Path) -> Iterator[Host]:
-    """Directory and stores as a worker has them, under the workers' uid. Raises Deferred, OSError."""
-    from gateway.service.worker import make_host
-
-    settings = load(path)
-    mail_user_only(settings, "open stores", becomes=True)
-    host = make_host(settings, NUMBER)
-    try:
-        yield host
-    finally:
-        host.stores.close()
-        host.pools.shutdown()
 
 
 def _facts(host: Host, row: AccountRow) -> dict[str, Any]:
@@ -67,7 +48,7 @@ def _facts(host: Host, row: AccountRow) -> dict[str, Any]:
 @for_machines
 def show(path: Path, account: str, as_json: bool) -> None:
     """Where the store of ACCOUNT (an address, or an entry's id) lies, how much it holds and how much it may hold."""
-    with _host(path) as host:
+    with opened(path) as host:
         owners = host.directory.owners(account.lower()) if "@" in account else ()
         ids = [entry.id for entry in owners] or [account]
         rows = [_facts(host, found) for entry in ids if (found := host.stores.repository.account(entry)) is not None]
@@ -95,7 +76,7 @@ def create(path: Path, accounts: tuple[str, ...], as_json: bool) -> None:
 
     rows: list[dict[str, Any]] = []
     lost = 0
-    with _host(path) as host:
+    with opened(path) as host:
         for account in accounts:
             owners = host.directory.owners(account.lower()) if "@" in account else ()
             holder = owners[0] if owners else host.directory.by_id(account)
@@ -134,7 +115,7 @@ def rebind(path: Path, old: str, new: str, mode: str | None, as_json: bool) -> N
     load(path)  # what is wrong with the configuration is told first
     if mode is None:
         raise click.UsageError("one of --same-addresses and --fresh is needed")
-    with _host(path) as host:
+    with opened(path) as host:
         holder = host.directory.by_id(new)
         problem = ""
         if not isinstance(holder, MailboxHolder):

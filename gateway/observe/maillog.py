@@ -119,6 +119,11 @@ def sent_copy(*, id: str, account: str, outcome: str) -> None:  # noqa: A002
     _log.info("%s", fields(id=id, event="sent-copy", account=account, outcome=outcome))
 
 
+def expired(*, account: str, mailbox: str, messages: int) -> None:
+    """Messages that were in a mailbox for as long as its use allows are expunged."""
+    _log.info("%s", fields(event="expired", account=account, mailbox=mailbox, messages=messages))
+
+
 def queued(*, id: str, targets: int, about: str = "") -> None:  # noqa: A002
     """A message, or the rest of one, is in the queue; `about` is the one whose targets by rules these are."""
     metrics.count(metrics.QUEUED)

@@ -171,7 +171,7 @@ class Demo:
                 },
                 "rights": {"administrators": [f"cn=admins,ou=groups,{SUFFIX}"]},
             },
-            "store": {"volumes": {"main": {"path": str(self.folder / "mail")}}},
+            "store": {"volumes": {"main": {"path": str(self.folder / "mail")}}, "keep_expunged": "14d"},
             "tls": {"cert": str(self.folder / "tls" / "cert.pem"), "key": str(self.folder / "tls" / "key.pem")},
             "auth": {"plaintext": "loopback"},
             "relay": {"smarthost": f"{HOST}:{self._ports['sink']}"},

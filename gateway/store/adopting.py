@@ -23,7 +23,7 @@ from itertools import takewhile
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder
-from gateway.store import markers
+from gateway.store import keeping, markers
 from gateway.store.agreed import Agreed, agreed_on
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.finding import Finder
@@ -39,6 +39,7 @@ UNFINISHED_SECONDS = 60.0  # a delivery that takes longer between row and name h
 _SETTLED = 1.0  # a folder changed more recently than this may change again within its clock's step
 _MAX_REMEMBERED = 50_000
 _READ = 262_144
+DRAFT = "D"  # one that was written on is expunged with each change: these are not kept
 
 
 class Adopting(Opening):
@@ -139,7 +140,7 @@ class Adopting(Opening):
             place, file = files.get(ukey, ("", ""))
             if is_expunged:
                 if place:
-                    _unlink(os.path.join(folder, place, file))
+                    self._remove_expunged(account, row, os.path.join(folder, place, file), info)
                 gone.append(uid)
             elif not place:
                 absent.append((uid, ukey, name, info))
@@ -164,6 +165,16 @@ class Adopting(Opening):
             return None
         later = [files[ukey][1] for _, ukey, *_ in takewhile(lambda message: message[0] >= row.uidnext, rows[::-1])]
         return agreed_on(row, cur, later, now)
+
+    def _remove_expunged(self, account: str, mailbox: MailboxRow, path: str, flags: str) -> None:
+        """Take the file of an expunged message away, or keep it beside the mailboxes. Raises OSError, Deferred."""
+        try:
+            if self._settings.keep_expunged and DRAFT not in flags:
+                keeping.keep(self._maildir(account), mailbox.name, path, flags)
+            else:
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
 
     def _adopt(self, account: str, folder: str, row: MailboxRow, fresh: list[tuple[str, str]]) -> None:
         """Rows for files, in the order of their old UIDs and dates."""
@@ -300,13 +311,6 @@ def _changed_at(folder: str) -> int:
         return os.fstat(fd).st_mtime_ns
     finally:
         os.close(fd)
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _crlf_size(path: str, name: str, size: int) -> int:

@@ -34,13 +34,19 @@ class Changing(Appending):
 
     def expunge(self, holder: MailboxHolder, mailbox: MailboxRow, uids: Collection[int]) -> list[MessageRow]:
         """Remove messages for good: the rows that were removed, by UID. Raises Deferred."""
-        folder = self._folder(self.open(holder).path, mailbox)
+        return self._expunge(holder.id, self.open(holder).path, mailbox, uids, keeps=True)
+
+    def _expunge(
+        self, account: str, maildir: str, mailbox: MailboxRow, uids: Collection[int], *, keeps: bool
+    ) -> list[MessageRow]:
+        """As `expunge`; `keeps`: the files are kept where that is configured."""
+        folder = self._folder(maildir, mailbox)
         removed = []
         for batch in _batches(uids):
-            rows = self.repository.expunge(holder.id, mailbox.id, batch)
-            self._unlink(holder.id, mailbox, folder, rows)
+            rows = self.repository.expunge(account, mailbox.id, batch)
+            self._unlink(account, mailbox, folder, rows, keeps=keeps)
             removed += rows
-        self._changed_now(holder.id, mailbox.id, bool(removed))
+        self._changed_now(account, mailbox.id, bool(removed))
         return removed
 
     def copy(
@@ -66,7 +72,7 @@ class Changing(Appending):
             for batch in _batches(uids):
                 done += self._batch(holder, mailbox, receiver, row, batch, bound, is_move=False)
         except (Deferred, Refused):
-            self.expunge(receiver, row, [new.uid for _, new in done])
+            self._expunge(receiver.id, self.open(receiver).path, row, [new.uid for _, new in done], keeps=False)
             raise
         self.added(receiver, sum(new.size for _, new in done))
         self._placed(holder, mailbox, receiver, row, done)
@@ -181,18 +187,29 @@ class Changing(Appending):
         copies = [copy_of(row, ukeys[row.uid]) for row in sources]
         return list(zip(sources, self.repository.add(receiver.id, target.id, copies, limits), strict=True))
 
-    def _unlink(self, account: str, mailbox: MailboxRow, folder: str, rows: list[MessageRow]) -> None:
-        """Remove the files of tombstones; what does not succeed now is left to the next look."""
+    def _unlink(
+        self, account: str, mailbox: MailboxRow, folder: str, rows: list[MessageRow], *, keeps: bool = False
+    ) -> None:
+        """Remove the files of tombstones, or keep them beside the mailboxes; what does not succeed now is left to the next look."""
         if not rows:
             return
         finder = Finder(folder)
         try:
             for message in rows:
-                finder.do(message, os.unlink)
+                finder.do(message, self._keeping(account, mailbox, message) if keeps else os.unlink)
             self.commit_of(folder).folders([os.path.join(folder, "cur")])
         except (OSError, Deferred):
             return
         self.repository.files_gone(account, mailbox.id, [message.uid for message in rows])
+
+    def _keeping(self, account: str, mailbox: MailboxRow, message: MessageRow) -> Callable[[str], None]:
+        """Takes the file of an expunged message away. Raises FileNotFoundError where it is not."""
+
+        def act(path: str) -> None:
+            os.lstat(path)
+            self._remove_expunged(account, mailbox, path, message.flags)
+
+        return act
 
     def _changed_now(self, account: str, mailbox: int, is_changed: bool) -> None:
         row = self.repository.mailbox_by_id(account, mailbox) if is_changed else None

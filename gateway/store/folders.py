@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from directory.model import Condition, Deferred, MailboxHolder
@@ -17,7 +18,7 @@ from gateway.files.durable import sync_folder
 from gateway.store import markers
 from gateway.store.changing import Changing
 from gateway.store.errors import InvalidMailboxName, MailboxExists, NoSuchMailbox
-from gateway.store.layout import SEPARATOR, checked_name, folder_of
+from gateway.store.layout import SEPARATOR, checked_name, folder_of, split_file, unique_part
 from gateway.store.opening import trouble
 from gateway.store.repository import INBOX, INBOX_ID, MailboxRow
 
@@ -106,6 +107,7 @@ class Folders(Changing):
         row = self._existing(holder, name)
         if row.id == INBOX_ID:
             raise InvalidMailboxName("INBOX cannot be deleted")
+        flags = {message.ukey: message.flags for message in self.repository.messages(holder.id, row.id)}
         removed = os.path.join(maildir, f"{_REMOVED}-{row.id}-{self._unique()}")
         with trouble(maildir):
             try:
@@ -115,7 +117,7 @@ class Folders(Changing):
             sync_folder(maildir)
         self.repository.delete_mailbox(holder.id, row.id)
         self._looks.pop((holder.id, row.id), None)
-        shutil.rmtree(removed, ignore_errors=True)  # what stays is removed by the sweep
+        self._clear(holder.id, row, removed, flags)
         self.changed(holder.id, row.id, row.highestmodseq + 1)
 
     def rename_mailbox(self, holder: MailboxHolder, name: str, new: str) -> None:
@@ -185,6 +187,21 @@ class Folders(Changing):
         with trouble(maildir):
             markers.change_facts(self._folder(maildir, row), replace(row, special_use=special_use))
 
+    def _clear(self, account: str, row: MailboxRow, folder: str, flags: Mapping[str, str]) -> None:
+        """Remove the folder of a mailbox that is gone; its messages are kept where that is configured. What stays is
+        removed by the sweep."""
+        if self._settings.keep_expunged:
+            try:
+                for place in ("cur", "new"):
+                    for file in os.listdir(os.path.join(folder, place)):
+                        known = flags.get(unique_part(file), split_file(file)[1])
+                        self._remove_expunged(account, row, os.path.join(folder, place, file), known)
+            except FileNotFoundError:
+                pass
+            except (OSError, Deferred):
+                return
+        shutil.rmtree(folder, ignore_errors=True)
+
     def sweep_removed(self, maildir: str, account: str) -> None:
         """Finish removals that a crash cut off. Raises OSError, Deferred."""
         for entry in os.listdir(maildir):
@@ -196,4 +213,14 @@ class Folders(Changing):
                 row = self.repository.mailbox_by_id(account, int(number)) if number.isdigit() else None
                 if row is not None and not os.path.isdir(self._folder(maildir, row)):
                     self.repository.delete_mailbox(account, row.id)
-                shutil.rmtree(path, ignore_errors=True)
+                self._clear(account, _was(path, row), path, {})
+
+
+def _was(folder: str, row: MailboxRow | None) -> MailboxRow:
+    """The mailbox that a removed folder was, by its mark where the row is gone. Raises OSError, Deferred."""
+    facts = markers.read_mailbox(folder) or {}
+    try:
+        name = checked_name(str(facts.get("name") or INBOX))
+    except InvalidMailboxName:
+        name = INBOX
+    return row or MailboxRow(0, name, 0, 0, 0)

@@ -417,6 +417,12 @@ class MemoryRepository(MemoryReaders):
     def tombstone_floor(self, account: str, mailbox: int) -> int:
         return self._seen(account, mailbox).floor
 
+    def saved_before(self, account: str, mailbox: int, before: float, limit: int) -> list[int]:
+        with self._lock:
+            return sorted(row.uid for row in self._seen(account, mailbox).live.values() if row.savedate < before)[
+                :limit
+            ]
+
     def prune(self, account: str, mailbox: int, before: float, keep: int) -> int:
         with self._lock:
             box = self._seen(account, mailbox)

@@ -380,6 +380,10 @@ class Repository(Protocol):
         """Tombstones with a greater MODSEQ: (UID, MODSEQ) by UID."""
         ...
 
+    def saved_before(self, account: str, mailbox: int, before: float, limit: int) -> list[int]:
+        """UIDs of messages that came into the mailbox before that, ascending; looks at every row."""
+        ...
+
     def tombstone_floor(self, account: str, mailbox: int) -> int:
         """MODSEQ below which tombstones may be missing."""
         ...

@@ -46,3 +46,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sweep: Seconds = 300.0
     #: mailboxes that everybody has besides INBOX, subscribed: name and what mail programs use it for
     mailboxes: dict[str, Use] = msgspec.field(default_factory=_mailboxes)
+    #: how long expunged messages are kept for `gatepost undelete`, beside the mailboxes and without counting for quota;
+    #: 0 = not at all
+    keep_expunged: Seconds = 0.0
+    #: what is expunged by itself so long after it came into a mailbox of that use: {trash: 30d, junk: 14d}
+    expire: dict[Literal["drafts", "sent", "trash", "junk", "archive"], Seconds] = {}

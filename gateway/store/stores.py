@@ -8,10 +8,10 @@ Deferred(STORE_UNAVAILABLE), a full store Refused(MAILBOX_FULL), what a client a
 from __future__ import annotations
 
 from gateway.store.delivering import LfPieces, Target
-from gateway.store.upkeep import Upkeep
+from gateway.store.undeleting import Undeleting
 
 __all__ = ["LfPieces", "Stores", "Target"]
 
 
-class Stores(Upkeep):
+class Stores(Undeleting):
     """Opens stores by account id; creates them at the first delivery or login."""

@@ -14,7 +14,8 @@ from collections.abc import Collection
 
 from directory.model import MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder, write_synced
-from gateway.store import markers
+from gateway.observe import maillog
+from gateway.store import keeping, markers
 from gateway.store.annotating import Annotating
 from gateway.store.delivering import pieces_of
 from gateway.store.layout import unique_part
@@ -24,6 +25,7 @@ from gateway.store.repository import MailboxRow
 TMP_SECONDS = 36 * 3_600.0  # qmail's maildir(5): a file in tmp/ is dead after 36 hours
 TOMBSTONE_SECONDS = 90 * 86_400.0
 TOMBSTONES = 50_000  # for each mailbox; clients that come later compare all UIDs
+EXPIRED = 10_000  # messages of a mailbox that are expunged in one round
 _MAX_NOTED = 500_000
 
 
@@ -58,8 +60,9 @@ class Upkeep(Annotating):
         self.find_folders(account, maildir)
         with trouble(maildir):
             self.sweep_removed(maildir, account)
+            keeping.purge(maildir, time.time() - self._settings.keep_expunged)
         for row in self.repository.mailboxes(account):
-            current = self.look(account, maildir, row)
+            current = self._expire(account, maildir, self.look(account, maildir, row))
             folder = self._folder(maildir, current)
             with trouble(folder):
                 self._note(account, folder, current)
@@ -70,6 +73,16 @@ class Upkeep(Annotating):
         if len(self._noted) > _MAX_NOTED:
             self._noted.clear()
             self._pruned.clear()
+
+    def _expire(self, account: str, maildir: str, row: MailboxRow) -> MailboxRow:
+        """Expunge what has been in a mailbox for longer than is configured for its use; the row afterwards. Raises Deferred."""
+        after = next((s for use, s in self._settings.expire.items() if f"\\{use.capitalize()}" == row.special_use), 0.0)
+        uids = self.repository.saved_before(account, row.id, time.time() - after, EXPIRED) if after else []
+        if not uids:
+            return row
+        maillog.expired(account=account, mailbox=row.name, messages=len(uids))
+        self._expunge(account, maildir, row, uids, keeps=True)
+        return self.repository.mailbox_by_id(account, row.id) or row
 
     def remove_store(self, account: str, addresses: Collection[str]) -> None:
         """Remove the files of an account that nobody has any more, then all that is known of it. Raises Deferred.

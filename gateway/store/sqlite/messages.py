@@ -253,6 +253,15 @@ class Messages(Readers):
             (account, mailbox, after_modseq),
         )
 
+    def saved_before(self, account: str, mailbox: int, before: float, limit: int) -> list[int]:
+        rows = self._all(
+            account,
+            "SELECT uid FROM message WHERE account=? AND mailbox=? AND savedate<? AND expunged_at IS NULL "
+            "ORDER BY uid LIMIT ?",
+            (account, mailbox, before, limit),
+        )
+        return [uid for (uid,) in rows]
+
     def tombstone_floor(self, account: str, mailbox: int) -> int:
         row = self._one(account, "SELECT tomb_floor FROM mailbox WHERE account=? AND id=?", (account, mailbox))
         return int(row[0]) if row else 0

@@ -1,0 +1,126 @@
+"""Webmail: one message, read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from markupsafe import Markup
+
+from webadmin.backend import NotPossible
+from webadmin.mail import authentication, dates, reading
+from webadmin.mail.folders import folders, special_of
+from webadmin.mail.places import asked_mailbox, asked_uid, link
+from webadmin.mail.plain import html_of
+from webadmin.mail.store import Store, opened
+from webadmin.mail.structure import Part
+from webadmin.page import Page
+
+PAGE = Page("Message")
+bp = Blueprint("message", __name__, url_prefix="/mail/message")
+
+PREVIEWED = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part of the text, as it is shown: HTML of ours, or the address of a frame."""
+
+    html: Markup
+    frame: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A line of the list of attachments."""
+
+    name: str
+    type: str
+    size: int
+    url: str
+    preview: str
+    is_picture: bool
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The message, and what may be done with it; it is read from now on."""
+    mailbox, uid = asked_mailbox(), asked_uid()
+    with opened(mailbox) as store:
+        message = reading.message(store, uid)
+        prefer_plain = request.args.get("plain") == "1" and message.shown.plain is not None
+        if prefer_plain and message.shown.plain is not None:
+            message.shown.texts = [message.shown.plain]
+        texts = reading.texts(store, message)
+        if not message.has("\\Seen"):
+            _mark_seen(store, uid)
+        tree = folders(store)
+    own = current_app.extensions["gatepost_hostname"]
+    return render_template(
+        "mail/message.html",
+        message=message,
+        mailbox=mailbox,
+        folders=tree,
+        special=special_of(tree, mailbox),
+        texts=[_text(part, texts, mailbox, uid) for part in message.shown.texts[: reading.MAX_TEXTS]],
+        attached=[_attached(part, number, mailbox, uid) for number, part in enumerate(message.shown.attached, 1)],
+        findings=authentication.findings(message.header.get("authentication-results", ()), own),
+        when=dates.long(message.sent or message.arrived),
+        links={
+            "reply": link("compose.index", reply=uid, mailbox=mailbox),
+            "reply_all": link("compose.index", reply_all=uid, mailbox=mailbox),
+            "forward": link("compose.index", forward=uid, mailbox=mailbox),
+            "draft": link("compose.index", draft=uid, mailbox=mailbox),
+            "source": link("mail_parts.source", mailbox=mailbox, uid=uid),
+            "save": link("mail_parts.save", mailbox=mailbox, uid=uid),
+            "zip": link("mail_parts.archive", mailbox=mailbox, uid=uid),
+            "print": url_for("message.printed", mailbox=mailbox, uid=uid),
+        },
+    )
+
+
+@bp.get("/print")
+def printed() -> ResponseReturnValue:
+    """The message on paper: no menu, quotes unfolded."""
+    mailbox, uid = asked_mailbox(), asked_uid()
+    with opened(mailbox) as store:
+        message = reading.message(store, uid)
+        texts = reading.texts(store, message)
+    return render_template(
+        "mail/printed.html",
+        message=message,
+        mailbox=mailbox,
+        texts=[_text(part, texts, mailbox, uid) for part in message.shown.texts[: reading.MAX_TEXTS]],
+        attached=[_attached(part, number, mailbox, uid) for number, part in enumerate(message.shown.attached, 1)],
+        when=dates.long(message.sent or message.arrived),
+    )
+
+
+def _mark_seen(store: Store, uid: int) -> None:
+    """Where the reader may set flags; in a mailbox that he may only look into it stays as it is."""
+    try:
+        store.ask(b"UID STORE", b"%d" % uid, b"+FLAGS.SILENT", b"(\\Seen)")
+    except NotPossible:
+        return
+
+
+def _text(part: Part, texts: dict[str, str], mailbox: str, uid: int) -> Text:
+    if part.type == "text/plain":
+        return Text(html_of(texts.get(part.path, ""), gettext("Quoted text")))
+    remote = "1" if request.args.get("images") == "1" else None
+    return Text(Markup(), url_for("mail_parts.frame", mailbox=mailbox, uid=uid, part=part.path, images=remote))
+
+
+def _attached(part: Part, number: int, mailbox: str, uid: int) -> Attached:
+    url = url_for("mail_parts.part", mailbox=mailbox, uid=uid, part=part.path)
+    can_preview = part.type in PREVIEWED
+    return Attached(
+        part.file_name or gettext("Part %(number)s", number=number),
+        part.type,
+        part.decoded_size,
+        url,
+        url_for("mail_parts.part", mailbox=mailbox, uid=uid, part=part.path, inline=1) if can_preview else "",
+        can_preview and part.type.startswith("image/"),
+    )

@@ -1,0 +1,15 @@
+// A message's frame as high as what it holds.
+"use strict";
+for (const frame of document.querySelectorAll(".message iframe")) {
+  const fit = () => {
+    const page = frame.contentDocument;
+    if (page && page.body) frame.style.height = Math.min(page.documentElement.scrollHeight + 2, 30000) + "px";
+  };
+  frame.style.minHeight = "0";
+  frame.addEventListener("load", () => {
+    fit();
+    const page = frame.contentDocument;
+    if (page && page.body) new ResizeObserver(fit).observe(page.body);
+  });
+  fit();
+}

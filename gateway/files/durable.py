@@ -71,6 +71,15 @@ def _write(fd: int, pieces: Sequence[bytes], size: int) -> int:
     return size
 
 
+def sync_file(path: str, sync: Callable[[int], None] = os.fsync) -> None:
+    """Put the content of a file on disk, as `write_synced` does. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_folder(path: str) -> None:
     """Make the names in a folder durable. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

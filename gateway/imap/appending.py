@@ -19,7 +19,7 @@ from gateway.imap.session import No, Session
 from gateway.imap.urls import MAX_URL, BadUrl, read_url
 
 PIECE = 65536
-MAX_MESSAGES = 1000  # of one APPEND
+MAX_MESSAGES = 500  # of one APPEND
 MAX_PARTS = 1000  # of one CATENATE
 MAX_TOGETHER = 4  # times `imap.max_append`: octets of all messages of one APPEND
 _NO_BINARY = "[UNKNOWN-CTE] octets that are no text are not kept as they are; encode them"  # RFC 3516 4.4

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder
-from gateway.files.durable import write_synced
+from gateway.files.durable import sync_file, write_synced
 from gateway.store.delivering import Delivering, LfPieces
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.flags import letters, words
@@ -31,6 +31,10 @@ class NewContent:
     keywords: str = ""
     #: seconds since 1970; None = now
     internaldate: float | None = None
+
+
+def _later(_: int) -> None:
+    """In place of a sync that comes behind the last file."""
 
 
 class Appending(Delivering):
@@ -73,9 +77,12 @@ class Appending(Delivering):
                     ukey = self._unique()
                     date = now if content.internaldate is None else content.internaldate
                     pieces = LfPieces(content.source)
-                    write_synced(temporary + ukey, pieces, date, sync=commit.file)
+                    # of several files the first sync puts most of the others on disk, where all are written before
+                    write_synced(temporary + ukey, pieces, date, sync=_later if len(contents) > 1 else commit.file)
                     flags, keywords = letters(content.flags), words(content.keywords)
                     written.append(NewMessage(ukey, pieces.size, pieces.crlf, date, "", flags, keywords))
+                for message in written if len(contents) > 1 else ():
+                    sync_file(temporary + message.ukey, commit.file)
             placed = self.repository.add(holder.id, row.id, written, limits or self.limits(holder))
         except BaseException:
             self._drop(folder, [message.ukey for message in written])

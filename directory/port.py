@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from directory.login_mark import LoginMark
 from directory.model import Account, Domain, Entry, MailboxHolder, Recipient, ServiceAccount
@@ -63,6 +63,10 @@ class Directory(Protocol):
     def by_id(self, entry_id: str) -> Entry | None: ...
 
     def by_dn(self, dn: str) -> Entry | None: ...
+
+    def own_values(self, entry_id: str) -> dict[str, Any]:
+        """Fields that the entry itself (or a rule of the profile) sets, without what it inherits."""
+        ...
 
     def groups_of(self, dn: str) -> tuple[str, ...]:
         """Distinguished names of the groups that list `dn` as a member directly."""

@@ -257,6 +257,18 @@ class View:
         memory.names[dn] = found
         return found
 
+    def own_values(self, entry_id: str) -> dict[str, Any]:
+        raw = self._source.get(entry_id)
+        found = self._profile.values(raw, now=self._now(), groups_of=self._raw_groups) if raw is not None else None
+        if raw is None or found is None:
+            return {}
+        cls, values = found
+        login = self._profile.attribute_of(cls, "logins") if "logins" in values else None
+        if login is not None:  # addresses serve as logins too, without standing there
+            there = {text.casefold() for text in raw.texts(login.lower())}
+            values["logins"] = tuple(text for text in values["logins"] if text.casefold() in there)
+        return dict(values)
+
     def groups_of(self, dn: str) -> tuple[str, ...]:
         memory = self._check()
         dn = canonical_dn(dn)

@@ -9,7 +9,7 @@ takes a moment only. CLI and web use nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from directory.profile import Profile
 from directory.raw import canonical_dn
 from directory.rights import PASSWORD, Actor, Rights
 from directory.write_journal import Journal, Row
-from directory.write_problem import Conflict, Invalid, NotAllowed, NotThere, WriteProblem
+from directory.write_problem import CHANGED_MEANWHILE, Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 from directory.write_server import Delta, WriteServer
 from directory.write_values import KIND_IN_WORDS, Field, encode, field_named, fields_of
 
@@ -118,6 +118,28 @@ class WritePort:
         if len(found) != 1:
             raise Invalid(f"{'no' if not found else len(found)} entries have the login or address {text!r}")
         return found[0].dn
+
+    # -- what may be changed -------------------------------------------------------------------------------
+
+    @property
+    def read_only(self) -> str:
+        """Why nothing can be written; "" = it can."""
+        return self._server.read_only
+
+    @property
+    def makes_entries(self) -> bool:
+        """False where entries are made by the directory's own tools only."""
+        return bool(self._profile.has_own_schema)
+
+    def writable(self, actor: Actor, kind: type[Entry], entry: Entry | None, addresses: Collection[str]) -> list[str]:
+        """The fields of an entry (None: of a new one with these addresses) that `actor` may change here."""
+        return [
+            field.name
+            for field in fields_of(kind).values()
+            if field.facts.since is not None
+            and self._profile.attribute_of(kind, field.name) is not None
+            and not self.rights.refusal(actor, entry, {field.name}, kind=kind, addresses=addresses)
+        ]
 
     # -- changes -------------------------------------------------------------------------------------------
 
@@ -222,7 +244,7 @@ class WritePort:
         if current is None:
             raise NotThere(f"{entry.dn} is gone from the directory")
         if version and self._version(current) not in ("", version):
-            raise Conflict(f"{describe(entry)} was changed meanwhile; look at it again, then try again")
+            raise Conflict(f"{describe(entry)} {CHANGED_MEANWHILE}; look at it again, then try again")
         return current
 
     @staticmethod

@@ -15,6 +15,7 @@ from directory.model import (
     Entry,
     InvalidAddress,
     MailingList,
+    SharedMailbox,
     canonical_address,
     canonical_domain,
 )
@@ -83,6 +84,15 @@ def mailing_list(settings: DirectorySettings, address: str, name: str) -> NewEnt
     if name:
         values["displayName"] = [_name(name, "the name of a list")]
     return _carrier(settings, MailingList, "gatepostList", values["gatepostAddress"][0], settings.places.lists, values)
+
+
+def shared_mailbox(settings: DirectorySettings, address: str, name: str) -> NewEntry:
+    """A mailbox that several people work on. Raises Invalid."""
+    values = _addresses([address])
+    if name:
+        values["displayName"] = [_name(name, "the name of a shared mailbox")]
+    cn = values["gatepostAddress"][0]
+    return _carrier(settings, SharedMailbox, "gatepostSharedMailbox", cn, settings.places.aliases, values)
 
 
 def domain(settings: DirectorySettings, name: str) -> NewEntry:

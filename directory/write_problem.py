@@ -12,6 +12,10 @@ class WriteProblem(Exception):
     code = 1
 
 
+#: in the message of every Conflict about an entry that is not what the actor saw: programs know it by that
+CHANGED_MEANWHILE = "was changed meanwhile"
+
+
 class NotThere(WriteProblem):
     """The entry, value or journal number does not exist."""
 
@@ -23,7 +27,7 @@ class Invalid(WriteProblem):
 
 
 class Conflict(WriteProblem):
-    """Somebody else changed the entry meanwhile: look again, then try again."""
+    """Somebody else changed the entry meanwhile: look again, then try again. The message says CHANGED_MEANWHILE."""
 
     code = 4
 

@@ -19,7 +19,7 @@ from directory.connection import Servers, close
 from directory.model import Condition, Deferred
 from directory.rights import Actor
 from directory.settings import DirectorySettings
-from directory.write_problem import Conflict, Invalid, NotAllowed, NotThere, WriteProblem
+from directory.write_problem import CHANGED_MEANWHILE, Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 
 ASSERTION_CONTROL = "1.3.6.1.1.12"  # RFC 4528
 #: errors of the password policy control that a person can do something about
@@ -57,7 +57,7 @@ def problem(result: Mapping[str, Any], bound_as: str) -> WriteProblem | Deferred
     if code == 19:
         return Invalid(f"the directory refuses it, another entry has this value already or a rule forbids it ({what})")
     if code in (16, 20, _ASSERTION_FAILED):
-        return Conflict(f"the entry was changed meanwhile; look at it again, then try again ({what})")
+        return Conflict(f"the entry {CHANGED_MEANWHILE}; look at it again, then try again ({what})")
     if code in (17, 21, 34, 53, 64, 65, 69):
         return Invalid(f"the directory does not take it: {what}")
     if code == 32:
@@ -85,6 +85,11 @@ class WriteServer:
         bind = settings.write_bind
         writers = Servers(msgspec.structs.replace(settings, bind=bind)) if bind.dn or bind.sasl_external else None
         return cls(Servers(settings), writers, bind.dn or "SASL EXTERNAL")
+
+    @property
+    def read_only(self) -> str:
+        """Why nothing can be written for people who have no right of their own in the directory; "" = it can."""
+        return "" if self._writers is not None else "directory.write_bind is not set"
 
     def read(self, dn: str) -> dict[str, list[bytes]] | None:
         """The entry as the server has it now, attribute names in lower case; None when there is none."""
@@ -213,6 +218,10 @@ class FileServer(WriteServer):
         super().__init__(Servers(settings), None, "")
         self._path = settings.ldif_path
 
+    @property
+    def read_only(self) -> str:
+        return f"it is the file {self._path}, which is changed with an editor"
+
     def read(self, dn: str) -> dict[str, list[bytes]] | None:
         raise NotAllowed(f"the directory is the file {self._path}: it is changed with an editor, not through Gatepost")
 
@@ -225,6 +234,10 @@ class NoWriteServer(WriteServer):
 
     def __init__(self) -> None:
         super().__init__(Servers(DirectorySettings()), None, "")
+
+    @property
+    def read_only(self) -> str:
+        return "it is a file, which is changed with an editor and read again at once"
 
     def read(self, dn: str) -> dict[str, list[bytes]] | None:
         raise NotAllowed(

@@ -38,6 +38,8 @@ MAX_NUMBER = (1 << 63) - 1
 #: fields that hold octets; other numbers are counts or seconds
 _SIZES = frozenset({"quota", "quota_soft", "max_message_size", "domain_quota"})
 _SECONDS = frozenset({"quota_grace"})
+#: fields that hold several lines
+_LINES = frozenset({"vacation_text"})
 #: words that stand where an address may stand
 _SENDERS = frozenset({"any", "local", "authenticated", "members", "owners", "moderators"})
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?Z?)?\Z")
@@ -91,7 +93,8 @@ def encode(field: Field, text: str, find: FindDn) -> str:
     try:
         if not text:
             raise ValueError("a value is needed; to remove the attribute, write nothing behind the =")
-        if len(text) > MAX_VALUE or not text.isprintable():
+        shown = text.replace("\n", " ") if field.name in _LINES else text
+        if len(text) > MAX_VALUE or not shown.isprintable():
             raise ValueError(f"at most {MAX_VALUE} printable characters are allowed")
         return _encode(field, text, find)
     except (ValueError, InvalidAddress) as error:

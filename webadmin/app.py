@@ -14,6 +14,7 @@ from gateway.service.admission import Networks
 from webadmin import assets, errors, menu, shown
 from webadmin.backend import Backend
 from webadmin.client import is_https
+from webadmin.entries.labels import word_label
 from webadmin.headers import protect
 from webadmin.languages import LANGUAGES, Languages
 from webadmin.mail.connections import Mailboxes
@@ -54,6 +55,7 @@ def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) ->
     app.extensions["gatepost_hostname"] = hostname
     app.extensions["gatepost_mailboxes"] = Mailboxes(run_dir)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["word_label"] = word_label
     csrf = CSRFProtect(app)
     Babel(app, locale_selector=_language).domain_instance = Languages()
     assets.register(app)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from directory.write_problem import CHANGED_MEANWHILE
 from gateway.control.client import ControlError, call
 from gateway.control.protocol import Claim
 
@@ -32,6 +33,10 @@ class Unavailable(Exception):
     def __init__(self, part: str, detail: str) -> None:
         super().__init__(detail)
         self.part = part
+
+
+class Changed(NotPossible):
+    """Somebody else changed the entry meanwhile."""
 
 
 class SessionEnded(Exception):
@@ -58,6 +63,8 @@ class Backend:
             return call(self.run_dir / socket, verb, claim, answer_within=ANSWER_SECONDS, **arguments)
         except ControlError as error:
             text = str(error)
+            if error.code == TEMPORARY and CHANGED_MEANWHILE in text:
+                raise Changed(text, error.code) from None
             if error.code == TEMPORARY:
                 raise Unavailable(part, text) from None
             if error.code == NOT_ALLOWED and text == SESSION_ENDED:

@@ -31,8 +31,10 @@ def octets(number: int | float | None) -> str:
 
 
 def readable(address: str) -> str:
-    """An address with its domain in the script of its owner."""
+    """An address or domain in the script of its owner; other texts stay as they are."""
     local, at, domain = address.rpartition("@")
+    if "xn--" not in domain:
+        return address
     try:
         return f"{local}{at}{idna.decode(domain)}"
     except (idna.IDNAError, UnicodeError):

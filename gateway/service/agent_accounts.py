@@ -45,6 +45,7 @@ _log = logging.getLogger("gatepost.agent")
 MAX_JOURNAL = 1000  # rows in one answer
 Kind = Literal["user", "alias", "list", "domain", "shared"]
 _CLASSES: dict[str, type[Recipient]] = {"alias": Alias, "list": MailingList, "shared": SharedMailbox}
+KINDS: dict[str, type[Entry]] = {"user": Account, "domain": Domain, **_CLASSES}
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,6 +106,14 @@ class AddList(msgspec.Struct, forbid_unknown_fields=True):
     changes: tuple[Change, ...] = ()
 
 
+class AddShared(msgspec.Struct, forbid_unknown_fields=True):
+    """A mailbox that several people work on."""
+
+    address: str
+    name: str = ""
+    changes: tuple[Change, ...] = ()
+
+
 class Members(msgspec.Struct, forbid_unknown_fields=True):
     """Members to take into a list or out of it: logins, addresses or distinguished names."""
 
@@ -160,6 +169,7 @@ class Accounts:
             ("alias-remove", self._alias_remove, RemoveTargets),
             ("add-list", self._add_list, AddList),
             ("members", self._members, Members),
+            ("add-shared", self._add_shared, AddShared),
             ("add-domain", self._add_domain, AddDomain),
             ("set-password", self._set_password, SetPassword),
             ("journal", self._journal, Journal),
@@ -263,6 +273,11 @@ class Accounts:
     # -- what is meant ---------------------------------------------------------------------------------------
 
     def _entry(self, kind: str, name: str) -> Entry:
+        if "=" in name and "@" not in name.partition("=")[0]:
+            found = self._port.directory.by_dn(name)
+            if not isinstance(found, KINDS[kind]):
+                raise NotThere(f"there is no {kind} {name!r}")
+            return found
         if kind == "user":
             return self._port.account(name)
         if kind == "domain":
@@ -409,6 +424,10 @@ class Accounts:
         if outside:
             wishes.append(Wish("member_addresses", wanted.operation, tuple(outside)))
         return self._port.change(actor, entry, wishes, verb=f"list member {wanted.operation}")
+
+    def _add_shared(self, actor: Actor, wanted: AddShared) -> Written:
+        new = write_entries.shared_mailbox(self._settings, wanted.address, wanted.name)
+        return self._add(actor, new, self._wishes(wanted.changes), "shared add")
 
     def _add_domain(self, actor: Actor, wanted: AddDomain) -> Written:
         return self._add(

@@ -12,20 +12,26 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from directory.model import Account, Alias, Domain, Entry, MailingList, Recipient, ServiceAccount, SharedMailbox
+from directory.model import (
+    Account,
+    Alias,
+    Domain,
+    Entry,
+    Group,
+    MailingList,
+    Recipient,
+    ServiceAccount,
+    SharedMailbox,
+)
+from directory.rights import PASSWORD
 from directory.settings import DirectorySettings
 from directory.write import WritePort
 from gateway.control.server import Caller, Right, Verb, VerbError
-from gateway.service.agent_accounts import Accounts
+from gateway.service.agent_accounts import KINDS, Accounts
 
 MAX_FOUND = 200
-KINDS: dict[str, type[Entry]] = {
-    "user": Account,
-    "alias": Alias,
-    "list": MailingList,
-    "shared": SharedMailbox,
-    "domain": Domain,
-}
+MAX_PICKED = 20
+PICKED = (Account, MailingList, SharedMailbox, Alias, Group)
 
 
 class Whoami(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,6 +44,7 @@ class Find(msgspec.Struct, forbid_unknown_fields=True):
     kind: Literal["user", "alias", "list", "shared", "domain"]
     text: Annotated[str, msgspec.Meta(max_length=200)] = ""
     domain: str = ""
+    status: Literal["", "active", "noaccess", "suspended", "closed"] = ""
     start: Annotated[int, msgspec.Meta(ge=0)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_FOUND)] = 50
 
@@ -47,6 +54,19 @@ class Show(msgspec.Struct, forbid_unknown_fields=True):
 
     kind: Literal["user", "alias", "list", "shared", "domain"]
     name: str
+
+
+class Form(msgspec.Struct, forbid_unknown_fields=True):
+    """What the person may fill in of a new entry of that kind."""
+
+    kind: Literal["user", "alias", "list", "shared", "domain"]
+
+
+class Pick(msgspec.Struct, forbid_unknown_fields=True):
+    """Entries to name in another one, as a list's members: the first in whose name, login or address `text` occurs."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PICKED)] = 10
 
 
 class Reading:
@@ -61,6 +81,8 @@ class Reading:
             "whoami": Verb(Right.ACT, self._whoami, Whoami),
             "find": Verb(Right.ACT, self._find, Find),
             "show": Verb(Right.ACT, self._show, Show),
+            "form": Verb(Right.ACT, self._form, Form),
+            "pick": Verb(Right.ACT, self._pick, Pick),
         }
 
     def _whoami(self, caller: Caller, _: Whoami) -> dict[str, Any]:
@@ -105,6 +127,8 @@ class Reading:
             for entry in self._every(port, KINDS[wanted.kind]):
                 if wanted.domain and not _in_domain(entry, wanted.domain):
                     continue
+                if wanted.status and getattr(entry, "status", None) != wanted.status:
+                    continue
                 text = _searched(entry)
                 if all(word in text for word in words) and port.rights.may_see(actor, entry):
                     found.append(entry)
@@ -118,12 +142,61 @@ class Reading:
         with self._accounts.looking() as port:
             if not port.rights.may_see(actor, entry):
                 raise VerbError(f"there is no {wanted.kind} {wanted.name!r} that you may look at", 1)
+            addresses = entry.addresses if isinstance(entry, Recipient) else ()
+            own = {name: _plain(value) for name, value in port.directory.own_values(entry.id).items()}
             return {
                 **_short(entry),
+                "kind": wanted.kind,
+                "dn": entry.dn,
                 "version": port.directory.change_mark(entry.id),
                 "values": _values(entry),
+                "own": own,
                 "names": _names(port, entry),
+                "editable": port.writable(actor, type(entry), entry, addresses) if entry.dn else [],
+                "may_delete": bool(entry.dn) and not port.rights.may_delete(actor, entry),
+                "may_set_password": isinstance(entry, Account)
+                and not port.rights.refusal(actor, entry, {PASSWORD}, kind=Account, addresses=addresses),
+                "read_only": port.read_only,
             }
+
+    def _form(self, caller: Caller, wanted: Form) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        kind = KINDS[wanted.kind]
+        with self._accounts.looking() as port:
+            domains = [domain.name for domain in port.rights.domains_of(actor)]
+            addresses = {f"postmaster@{domains[0]}"} if domains and kind is not Domain else set()
+            editable = port.writable(actor, kind, None, addresses)
+            return {
+                "domains": domains[:MAX_FOUND],
+                "editable": editable,
+                "may_add": bool(editable) and port.makes_entries,
+                "read_only": port.read_only,
+            }
+
+    def _pick(self, caller: Caller, wanted: Pick) -> list[dict[str, Any]]:
+        actor = self._accounts.actor(caller)
+        words = wanted.text.casefold().split()
+        found = []
+        with self._accounts.looking() as port:
+            if not port.rights.roles(actor) and not any(
+                port.rights.looks_after(actor, entry) for entry in self._every(port, Recipient)
+            ):
+                raise VerbError("that is for people who administer entries", 5)
+            for entry in self._every(port, Entry):
+                if not isinstance(entry, PICKED) or (
+                    getattr(entry, "hidden", False) and not port.rights.may_see(actor, entry)
+                ):
+                    continue
+                text = _searched(entry)
+                if all(word in text for word in words):
+                    found.append(entry)
+        found.sort(
+            key=lambda entry: (not _searched(entry).startswith(words[0]) if words else False, _title(entry).casefold())
+        )
+        return [
+            {name: value for name, value in _short(entry).items() if name in ("key", "title")}
+            for entry in found[: wanted.limit]
+        ]
 
 
 def _addresses(entry: Entry) -> list[str]:
@@ -173,13 +246,17 @@ def _short(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
 def _values(entry: Entry) -> dict[str, Any]:
     """Every field with a value, as effective now."""
     found = {}
     for field in dataclasses.fields(entry):
         value = getattr(entry, field.name)
         if value not in (None, (), frozenset(), "") and "ldap" in field.metadata:
-            found[field.name] = sorted(value) if isinstance(value, frozenset) else value
+            found[field.name] = _plain(value)
     return found
 
 

@@ -169,7 +169,10 @@ class Demo:
                     "dn": f"cn=webadmin,ou=services,{SUFFIX}",
                     "password_file": str(self._directory.password_file("webadmin")),
                 },
-                "rights": {"administrators": [f"cn=admins,ou=groups,{SUFFIX}"]},
+                "rights": {
+                    "administrators": [f"cn=admins,ou=groups,{SUFFIX}"],
+                    "helpdesk": [f"uid=henry,ou=people,{SUFFIX}"],
+                },
             },
             "store": {"volumes": {"main": {"path": str(self.folder / "mail")}}, "keep_expunged": "14d"},
             "tls": {"cert": str(self.folder / "tls" / "cert.pem"), "key": str(self.folder / "tls" / "key.pem")},

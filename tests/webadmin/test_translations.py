@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from babel.messages.extract import extract_from_dir
 
+from directory.model import Account, Alias, Domain, MailingList, SharedMailbox
+from directory.write_values import fields_of
 from webadmin.languages import LANGUAGES, catalogue
 from webadmin.page import GROUPS
 from webadmin.pages import PAGES
@@ -23,8 +25,11 @@ def texts() -> Iterator[tuple[str, str]]:
     """(where, text) of everything that is shown in the reader's language."""
     options = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
     for name, line, message, _, _ in extract_from_dir(ROOT, METHODS, options, KEYWORDS):
-        for text in message if isinstance(message, tuple) else (message,):
-            yield f"{name}:{line}", text
+        yield f"{name}:{line}", message[0] if isinstance(message, tuple) else message  # the plural is of the same entry
+    for cls in (Account, Alias, Domain, MailingList, SharedMailbox):
+        for field in fields_of(cls).values():
+            if field.facts.since is not None:
+                yield f"the model's {cls.__name__}.{field.name}", field.facts.description
     for group in GROUPS:
         yield "page.py", group
     for module in PAGES:

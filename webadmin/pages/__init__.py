@@ -8,16 +8,21 @@ from flask import Blueprint
 
 from webadmin.page import Page
 from webadmin.pages import (
+    aliases,
     devices,
     discovery,
+    domains,
     home,
+    lists,
     login,
     mail,
     mail_message,
     mail_parts,
     moderation,
     people,
+    pick,
     session_pages,
+    shared,
     subscriptions,
     unsubscribe,
 )
@@ -43,5 +48,10 @@ PAGES: tuple[PageModule, ...] = (
     unsubscribe,
     devices,
     discovery,
+    aliases,
+    lists,
+    shared,
+    domains,
+    pick,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

@@ -1,0 +1,58 @@
+"""Administration of entries, clicked through in a browser."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("web")
+
+
+def test_an_administrator_makes_a_person_who_then_signs_in(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("admin")
+    page = visit.open("/people/")
+    visit.picture("people")
+    page.click("text=New person")
+    visit.picture("people-new")
+    page.fill("input[name='n.name']", "Bettina Browser")
+    page.fill("input[name='n.login']", "bettina")
+    page.fill("textarea[name='n.addresses']", "bettina@example.com")
+    page.click("text=Make it")
+    password = page.locator(".made output").inner_text()
+    visit.picture("people-password-made")
+    page.click("text=To bettina")
+    page.fill("input[name='f.title']", "Tester")
+    page.click("summary:has-text('Sharing')")
+    page.fill(".picker:has(+ textarea[name='f.full_access']) input", "jane")
+    page.click("li[data-key=jane]")
+    assert page.input_value("textarea[name='f.full_access']") == "jane"
+    page.click("button:has-text('Save')")
+    page.wait_for_selector("text=Saved.")
+    assert page.input_value("input[name='f.title']") == "Tester"
+    visit.picture("people-show")
+    page.click("summary:has-text('Limits')")
+    page.fill("input[name='f.quota']", "much")
+    page.click("button:has-text('Save')")
+    page.wait_for_selector("text=is not a size in octets")
+    visit.picture("people-wrong")
+    visit.problems.clear()  # the answer's code 422
+    her = browse()
+    her.sign_in("bettina", password)
+    her.page.wait_for_selector("text=Bettina Browser")
+    page.click("a:has-text('Delete')")
+    visit.picture("people-delete")
+    page.click("button:has-text('Delete')")
+    page.wait_for_selector("text=is deleted")
+
+
+def test_the_table_follows_what_is_typed(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("admin", phone=True, dark=True, language="zh")
+    page = visit.open("/people/")
+    page.type("input[name=q]", "susan")
+    page.wait_for_selector("#found :text('Jane Doe')", state="detached")
+    page.wait_for_selector("text=Susan Suspended")
+    assert "q=susan" in page.url
+    visit.picture("people-search-phone-zh-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page = visit.open("/people/of/jane")
+    visit.picture("people-show-phone-zh-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,4 +1,4 @@
-"""Reads directory entries from LDIF (RFC 2849): content records, as `ldapsearch` and `slapcat` write them.
+"""Reads and writes directory entries as LDIF (RFC 2849): content records, as `ldapsearch` and `slapcat` write them.
 
 Change records are refused (a file of changes is no directory), and values that stand in other files.
 """
@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 MAX_OCTETS = 256 * 1024 * 1024
 MAX_ENTRIES = 500_000
+LINE_OCTETS = 76  # RFC 2849 note 2
+#: SAFE-STRING without a space at its end (RFC 2849)
+_SAFE = re.compile(rb"(?:[\x01-\x09\x0b\x0c\x0e-\x1f!-9;=-\x7f][\x01-\x09\x0b\x0c\x0e-\x7f]*)?(?<! )\Z")
 #: dn, attributes with lower-case names, number of the first line
 Record = tuple[str, dict[str, list[bytes]], int]
 
@@ -99,3 +103,17 @@ def records(data: bytes) -> Iterator[Record]:
             entry[1].setdefault(name, []).append(value)
     if entry is not None:
         yield entry
+
+
+def _line(name: str, value: bytes) -> str:
+    text = f"{name}: {value.decode()}" if _SAFE.match(value) else f"{name}:: {base64.b64encode(value).decode()}"
+    lines = [text[:LINE_OCTETS]]
+    lines.extend(" " + text[at : at + LINE_OCTETS - 1] for at in range(LINE_OCTETS, len(text), LINE_OCTETS - 1))
+    return "\n".join(lines)
+
+
+def write_record(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> str:
+    """One entry, with an empty line behind it; object classes first, the others by name."""
+    names = sorted(attributes, key=lambda name: (name != "objectclass", name))
+    lines = [_line("dn", dn.encode()), *(_line(name, value) for name in names for value in attributes[name])]
+    return "\n".join(lines) + "\n\n"

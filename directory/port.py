@@ -68,6 +68,11 @@ class Directory(Protocol):
         """Fields that the entry itself (or a rule of the profile) sets, without what it inherits."""
         ...
 
+    def attributes(self, entry_id: str) -> tuple[str, dict[str, list[bytes]]] | None:
+        """Distinguished name and attributes (names in lower case) of the entry, as far as the copy has them: no
+        passwords, no photographs. None when there is none."""
+        ...
+
     def groups_of(self, dn: str) -> tuple[str, ...]:
         """Distinguished names of the groups that list `dn` as a member directly."""
         ...

@@ -269,6 +269,10 @@ class View:
             values["logins"] = tuple(text for text in values["logins"] if text.casefold() in there)
         return dict(values)
 
+    def attributes(self, entry_id: str) -> tuple[str, dict[str, list[bytes]]] | None:
+        raw = self._source.get(entry_id)
+        return (raw.dn, dict(raw.attributes)) if raw is not None else None
+
     def groups_of(self, dn: str) -> tuple[str, ...]:
         memory = self._check()
         dn = canonical_dn(dn)

@@ -23,11 +23,12 @@ from directory.rights import PASSWORD, Actor, Rights
 from directory.write_journal import Journal, Row
 from directory.write_problem import CHANGED_MEANWHILE, Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 from directory.write_server import Delta, WriteServer
-from directory.write_values import KIND_IN_WORDS, Field, encode, field_named, fields_of
+from directory.write_values import KIND_IN_WORDS, SAME, Field, encode, field_named, fields_of, is_operational, is_text
 
 MAX_CHANGES = 100  # fields in one wish
 MAX_VALUES = 10_000  # values in one wish
 MAX_PASSWORD = 1024  # octets
+REHEARSED = -1  # stands for the journal's number where nothing was written
 SHOW_SECONDS = 2.0  # how long an answer waits for the local copy
 _LOOK_SECONDS = 0.005
 
@@ -143,8 +144,21 @@ class WritePort:
 
     # -- changes -------------------------------------------------------------------------------------------
 
-    def change(self, actor: Actor, entry: Entry, wishes: Iterable[Wish], *, verb: str, version: str = "") -> Written:
-        """Change fields of an entry. `version` is the change mark that the actor saw, "" = whatever it is now."""
+    def change(
+        self,
+        actor: Actor,
+        entry: Entry,
+        wishes: Iterable[Wish],
+        *,
+        verb: str,
+        version: str = "",
+        rehearse: bool = False,
+    ) -> Written:
+        """Change fields of an entry. `version` is the change mark that the actor saw, "" = whatever it is now.
+
+        `rehearse`: everything is checked that can be without the directory's own rules, and nothing is written; the
+        answer's number is REHEARSED where something would be.
+        """
         wishes = tuple(wishes)
         if not wishes or len(wishes) > MAX_CHANGES or sum(len(wish.values) for wish in wishes) > MAX_VALUES:
             raise Invalid(f"1 to {MAX_CHANGES} changes with at most {MAX_VALUES} values are allowed at a time")
@@ -163,6 +177,8 @@ class WritePort:
                     raise Invalid(f"{field.name} is named twice")
                 delta[name] = (gone, come)
         self.check_addresses(entry, delta)
+        if rehearse:
+            return Written(entry.id, entry.dn, self._version(current), REHEARSED if delta else 0)
         return self._modify(actor, entry, delta, self._version(current), verb)
 
     def _permit(self, actor: Actor, entry: Entry, fields: Sequence[Field], wishes: Sequence[Wish]) -> None:
@@ -190,10 +206,11 @@ class WritePort:
 
     def _delta(self, field: Field, wish: Wish, have: list[str]) -> tuple[list[str], list[str]]:
         """(values that go, values that come), each as the directory writes them."""
-        values = [encode(field, text, self.find_dn) for text in wish.values]
+        find = (lambda text: self._dn_there(text, have)) if wish.operation == "remove" else self.find_dn
+        values = [encode(field, text, find) for text in wish.values]
         if not field.is_multi and (len(values) > 1 or wish.operation != "set"):
             raise Invalid(f"{field.name} has one value: write {field.name}=VALUE")
-        same = _SAME.get(field.facts.syntax.equality, str.casefold)
+        same = SAME.get(field.facts.syntax.equality, str.casefold)
         present = {same(text): text for text in have}
         wanted = {same(text): text for text in values}
         if wish.operation == "set":
@@ -209,6 +226,11 @@ class WritePort:
                 raise NotThere(f"{field.name} has no value {missing[0]}; there is {', '.join(have[:20]) or 'none'}")
             return [present[key] for key in wanted], []
         raise Invalid(f"{wish.operation!r} is not one of set, add, remove")
+
+    def _dn_there(self, text: str, have: Iterable[str]) -> str:
+        """The distinguished name that is meant, also of an entry that is gone as long as it still stands there."""
+        name = canonical_dn(text)
+        return next((there for there in have if canonical_dn(there) == name), None) or self.find_dn(text)
 
     def check_addresses(self, entry: Entry | None, delta: Delta) -> None:
         """Raise Invalid for a new address that is not ours to give or somebody else's, or a login that is taken."""
@@ -293,8 +315,12 @@ class WritePort:
         wishes: Iterable[Wish] = (),
         *,
         verb: str,
+        rehearse: bool = False,
     ) -> Written:
-        """Make an entry of `kind` with LDAP `values` and, field by field, `wishes` (operation set)."""
+        """Make an entry of `kind` with LDAP `values` and, field by field, `wishes` (operation set).
+
+        `rehearse`: as for `change`.
+        """
         if not self._profile.has_own_schema:
             raise Invalid(
                 f"with the profile {self._profile.name} entries are made by the directory's own tools; "
@@ -318,6 +344,10 @@ class WritePort:
         self.check_addresses(None, {name: ([], texts) for name, texts in every.items()})
         if issubclass(kind, Account):
             self._check_count(every)
+        if rehearse:
+            if self.directory.by_dn(dn) is not None:
+                raise Invalid("the directory has an entry of this name already")
+            return Written("", dn, "", REHEARSED)
         number = self.journal.begin(
             self._now(), actor.name, verb, "", dn, {"add": {"objectClass": list(classes), **every}}, {"delete": {}}
         )
@@ -350,7 +380,7 @@ class WritePort:
             raise NotAllowed(why)
         current = self._current(entry, version)
         has = {
-            name: values for name in current if not _is_operational(name) and all(map(_is_text, current[name]))
+            name: values for name in current if not is_operational(name) and all(map(is_text, current[name]))
             for values in (_texts(current, name),)
         }  # fmt: skip
         number = self.journal.begin(
@@ -453,27 +483,3 @@ class _Outcome:
             self._journal.end(self._number, f"refused: {error}")
         elif isinstance(error, Deferred):
             self._journal.end(self._number, f"unclear: {error}")
-
-
-#: equality rule of an attribute -> the form under which two values are one
-_SAME: dict[str, Callable[[str], str]] = {
-    "distinguishedNameMatch": canonical_dn, "caseExactMatch": str, "caseExactIA5Match": str, "integerMatch": str,
-}  # fmt: skip
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-_OPERATIONAL = frozenset({
-    "entryuuid", "entrycsn", "entrydn", "structuralobjectclass", "creatorsname", "createtimestamp", "modifiersname",
-    "modifytimestamp", "hassubordinates", "subschemasubentry", "memberof", "contextcsn", "numsubordinates", "nsuniqueid",
-})  # fmt: skip
-
-
-def _is_operational(name: str) -> bool:
-    return name in _OPERATIONAL or name.startswith("pwd")

@@ -80,10 +80,11 @@ class Journal:
         rows = self._state.rows("SELECT * FROM journal WHERE number=?", (number,))
         return _row(rows[0]) if rows else None
 
-    def latest(self, limit: int, entry: str = "") -> list[Row]:
-        """The latest rows, of one entry when `entry` is given, newest first."""
+    def latest(self, limit: int, entry: str = "", before: int = 0) -> list[Row]:
+        """The latest rows, of one entry when `entry` is given, older than number `before` unless 0, newest first."""
         self._state.check()
         rows = self._state.rows(
-            "SELECT * FROM journal WHERE ?1='' OR entry=?1 ORDER BY number DESC LIMIT ?2", (entry, limit)
+            "SELECT * FROM journal WHERE (?1='' OR entry=?1) AND (?3=0 OR number<?3) ORDER BY number DESC LIMIT ?2",
+            (entry, limit, before),
         )
         return [_row(row) for row in rows]

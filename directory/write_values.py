@@ -31,6 +31,7 @@ from directory.model.send_limit import parse_limit
 from directory.model.units import read_seconds, read_size
 from directory.profile_source import WORDS
 from directory.profile_text import nearest
+from directory.raw import canonical_dn
 from directory.write_problem import Invalid
 
 MAX_VALUE = 4096  # characters
@@ -175,3 +176,29 @@ def _address(name: str, text: str) -> str:
     if name == "mail" and not str(address).isascii():
         raise ValueError("mail holds ASCII only; write the address as primary_address")
     return str(address)
+
+
+#: equality rule of an attribute -> the form under which two values are one
+SAME: dict[str, Callable[[str], str]] = {
+    "distinguishedNameMatch": canonical_dn, "caseExactMatch": str, "caseExactIA5Match": str, "integerMatch": str,
+}  # fmt: skip
+
+
+def is_text(value: bytes) -> bool:
+    """False for octets that a journal of texts cannot keep."""
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_OPERATIONAL = frozenset({
+    "entryuuid", "entrycsn", "entrydn", "structuralobjectclass", "creatorsname", "createtimestamp", "modifiersname",
+    "modifytimestamp", "hassubordinates", "subschemasubentry", "memberof", "contextcsn", "numsubordinates", "nsuniqueid",
+})  # fmt: skip
+
+
+def is_operational(name: str) -> bool:
+    """True for attributes (lower case) that the server itself writes."""
+    return name in _OPERATIONAL or name.startswith("pwd")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -63,6 +63,7 @@ class ChangeEntry(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     changes: tuple[Change, ...]
     version: str = ""
+    rehearse: bool = False
 
 
 class DeleteEntry(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,6 +82,7 @@ class AddUser(msgspec.Struct, forbid_unknown_fields=True):
     addresses: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     password: str = ""
+    rehearse: bool = False
 
 
 class AddAlias(msgspec.Struct, forbid_unknown_fields=True):
@@ -140,10 +142,12 @@ class SetPassword(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Journal(msgspec.Struct, forbid_unknown_fields=True):
-    """The latest changes, of one user when it is named."""
+    """The latest changes, of one user or entry (by its id) when it is named, before the number `before` unless 0."""
 
     limit: int = 50
     login: str = ""
+    entry: str = ""
+    before: int = 0
 
 
 class Undo(msgspec.Struct, forbid_unknown_fields=True):
@@ -294,15 +298,21 @@ class Accounts:
             raise NotThere(f"no domain {name}; there is {ours or 'none'}")
         return found
 
-    def _sorted(self, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
-        """(distinguished names of our entries, addresses outside) that logins, addresses or names mean."""
-        inside, outside = [], []
+    def _sorted(self, names: tuple[str, ...], there: Collection[str] = ()) -> tuple[list[str], list[str]]:
+        """(distinguished names of our entries, addresses outside) that logins, addresses or names mean.
+
+        A name that is `there` already counts whether or not its entry is still in the directory.
+        """
+        inside: list[str] = []
+        outside: list[str] = []
         for name in names:
             try:
                 address = canonical_address(name.strip()) if "@" in name and "=" not in name else None
             except InvalidAddress as error:
                 raise Invalid(f"{name!r}: {error}") from None
-            if address is not None and self._port.directory.domain(address.domain) is None:
+            if name in there:
+                (outside if "@" in name and "=" not in name else inside).append(name)
+            elif address is not None and self._port.directory.domain(address.domain) is None:
                 outside.append(str(address))
             else:
                 inside.append(self._port.find_dn(name))
@@ -317,7 +327,12 @@ class Accounts:
     def _change(self, actor: Actor, wanted: ChangeEntry) -> Written:
         entry = self._entry(wanted.kind, wanted.name)
         return self._port.change(
-            actor, entry, self._wishes(wanted.changes), verb=f"{wanted.kind} set", version=wanted.version
+            actor,
+            entry,
+            self._wishes(wanted.changes),
+            verb=f"{wanted.kind} set",
+            version=wanted.version,
+            rehearse=wanted.rehearse,
         )
 
     def _delete(self, actor: Actor, wanted: DeleteEntry) -> Written:
@@ -352,8 +367,8 @@ class Accounts:
                 names = ", ".join(domain.name for domain in ours[:20])
                 raise Invalid(f"an address is needed (--address): there are several domains, {names or 'or none'}")
         new = write_entries.person(self._settings, wanted.login, wanted.name, addresses)
-        made = self._add(actor, new, self._wishes(wanted.changes), "user add")
-        if wanted.password:
+        made = self._add(actor, new, self._wishes(wanted.changes), "user add", rehearse=wanted.rehearse)
+        if wanted.password and not wanted.rehearse:
             try:
                 self._first_password(actor, made, wanted.password)
             except (WriteProblem, Deferred) as problem:
@@ -371,8 +386,10 @@ class Accounts:
             raise Conflict(f"{made.dn} is not in the local copy yet: set the password with gatepost passwd")
         self._port.password(actor, entry, password)
 
-    def _add(self, actor: Actor, new: write_entries.NewEntry, wishes: list[Wish], verb: str) -> Written:
-        return self._port.add(actor, new.kind, new.dn, new.classes, new.values, wishes, verb=verb)
+    def _add(
+        self, actor: Actor, new: write_entries.NewEntry, wishes: list[Wish], verb: str, *, rehearse: bool = False
+    ) -> Written:
+        return self._port.add(actor, new.kind, new.dn, new.classes, new.values, wishes, verb=verb, rehearse=rehearse)
 
     def _add_alias(self, actor: Actor, wanted: AddAlias) -> Written:
         if not wanted.targets:
@@ -416,7 +433,8 @@ class Accounts:
     def _members(self, actor: Actor, wanted: Members) -> Written:
         entry = self._port.owner(wanted.list, MailingList)
         assert isinstance(entry, MailingList)
-        inside, outside = self._sorted(wanted.members)
+        known = {*entry.members, *entry.unique_members, *entry.member_addresses}
+        inside, outside = self._sorted(wanted.members, known if wanted.operation == "remove" else ())
         wishes = []
         if inside:
             field = "unique_members" if entry.unique_members and not entry.members else "members"
@@ -440,8 +458,8 @@ class Accounts:
     def _journal(self, actor: Actor, wanted: Journal) -> list[dict[str, Any]]:
         if not self._port.rights.is_administrator(actor):
             raise NotAllowed("only administrators read the journal")
-        entry = self._port.account(wanted.login).id if wanted.login else ""
-        rows = self._port.journal.latest(max(1, min(wanted.limit, MAX_JOURNAL)), entry)
+        entry = self._port.account(wanted.login).id if wanted.login else wanted.entry
+        rows = self._port.journal.latest(max(1, min(wanted.limit, MAX_JOURNAL)), entry, wanted.before)
         return [{**asdict(row), "undo": row.undo is not None and row.outcome == "done"} for row in rows]
 
     def _undo(self, actor: Actor, wanted: Undo) -> Written:

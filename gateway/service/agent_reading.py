@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from directory.ldif import write_record
 from directory.model import (
     Account,
     Alias,
@@ -23,9 +24,11 @@ from directory.model import (
     ServiceAccount,
     SharedMailbox,
 )
-from directory.rights import PASSWORD
+from directory.rights import PASSWORD, Actor
 from directory.settings import DirectorySettings
 from directory.write import WritePort
+from directory.write_values import is_operational
+from gateway.control.protocol import MAX_LINE
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.service.agent_accounts import KINDS, Accounts
 
@@ -56,6 +59,25 @@ class Show(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
+class Export(msgspec.Struct, forbid_unknown_fields=True):
+    """As LDIF what `find` finds, from number `start` on; as many as an answer has room for."""
+
+    kind: Literal["user", "alias", "list", "shared", "domain"]
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    domain: str = ""
+    status: Literal["", "active", "noaccess", "suspended", "closed"] = ""
+    start: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class MembersOf(msgspec.Struct, forbid_unknown_fields=True):
+    """Members of a list in whose name or address `text` occurs, from number `start` on."""
+
+    list: str
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    start: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_FOUND)] = 50
+
+
 class Form(msgspec.Struct, forbid_unknown_fields=True):
     """What the person may fill in of a new entry of that kind."""
 
@@ -81,6 +103,8 @@ class Reading:
             "whoami": Verb(Right.ACT, self._whoami, Whoami),
             "find": Verb(Right.ACT, self._find, Find),
             "show": Verb(Right.ACT, self._show, Show),
+            "export": Verb(Right.ACT, self._export, Export),
+            "members-of": Verb(Right.ACT, self._members_of, MembersOf),
             "form": Verb(Right.ACT, self._form, Form),
             "pick": Verb(Right.ACT, self._pick, Pick),
         }
@@ -119,22 +143,77 @@ class Reading:
             if isinstance(entry, kind):
                 yield entry
 
-    def _find(self, caller: Caller, wanted: Find) -> dict[str, Any]:
-        actor = self._accounts.actor(caller)
+    def _matching(self, port: WritePort, actor: Actor, wanted: Find | Export) -> list[Entry]:
+        """Those that match and that this person may see, by name."""
         words = wanted.text.casefold().split()
         found = []
-        with self._accounts.looking() as port:
-            for entry in self._every(port, KINDS[wanted.kind]):
-                if wanted.domain and not _in_domain(entry, wanted.domain):
-                    continue
-                if wanted.status and getattr(entry, "status", None) != wanted.status:
-                    continue
-                text = _searched(entry)
-                if all(word in text for word in words) and port.rights.may_see(actor, entry):
-                    found.append(entry)
+        for entry in self._every(port, KINDS[wanted.kind]):
+            if wanted.domain and not _in_domain(entry, wanted.domain):
+                continue
+            if wanted.status and getattr(entry, "status", None) != wanted.status:
+                continue
+            text = _searched(entry)
+            if all(word in text for word in words) and port.rights.may_see(actor, entry):
+                found.append(entry)
         found.sort(key=lambda entry: _title(entry).casefold())
+        return found
+
+    def _find(self, caller: Caller, wanted: Find) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        with self._accounts.looking() as port:
+            found = self._matching(port, actor, wanted)
         chosen = found[wanted.start : wanted.start + wanted.limit]
         return {"total": len(found), "entries": [_short(entry) for entry in chosen]}
+
+    def _export(self, caller: Caller, wanted: Export) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        records: list[str] = []
+        room, number = MAX_LINE // 2, wanted.start
+        with self._accounts.looking() as port:
+            found = self._matching(port, actor, wanted)
+            for entry in found[wanted.start :]:
+                known = port.directory.attributes(entry.id)
+                if known is not None:
+                    dn, attributes = known
+                    record = write_record(
+                        dn, {name: values for name, values in attributes.items() if not is_operational(name)}
+                    )
+                    room -= len(record.encode())
+                    if room < 0 and records:
+                        break
+                    # one that fits into no answer is named, not cut
+                    records.append(record if room >= 0 else f"# {dn} is too large for an export\n\n")
+                number += 1
+        return {"total": len(found), "next": number, "text": "".join(records)}
+
+    def _members_of(self, caller: Caller, wanted: MembersOf) -> dict[str, Any]:
+        actor = self._accounts.actor(caller)
+        entry = self._accounts.entry("list", wanted.list)
+        assert isinstance(entry, MailingList)
+        words = wanted.text.casefold().split()
+        with self._accounts.looking() as port:
+            if not port.rights.may_see(actor, entry):
+                raise VerbError(f"there is no list {wanted.list!r} that you may look at", 1)
+            rows = []
+            for dn in (*entry.members, *entry.unique_members):
+                other = port.directory.by_dn(dn)
+                short = _short(other) if other is not None else {"key": dn, "title": dn, "addresses": []}
+                address = short["addresses"][0] if short["addresses"] else ""
+                # `value` is what the verb `members` takes it out by
+                rows.append({"value": dn, "title": short["title"], "address": address, "gone": other is None})
+            rows.extend(
+                {"value": address, "title": "", "address": address, "gone": False} for address in entry.member_addresses
+            )
+            may_change = "members" in port.writable(actor, MailingList, entry, entry.addresses)
+            read_only = port.read_only
+        rows = [row for row in rows if all(word in f"{row['title']} {row['address']}".casefold() for word in words)]
+        rows.sort(key=lambda row: str(row["title"] or row["address"]).casefold())
+        return {
+            "total": len(rows),
+            "members": rows[wanted.start : wanted.start + wanted.limit],
+            "searches": entry.member_urls,
+            "may_change": may_change and not read_only,
+        }
 
     def _show(self, caller: Caller, wanted: Show) -> dict[str, Any]:
         actor = self._accounts.actor(caller)

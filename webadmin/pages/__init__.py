@@ -9,10 +9,12 @@ from flask import Blueprint
 from webadmin.page import Page
 from webadmin.pages import (
     aliases,
+    bulk,
     devices,
     discovery,
     domains,
     home,
+    journal,
     lists,
     login,
     mail,
@@ -53,5 +55,7 @@ PAGES: tuple[PageModule, ...] = (
     shared,
     domains,
     pick,
+    bulk,
+    journal,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

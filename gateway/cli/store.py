@@ -1,4 +1,4 @@
-"""gatepost store: the volumes that hold the stores."""
+"""gatepost store: the volumes that hold the stores, and the care of these."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
+from gateway.cli.store_care import check, rebuild, repair
 from gateway.config.load import load
 from gateway.store import markers
 from gateway.store.proving import mount_of
@@ -18,7 +19,7 @@ from gateway.store.proving import mount_of
 
 @click.group(name="store")
 def command() -> None:
-    """The volumes that hold the stores."""
+    """The volumes that hold the stores, and the care of these."""
 
 
 @command.command(name="prepare")
@@ -84,3 +85,7 @@ def status(path: Path, as_json: bool) -> None:
                 click.echo(f"warning: {doubt}", err=True)
     if any(facts["problem"] for facts in shown):
         raise SystemExit(NO)
+
+
+for each in (check, repair, rebuild):
+    command.add_command(each)

@@ -350,6 +350,9 @@ class MemoryRepository(MemoryReaders):
             live = self._seen(account, mailbox).live
             return [live[uid] for uid in sorted(set(uids)) if uid in live]
 
+    def recount(self, account: str, *, fix: bool = False) -> list[tuple[int, str, int, int]]:
+        return []  # it is summed when asked
+
     def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
         with self._lock:
             rows = list(self._box(account, mailbox).live.values())

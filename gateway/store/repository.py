@@ -402,6 +402,10 @@ class Repository(Protocol):
 
     def counts(self, account: str, mailbox: int) -> Counts: ...
 
+    def recount(self, account: str, *, fix: bool = False) -> list[tuple[int, str, int, int]]:
+        """What is counted wrongly, and put right with `fix`: (mailbox, 0 for the account; what; kept, by the rows)."""
+        ...
+
     def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
         """Octets on the wire of all messages, stored octets of those that are deleted; looks at every row."""
         ...

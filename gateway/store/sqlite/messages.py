@@ -22,6 +22,14 @@ _ALL_LIVE = (
     "WHERE account=? AND mailbox=? AND expunged_at IS NULL ORDER BY uid DESC "
     "LIMIT coalesce((SELECT messages FROM mailbox WHERE account=? AND id=?), 0)"
 )
+#: columns in which is counted: of an account, of a mailbox
+_COUNTS = (("used_messages", "used_bytes"), ("messages", "unseen", "octets", "deleted"))
+_ACCOUNT_KEPT, _MAILBOX_KEPT = "account WHERE account=?", "mailbox WHERE account=? AND id=?"
+_ACCOUNT_SUMS = "SELECT count(*), total(size) FROM message WHERE account=? AND expunged_at IS NULL"
+_MAILBOX_SUMS = (
+    "SELECT count(*), total(NOT instr(flags, 'S')), total(size), total(instr(flags, 'T') > 0) FROM message "
+    "WHERE account=? AND mailbox=? AND expunged_at IS NULL"
+)
 _RENAME = "UPDATE message SET name=?, info=? WHERE account=? AND mailbox=? AND uid=?"
 
 
@@ -105,6 +113,36 @@ class Messages(Readers):
             (account, mailbox),
         )
         return Counts(*row) if row else Counts(0, 0, 0, 0)
+
+    def recount(self, account: str, *, fix: bool = False) -> list[tuple[int, str, int, int]]:
+        wrong: list[tuple[int, str, int, int]] = []
+        mailboxes = self._all(account, "SELECT id FROM mailbox WHERE account=?", (account,))
+        for (mailbox,) in mailboxes:
+            wrong += self._recount(account, mailbox, _MAILBOX_SUMS, _MAILBOX_KEPT, fix=fix)
+        return wrong + self._recount(account, 0, _ACCOUNT_SUMS, _ACCOUNT_KEPT, fix=fix)
+
+    def _recount(
+        self, account: str, mailbox: int, sums: str, kept: str, *, fix: bool
+    ) -> list[tuple[int, str, int, int]]:
+        """One of the rows that counts are kept in, in one transaction: nothing may come between."""
+        values = (account, mailbox) if mailbox else (account,)
+        with self._shard(account).transaction() as db:
+            counted = [int(number) for number in db.execute(sums, values).fetchone()]
+            row = db.execute(f"SELECT {', '.join(_COUNTS[bool(mailbox)])} FROM {kept}", values).fetchone()
+            if row is None:
+                return []
+            wrong = [
+                (mailbox, name, known, number)
+                for name, known, number in zip(_COUNTS[bool(mailbox)], row, counted, strict=True)
+                if known != number
+            ]
+            if wrong and fix:
+                table, _, where = kept.partition(" ")
+                db.execute(
+                    f"UPDATE {table} SET {', '.join(f'{name}=?' for name in _COUNTS[bool(mailbox)])} {where}",
+                    (*counted, *values),
+                )
+        return wrong
 
     def sizes(self, account: str, mailbox: int) -> tuple[int, int]:
         row = self._one(

@@ -159,6 +159,7 @@ class Histories(RuleBasedStateMachine):
         for account in ("a", "b"):
             self._both(lambda r, account=account: r.account(account))
             self._both(lambda r, account=account: r.mailboxes(account))
+            self._both(lambda r, account=account: r.recount(account, fix=True))  # counts are right at every moment
             for row in self._model.mailboxes(account):
                 for name in ("messages", "files", "leftovers", "counts", "tombstone_floor"):
                     self._both(lambda r, name=name, row=row, account=account: getattr(r, name)(account, row.id))

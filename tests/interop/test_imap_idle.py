@@ -107,4 +107,4 @@ def test_append_copy_move_and_starttls(demo: RunningDemo) -> None:
         assert client.rename("Work/2026", "Play")[0] == "OK"
         assert client.append("Nowhere", "", None, big)[0] == "NO"
         assert client.delete("Play")[0] == "OK"
-        assert client.append("INBOX", "", None, b"x\r\n" * 20_000_000)[0] == "NO"
+        assert client.append("INBOX", "", None, (b"x" * 998 + b"\r\n") * 60_000)[0] == "NO"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import imaplib
 import json
 import smtplib
-import subprocess
-import sys
 import time
 
 from conftest import RunningDemo
+from in_process import answer
 
 HOLD = 6
 
@@ -39,8 +38,7 @@ def test_a_message_waits_for_its_moment(demo: RunningDemo) -> None:
         client.rcpt("oliver@example.com")
         assert client.data("From: jane@example.com\r\nSubject: at-once\r\n\r\nhello\r\n")[0] == 250
     assert in_inbox(demo, "at-once")
-    command = [sys.executable, "-m", "gateway", "queue", "show", sent, "--json", "--config", demo.facts["config_file"]]
-    shown = json.loads(subprocess.run(command, capture_output=True, timeout=30, check=True).stdout)
+    shown = json.loads(answer("queue", "show", sent, "--json", "--config", demo.facts["config_file"]).stdout)
     assert HOLD - 2 < shown["not_before"] - shown["arrival"] <= HOLD + 0.5
     assert time.monotonic() - begun < HOLD and not in_inbox(demo, "later-on")
     while not in_inbox(demo, "later-on"):

@@ -6,18 +6,16 @@ import json
 import os
 import re
 import smtplib
-import subprocess
-import sys
 import time
 from typing import Any
 
 import pytest
 from conftest import RunningDemo
+from in_process import answer
 
 
 def trace(demo: RunningDemo, query: str, *more: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "gateway", "trace", query, "--config", demo.facts["config_file"], *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = answer("trace", query, "--config", demo.facts["config_file"], *more)
     return done.returncode, done.stdout
 
 
@@ -106,8 +104,7 @@ def test_words_for_people_and_subjects_for_auditors_only(demo: RunningDemo) -> N
     "arguments", [["x@y", "--since", "soon"], ["x@y", "--since", "-1d"], ["x@y", "--limit", "0"], []]
 )
 def test_wrong_usage(demo: RunningDemo, arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "gateway", "trace", *arguments, "--config", demo.facts["config_file"]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = answer("trace", *arguments, "--config", demo.facts["config_file"])
     assert done.returncode == 2, done.stderr
 
 

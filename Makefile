@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# tests wait a third of their time
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 STAMPS := .stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_PACKAGES := slapd
@@ -21,7 +23,7 @@ stop:
 	$(BIN)/gatepost stop --dir .demo
 
 test: install-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -23,25 +23,37 @@ __all__ = ["browse", "chromium", "visit"]  # fixtures that live in files of thei
 GATEPOST = [sys.executable, "-m", "gateway"]
 
 
+#: groups that take longer than twenty seconds, the longest first
+LONG = (
+    "founding", "nfs", "selftest-trouble", "processes", "test_following", "test_authenticator", "test_one_file",
+    "test_slapd_killed", "test_queue_killed_at_each_step", "rspamd", "test_stopped_accounts", "test_exit_codes",
+    "test_live_directory", "test_queue_verbs", "test_pop3_trouble", "test_sendmail", "test_lists",
+)  # fmt: skip
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """A module stays in one process, which starts its services once, and so do modules of one `xdist_group`; modules that
-    take long are begun first, so that no process is left alone with one at the end."""
+    """A module stays in one process, which starts its services once, and so do modules of one `xdist_group`; those of
+    LONG are begun first, so that no process is left alone with one at the end."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     yield
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: LONG.index(group) if (group := _group_of(item)) in LONG else len(LONG))
     if getattr(config.option, "loadgroup", False):
         for item in items:
             _keep_together(item)
 
 
-def _keep_together(item: pytest.Item) -> None:
-    """See to it that the id of a test ends with its group, from where the other side of xdist takes it."""
+def _group_of(item: pytest.Item) -> str:
     mark = item.get_closest_marker("xdist_group")
     assert mark is not None
-    group = f"@{mark.args[0]}"
+    return str(mark.args[0])
+
+
+def _keep_together(item: pytest.Item) -> None:
+    """See to it that the id of a test ends with its group, from where the other side of xdist takes it."""
+    group = f"@{_group_of(item)}"
     if not item.nodeid.endswith(group):
         # xdist 3.8 writes what pytest 9.2 does not read any more (pytest-xdist issue 1386): nothing would be kept together
         item._id = type(item._id).parse(item.nodeid + group)  # type: ignore[attr-defined]

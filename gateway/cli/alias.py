@@ -7,21 +7,10 @@ from pathlib import Path
 import click
 
 from directory.model import Alias
-from gateway.cli.entries import (
-    acting_as,
-    all_of,
-    ask,
-    changes,
-    done,
-    in_domain,
-    local_copy,
-    owner,
-    show,
-    show_all,
-    sure,
-)
+from gateway.cli.entries import acting_as, all_of, ask, changes, done, in_domain, owner, show, show_all, sure
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
+from gateway.service.local_copy import local_copy
 
 
 @click.group(name="alias")

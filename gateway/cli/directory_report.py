@@ -18,7 +18,6 @@ from directory.model.extension_rule import parse_rule
 from directory.model.send_limit import parse_limit
 from directory.port import Directory
 from directory.profile import Profile
-from directory.replica import ReplicaReader
 from directory.view import View
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
@@ -29,6 +28,7 @@ from gateway.route.plan import Later
 from gateway.route.router import Router
 from gateway.route.settings import RouteSettings
 from gateway.route.special import ALWAYS
+from gateway.service.local_copy import raw_copy
 from gateway.service.signing import FOLDER as DKIM_FOLDER
 from gateway.service.signing import MAX_SELECTORS, key_path, load_key
 
@@ -123,8 +123,7 @@ def unread(directory: Directory, settings: RouteSettings, now: float) -> Iterato
 
 def survey(settings: Settings) -> list[Finding]:
     """What is wrong in the directory, worst first. Raises Deferred when there is no copy yet."""
-    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
-    try:
+    with raw_copy(settings) as reader:
         checks = (
             send_limits,
             extension_rules(settings.programs),
@@ -134,8 +133,6 @@ def survey(settings: Settings) -> list[Finding]:
         if reader.freshness().complete:
             view = View(reader, Profile.of(settings.directory), settings.defaults)
             found.extend(islice(unread(view, settings.route, time.time()), MAX_FINDINGS))
-    finally:
-        reader.close()
     if settings.smtp.open_relay != "no":
         found.append(
             Finding("error", "open-relay", "", "smtp.open_relay: port 25 takes mail of everybody for everywhere")
@@ -162,8 +159,7 @@ def check(path: Path, as_json: bool) -> None:
 
 def facts(settings: Settings) -> dict[str, Any]:
     """What `gatepost directory status --json` prints. Raises Deferred when there is no copy yet."""
-    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
-    try:
+    with raw_copy(settings) as reader:
         now, freshness = time.time(), reader.freshness()
         held = reader.held_ids()
         shown = [raw.dn for entry_id in held[:SHOWN] if (raw := reader.get(entry_id)) is not None]
@@ -178,8 +174,6 @@ def facts(settings: Settings) -> dict[str, Any]:
             "held": {"count": len(held), "first": shown},
             "shared_addresses": [{"address": address, "entries": owners} for address, owners in shared],
         }
-    finally:
-        reader.close()
     try:
         found["following"] = call(Path(settings.run_dir) / "control.sock", "directory-status")
     except ControlError as error:

@@ -11,13 +11,14 @@ import msgspec
 from directory.model import Deferred
 from directory.port import Directory, Login
 from gateway.cli.directory_report import check
-from gateway.cli.entries import account_named, ask, local_copy, read_password
+from gateway.cli.entries import account_named, ask, read_password
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO, TEMPORARY
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.route.next_hop import next_hop
 from gateway.route.plan import Discard, Instructions, Later, ListMail, Local, Plan, Remote, RemoteLmtp
+from gateway.service.local_copy import local_copy
 from gateway.service.rehearsal import Rehearsed, rehearse
 from gateway.smtp.settings import Role
 

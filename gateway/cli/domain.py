@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from gateway.cli.domain_dkim import dkim
-from gateway.cli.entries import acting_as, ask, changes, domain_named, done, facts, local_copy, show, sure, table
+from gateway.cli.entries import acting_as, ask, changes, domain_named, done, facts, show, sure, table
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
+from gateway.service.local_copy import local_copy
 from gateway.store.domain_use import FILE, read_sums
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.cli.entries import domain_named, local_copy
+from gateway.cli.entries import domain_named
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
 from gateway.cli.runs_as import mail_user_only
 from gateway.config.load import load
+from gateway.service.local_copy import local_copy
 
 
 @click.command(name="dkim")

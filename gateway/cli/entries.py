@@ -9,7 +9,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,8 +20,6 @@ from rich.table import Table
 from directory.login_rules import named
 from directory.model import Account, Domain, Entry, InvalidAddress, Recipient, canonical_address, canonical_domain
 from directory.model.units import write_seconds, write_size
-from directory.profile import Profile
-from directory.replica import ReplicaReader
 from directory.view import View
 from directory.write_values import KIND_IN_WORDS
 from gateway.cli.problems import NO, USAGE
@@ -49,16 +46,6 @@ acting_as = click.option(
 
 class Answer(ControlError):
     """The answer is no, found out without asking the service."""
-
-
-@contextmanager
-def local_copy(settings: Settings) -> Iterator[View]:
-    """The directory as the workers see it. Raises Deferred while there is no copy."""
-    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
-    try:
-        yield View(reader, Profile.of(settings.directory), settings.defaults)
-    finally:
-        reader.close()
 
 
 def all_of(view: View, settings: Settings, kind: type[T]) -> Iterator[T]:

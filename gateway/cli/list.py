@@ -8,26 +8,14 @@ import click
 import msgspec
 
 from directory.model import MailingList
-from gateway.cli.entries import (
-    acting_as,
-    all_of,
-    ask,
-    changes,
-    done,
-    facts,
-    in_domain,
-    local_copy,
-    owner,
-    show,
-    show_all,
-    sure,
-)
+from gateway.cli.entries import acting_as, all_of, ask, changes, done, facts, in_domain, owner, show, show_all, sure
 from gateway.cli.list_bounces import in_words, unpark
 from gateway.cli.list_moderate import moderate
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from gateway.queue.list_state import bounces
+from gateway.service.local_copy import local_copy
 
 
 @click.group(name="list")

@@ -10,10 +10,11 @@ import click
 import msgspec
 
 from directory.model import MailingList
-from gateway.cli.entries import local_copy, owner, table
+from gateway.cli.entries import owner, table
 from gateway.cli.options import configuration_file, for_machines
 from gateway.config.load import load
 from gateway.control.client import call
+from gateway.service.local_copy import local_copy
 from gateway.service.mail_control import MAIL_SOCKET
 
 

@@ -8,7 +8,6 @@ import click
 import msgspec
 
 from directory.model import Deferred
-from directory.replica import ReplicaReader
 from directory.state import problem
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
@@ -25,6 +24,7 @@ from gateway.service.health import (
     uid_of,
     volumes_state,
 )
+from gateway.service.local_copy import raw_copy
 from gateway.service.overview import PROGRAMS, read
 from gateway.store.domain_use import FILE, read_sums
 
@@ -33,16 +33,13 @@ SHOWN_SHARED = 3
 
 def _directory(settings: Settings) -> State:
     try:
-        reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
+        with raw_copy(settings) as reader:
+            state = directory_state(reader.freshness())
+            shared = [address for address, _ in reader.shared("address", SHOWN_SHARED)]
+            ok = state["ok"] and not shared
+            return {**state, "ok": ok, "held_entries": len(reader.held_ids()), "shared_addresses": shared}
     except Deferred as error:
         return {**directory_state(error), "held_entries": 0, "shared_addresses": []}
-    try:
-        state = directory_state(reader.freshness())
-        shared = [address for address, _ in reader.shared("address", SHOWN_SHARED)]
-        ok = state["ok"] and not shared
-        return {**state, "ok": ok, "held_entries": len(reader.held_ids()), "shared_addresses": shared}
-    finally:
-        reader.close()
 
 
 def _logins(settings: Settings) -> State:

@@ -16,7 +16,6 @@ from gateway.cli.entries import (
     changes,
     done,
     in_domain,
-    local_copy,
     read_password,
     show,
     show_all,
@@ -27,6 +26,7 @@ from gateway.cli.user_app_password import app_password
 from gateway.cli.user_brake import brake
 from gateway.config.load import load
 from gateway.config.settings import Settings
+from gateway.service.local_copy import local_copy
 
 GENERATED_OCTETS = 15
 

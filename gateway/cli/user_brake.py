@@ -13,7 +13,7 @@ import msgspec
 from directory.login_rules import named
 from directory.model import Deferred
 from directory.view import View
-from gateway.cli.entries import Answer, local_copy, table
+from gateway.cli.entries import Answer, table
 from gateway.cli.options import configuration_file, for_machines, tell
 from gateway.cli.problems import NO
 from gateway.cli.runs_as import mail_user_only
@@ -22,6 +22,7 @@ from gateway.config.settings import Settings
 from gateway.control.client import call
 from gateway.queue.brakes import BRAKES, events, stopped
 from gateway.service.brake_desk import names
+from gateway.service.local_copy import local_copy
 from gateway.service.mail_control import MAIL_SOCKET
 
 MAX_EVENTS = 10_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import email
 import imaplib
 import smtplib
-import socket
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -14,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from click.testing import CliRunner
 from conftest import RunningDemo
+from taking_host import taking
 
 from gateway.cli import group
 
@@ -47,14 +46,9 @@ class FarEnd:
 
 @pytest.fixture(scope="module")
 def far_end() -> Iterator[tuple[FarEnd, int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     handler = FarEnd()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield handler, port
-    controller.stop()
+    with taking(handler) as port:
+        yield handler, port
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import smtplib
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from conftest import RunningDemo, eventually
 from in_process import answer
+from taking_host import taking
 
 from gateway.service import overview
 
@@ -46,14 +45,9 @@ class Mirror:
 
 @pytest.fixture(scope="module")
 def mirror() -> Iterator[tuple[Mirror, int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     handler = Mirror()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield handler, port
-    controller.stop()
+    with taking(handler) as port:
+        yield handler, port
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from conftest import RunningDemo, eventually
 from in_process import answer
+from taking_host import taking
 
 
 def gatepost(demo: RunningDemo, *words: str, code: int = 0) -> str:
@@ -91,9 +91,7 @@ def test_what_waits_is_told_and_goes_when_the_host_is_back(alone: RunningDemo) -
     assert f"held {one}" in gatepost(demo, "status")
 
     far_end = FarEnd()
-    controller = Controller(far_end, hostname="127.0.0.1", port=demo.facts["smarthost"]["sink_port"])
-    controller.start()
-    try:
+    with taking(far_end, demo.facts["smarthost"]["sink_port"]):
         gatepost(demo, "queue", "flush")
         eventually(lambda: two not in listed(demo))
         assert far_end.taken == ["two@elsewhere.example"]
@@ -101,8 +99,6 @@ def test_what_waits_is_told_and_goes_when_the_host_is_back(alone: RunningDemo) -
         assert "1 targets released" in gatepost(demo, "queue", "release", one)
         eventually(lambda: one not in listed(demo))
         assert far_end.taken == ["two@elsewhere.example", "one@elsewhere.example"]
-    finally:
-        controller.stop()
     assert "the queue is empty" in gatepost(demo, "queue", "list")
 
 

@@ -10,7 +10,7 @@ import time
 from conftest import RunningDemo
 from in_process import answer
 
-HOLD = 6
+HOLD = 8
 
 
 def in_inbox(demo: RunningDemo, subject: str) -> bool:

@@ -15,11 +15,12 @@ from gateway.control.client import ControlError, call
 from gateway.route.next_hop import next_hop
 from gateway.route.plan import Remote
 from gateway.service.identity import Identity, identities
+from gateway.service.local_copy import local_copy
 from gateway.service.mail_control import MAIL_SOCKET
 from gateway.service.selftest import clients
 from gateway.service.selftest.bench import Bench, check_body
 from gateway.service.selftest.case import Failed, Skipped, case
-from gateway.service.selftest.entries import PROGRAM, local_copy
+from gateway.service.selftest.entries import PROGRAM
 from gateway.service.selftest.sink import HOST
 from gateway.service.selftest.tail import Event, told
 

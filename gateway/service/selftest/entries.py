@@ -17,7 +17,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,11 @@ from typing import Any
 
 from directory.model import Deferred
 from directory.model.selftest import SELFTEST
-from directory.profile import Profile
-from directory.replica import ReplicaReader
-from directory.view import View
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError, call
 from gateway.files.names import host_id
 from gateway.queue.file import MESSAGES, Damaged, read_envelope
+from gateway.service.local_copy import local_copy
 from gateway.service.mail_control import MAIL_SOCKET
 from gateway.service.selftest.case import Need
 
@@ -92,16 +90,6 @@ def _host_mark() -> str:
 def is_ours(domain: str) -> bool:
     """True for the domain of a self-test."""
     return _NAME.match(domain) is not None
-
-
-@contextmanager
-def local_copy(settings: Settings) -> Iterator[View]:
-    """The directory as the workers see it. Raises Deferred while there is no copy."""
-    reader = ReplicaReader.open(Path(settings.state_dir) / "replica")
-    try:
-        yield View(reader, Profile.of(settings.directory), settings.defaults)
-    finally:
-        reader.close()
 
 
 class Entries:

@@ -22,10 +22,11 @@ from directory.login_rules import named
 from directory.model import Account, Condition, Deferred
 from gateway.config.settings import Settings
 from gateway.control.client import ControlError, call
+from gateway.service.local_copy import local_copy
 from gateway.service.selftest import deliver, receive, services
 from gateway.service.selftest.bench import FIELD, Bench, Person
 from gateway.service.selftest.case import NEEDS, Case, Failed, Need, Result, Skipped
-from gateway.service.selftest.entries import Entries, Names, local_copy, remove_leftovers
+from gateway.service.selftest.entries import Entries, Names, remove_leftovers
 from gateway.service.selftest.sink import Sink
 from gateway.service.selftest.tail import Tail
 from gateway.service.trail import trail_folder

@@ -8,13 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
+import argon2
 import ldap3
 import pytest
 from followed_company import Company, dn_of, eventually
 
+from directory import authenticator_grace
 from directory.authenticator_settings import AuthSettings
 from directory.authenticator_tokens import APP, SESSION
 from directory.model import Condition, Deferred, Refused
+
+
+@pytest.fixture(autouse=True)
+def quick_verifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much a verifier costs is not looked at here."""
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(authenticator_grace, "_HASHER", hasher)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 Owned by the agent alone, behind a lock file; part of every backup, never rebuilt. `user_version` is the
 format; a newer one is refused. Committed = on disk. Tables: failed logins, addresses of good ones,
-verifiers for the grace time, app passwords, sessions, the journal of directory changes.
+verifiers for the grace time, app passwords, sessions, the journal of directory changes, what people chose in the web
+front end.
 
 It opens its file and ends its transactions itself, as `gateway.files.database` does for the gateway's files: directory
 imports nothing of gateway, gateway's files see nothing of directory but model and port, and those are pure.
@@ -21,7 +22,7 @@ from typing import Any
 
 from directory.model import Condition, Deferred
 
-FORMAT = 1
+FORMAT = 2
 BUSY_SECONDS = 10.0
 
 _SCHEMA = """
@@ -39,6 +40,11 @@ CREATE INDEX token_account ON token (account);
 CREATE TABLE journal (number INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT NOT NULL, verb TEXT NOT NULL,
   entry TEXT NOT NULL, dn TEXT NOT NULL, change TEXT NOT NULL, undo TEXT NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX journal_entry ON journal (entry, number);
+"""
+#: what format 2 added
+_SECOND = """
+CREATE TABLE preference (account TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (account, name)) WITHOUT ROWID;
 """
 
 
@@ -87,8 +93,9 @@ class State:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > FORMAT:
                 raise sqlite3.DatabaseError(_newer(version))
-            if version == 0:
-                db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
+            if version < FORMAT:
+                missing = _SECOND if version else _SCHEMA + _SECOND
+                db.executescript(f"BEGIN;{missing}PRAGMA user_version={FORMAT};COMMIT;")
         except sqlite3.Error:
             db.close()
             raise

@@ -33,7 +33,7 @@ class Story:
         return float(self.events[0]["at"]) if self.events else 0.0
 
 
-def _lines(path: Path, wanted: re.Pattern[bytes]) -> Iterator[Event]:
+def lines_of(path: Path, wanted: re.Pattern[bytes]) -> Iterator[Event]:
     """The events of a file that have the pattern in them."""
     rest = b""
     with path.open("rb") as file:
@@ -52,7 +52,7 @@ def _lines(path: Path, wanted: re.Pattern[bytes]) -> Iterator[Event]:
                 yield event
 
 
-def _files(folder: Path, since: float, until: float) -> list[Path]:
+def files_of(folder: Path, since: float, until: float) -> list[Path]:
     """Newest day first."""
     if not folder.exists():
         return []
@@ -61,7 +61,7 @@ def _files(folder: Path, since: float, until: float) -> list[Path]:
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 
-def _in_json(text: str) -> bytes:
+def in_json(text: str) -> bytes:
     """How a text stands in a line, as a pattern."""
     return re.escape(msgspec.json.encode(text)[1:-1])
 
@@ -78,11 +78,11 @@ def _is_about(event: Event, query: str) -> bool:
 def search(folder: Path, query: str, *, since: float, until: float, limit: int) -> list[Story]:
     """The `limit` newest messages that an address, a part of one, a Message-ID or an id names, the oldest of them
     first, and what came of each of them. Raises OSError."""
-    wanted = re.compile(_in_json(query.lower()), re.IGNORECASE)
+    wanted = re.compile(in_json(query.lower()), re.IGNORECASE)
     stories: dict[str, Story] = {}
     alone: list[Story] = []
-    for path in _files(folder, since, until):
-        for event in _lines(path, wanted):
+    for path in files_of(folder, since, until):
+        for event in lines_of(path, wanted):
             if not since <= event.get("at", 0.0) <= until or not _is_about(event, query.lower()):
                 continue
             if event.get("id"):
@@ -91,11 +91,11 @@ def search(folder: Path, query: str, *, since: float, until: float, limit: int) 
                 alone.append(Story("", [event]))
     newest = sorted([*stories.values(), *alone], key=lambda story: story.began)[-limit:]
     chosen = {story.id: story for story in newest if story.id}
-    _complete(folder, chosen)
+    complete(folder, chosen)
     return sorted((story for story in newest if story.events), key=lambda story: story.began)
 
 
-def _complete(folder: Path, chosen: dict[str, Story]) -> None:
+def complete(folder: Path, chosen: dict[str, Story]) -> None:
     """All events of these messages, and of those that came of them: reports, replies, copies of lists."""
     if not chosen:
         return
@@ -104,10 +104,10 @@ def _complete(folder: Path, chosen: dict[str, Story]) -> None:
         story.events.clear()
     ids = dict.fromkeys(chosen)
     while ids:
-        wanted = re.compile(b"|".join(_in_json(each) for each in ids))
+        wanted = re.compile(b"|".join(in_json(each) for each in ids))
         new: dict[str, None] = {}
-        for path in reversed(_files(folder, begin - DAY, begin + 366 * DAY)):
-            for event in _lines(path, wanted):
+        for path in reversed(files_of(folder, begin - DAY, begin + 366 * DAY)):
+            for event in lines_of(path, wanted):
                 own, parent = event.get("id", ""), event.get("parent", "")
                 if parent in chosen and own and chosen.get(own) is not chosen[parent]:
                     if own not in chosen:

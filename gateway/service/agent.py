@@ -27,8 +27,10 @@ from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe.log import fields
 from gateway.service.agent_accounts import Accounts
+from gateway.service.agent_address_book import AddressBook
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_preferences import PreferenceVerbs
 from gateway.service.agent_reading import Reading
 from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
@@ -75,6 +77,15 @@ class Agent:
         )
         self.accounts = Accounts(port, authenticator, settings.directory)
         self.tokens = TokenVerbs(authenticator.tokens, self.accounts, authenticator.now)
+        self.preferences = PreferenceVerbs(self._state, self.accounts)
+        reader = self.writer.reader()
+        self.book = AddressBook(
+            self.accounts,
+            View(reader, profile, settings.defaults),
+            reader.generation,
+            settings.directory,
+            service_keeps=settings.smtp.keep_sent_shared,
+        )
         self.doctor = LoginDoctor(
             View(self.writer.reader(), profile, settings.defaults),
             authenticator,
@@ -121,6 +132,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.doctor,
                 Subscriptions(agent.accounts, settings.directory),
                 Reading(agent.accounts, settings.directory),
+                agent.book,
+                agent.preferences,
             ),
             others=() if web is None or web.uid == os.getuid() else (web.uid,),
             services=() if mail is None or mail.uid == os.getuid() else (mail.uid,),

@@ -27,11 +27,14 @@ class Peer(Protocol):
         ...
 
 
-async def log_in(host: Host, peer: Peer | None, service: str, address: str, name: str, password: str) -> Login:
-    """Prove who the client at `address` is; `peer` is None where nothing is counted. Raises Refused, Deferred."""
+async def log_in(
+    host: Host, peer: Peer | None, service: str, address: str, name: str, password: str, *, near: bool = False
+) -> Login:
+    """Prove who the client at `address` is; `peer` is None where nothing is counted, and then `near` says whether he
+    comes through the web front end of this host. Raises Refused, Deferred."""
     try:
         login = await host.authenticator.authenticate(
-            name, password, service, address, near=peer is not None and peer.is_near
+            name, password, service, address, near=near if peer is None else peer.is_near
         )
         if peer is not None:
             peer.log_in(login.account)

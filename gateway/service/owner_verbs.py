@@ -1,4 +1,4 @@
-"""What the sender of a message may do while it waits: see it, and take it back. A socket that every user of the host
+"""What the sender of a message may do while it waits: see it, and take it back; and what became of his mail. A socket that every user of the host
 may connect to, in the queue runner's process.
 
 Who asks is known from the kernel (mail that his uid handed in with `sendmail`), or proven by login and password, an
@@ -12,7 +12,10 @@ runner's loop, in which attempts begin. So it is either gone before anybody gets
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -21,6 +24,7 @@ from directory.model import Deferred, Refused
 from directory.port import Login
 from gateway.control.protocol import MAX_LINE
 from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.files.trail_own import search_own
 from gateway.observe import maillog
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder, unix_owner
 from gateway.queue.shown import for_owner
@@ -31,11 +35,12 @@ OWNER_SOCKET = "owner.sock"  # in run_dir
 ANSWER_SECONDS = 45.0  # a login that is slowed down, and a directory that is silent
 MAX_LISTED = 1000
 MAX_ANSWER = MAX_LINE * 3 // 4
+MAX_TRACED = 28 * 86_400.0  # seconds
 LOCAL = "127.0.0.1"
 T = TypeVar("T")
 
-#: (login, password, address of the client)
-LogIn = Callable[[str, str, str], Awaitable[Login]]
+#: (login, password, address of the client, whether a session token is good for him wherever he sits)
+LogIn = Callable[[str, str, str, bool], Awaitable[Login]]
 
 
 class List(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,6 +55,14 @@ class OneMessage(msgspec.Struct, forbid_unknown_fields=True):
     message: str
 
 
+class Trace(msgspec.Struct, forbid_unknown_fields=True):
+    """The newest messages of the one who asks, in the last `seconds`; `text` is an address, a part of one, a Message-ID."""
+
+    text: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    seconds: Annotated[float, msgspec.Meta(ge=1, le=MAX_TRACED)] = MAX_TRACED / 4
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
 class OwnerVerbs:
     """The verbs' functions; they run in threads."""
 
@@ -59,17 +72,23 @@ class OwnerVerbs:
         folder: QueueFolder,
         state: QueueState,
         log_in: LogIn,
-        operators: frozenset[int],
+        trusted: frozenset[int],
         loop: asyncio.AbstractEventLoop,
+        trail: Path | None = None,
     ) -> None:
+        """`trusted`: uids of the service and of its web front end, who say where a person sits; `trail`: the folder of
+        the stories of messages, None = none are kept."""
         self._runner, self._folder, self._state = runner, folder, state
-        self._log_in, self._operators, self._loop = log_in, operators, loop
+        self._log_in, self._trusted, self._loop = log_in, trusted, loop
+        self._trail = trail
+        self._reading = threading.Lock()  # a look through the trail takes long: one at a time
 
     def verbs(self) -> Mapping[str, Verb]:
         """The rows of the table."""
         return {
             "own-queue-list": Verb(Right.OWN, self._list, List),
             "own-queue-drop": Verb(Right.OWN, self._drop, OneMessage),
+            "own-trace": Verb(Right.OWN, self._trace, Trace),
         }
 
     def _in_loop(self, work: Awaitable[T]) -> T:
@@ -89,9 +108,10 @@ class OwnerVerbs:
         if not claim.login:
             raise VerbError("a login is needed, with its password or a session token", 2)
         # where a person sits is believed of the service's own processes only
-        address = claim.address if caller.uid in self._operators else LOCAL
+        near = caller.uid in self._trusted
+        address = claim.address if near else LOCAL
         try:
-            return self._in_loop(self._log_in(claim.login, claim.password or claim.token, address)).account
+            return self._in_loop(self._log_in(claim.login, claim.password or claim.token, address, near)).account
         except Refused as error:
             raise VerbError(f"{claim.login}: {error.text}", 5) from None
         except Deferred as error:  # why not now is the operator's business: it is in the log
@@ -123,6 +143,24 @@ class OwnerVerbs:
                 break
             if shown["targets"]:
                 found.append(shown)
+        return found
+
+    def _trace(self, caller: Caller, wanted: Trace) -> list[dict[str, Any]]:
+        owner, now = self._owner(caller), time.time()
+        if self._trail is None:
+            return []
+        try:
+            with self._reading:
+                found = search_own(
+                    self._trail, owner, wanted.text, since=now - wanted.seconds, until=now, limit=wanted.limit
+                )
+        except OSError as error:
+            raise VerbError(f"what happened to messages cannot be read: {error.strerror}", 4) from None
+        room = MAX_ANSWER
+        for number, story in enumerate(found):
+            room -= len(msgspec.json.encode(story))
+            if room < 0:
+                return found[:number]
         return found
 
     def _drop(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from gateway.service.signing import FOLDER as DKIM_FOLDER
 from gateway.service.signing import Signing
 from gateway.service.single import only_one
 from gateway.service.srs_keys import make_srs
-from gateway.service.trail import keep_trail, purge_for_ever
+from gateway.service.trail import keep_trail, purge_for_ever, trail_folder
 from gateway.service.upkeep import tend_for_ever
 
 
@@ -114,11 +114,14 @@ def run(settings: Settings, pulse: Pulse) -> None:
             runner,
             host.queue,
             state,
-            lambda name, password, address: log_in(host, None, "submission", address, name, password),
-            frozenset({0, os.getuid()}),
+            lambda name, password, address, near: log_in(host, None, "submission", address, name, password, near=near),
+            frozenset({0, os.getuid(), web}),
             loop,
+            trail_folder(settings) if settings.trace.keep else None,
         )
-        own_control = await ControlServer(owners.verbs(), everybody=True).start(Path(settings.run_dir) / OWNER_SOCKET)
+        own_control = await ControlServer(owners.verbs(), others=(web,), everybody=True).start(
+            Path(settings.run_dir) / OWNER_SOCKET
+        )
         most = kept()
 
         def rung() -> None:

@@ -28,7 +28,7 @@ from gateway.queue.settings import QueueSettings
 from gateway.service.owner_verbs import OWNER_SOCKET, OwnerVerbs
 
 
-async def prove(login: str, password: str, address: str) -> Login:
+async def prove(login: str, password: str, address: str, near: bool) -> Login:
     if password != f"{login}-password":
         raise Refused(Condition.AUTHENTICATION_FAILED, "wrong")
     return Login(f"t:{login}", "bind")

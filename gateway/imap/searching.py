@@ -41,13 +41,13 @@ def read_search(
     is_kept = wish is not None and wish.is_kept
     codec = "utf-8"
     if needs_charset or arguments.at(b"CHARSET "):
-        if session.utf8 and not session.rev2 and not needs_charset:
-            raise BadCommand("no CHARSET after ENABLE UTF8=ACCEPT")  # RFC 9755 3
         try:
             codec = charset_of(arguments)
         except No:
             view.saved = () if is_kept else view.saved
             raise
+        if session.utf8 and not session.rev2 and codec not in ("utf-8", "ascii"):
+            raise BadCommand("no CHARSET but UTF-8 after ENABLE UTF8=ACCEPT")  # RFC 9755 3; UTF-8 is no conflict
         arguments.space()
     keys = Keys(arguments, view, codec, uid_only=session.uid_only)
     test = keys.read()

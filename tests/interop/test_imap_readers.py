@@ -153,18 +153,19 @@ def test_mbsync_copies_every_message(demo: RunningDemo, reader: dict[str, str], 
 
 
 def test_mutt_reads_and_searches(demo: RunningDemo, reader: dict[str, str], tmp_path: Path) -> None:
-    """mutt opens the mailbox, searches on the server and pipes the message it found to a file."""
+    """mutt opens the mailbox, on a compressed connection, searches on the server and pipes what it found to a file."""
     kept = tmp_path / "found"
     (tmp_path / "muttrc").write_text(
         f'set folder="imap://{reader["login"]}@127.0.0.1:{demo.port("imap")}/"\n'
-        f'set imap_user="{reader["login"]}"\nset imap_pass="{reader["password"]}"\nset ssl_starttls=no\n'
+        f'set imap_user="{reader["login"]}"\nset imap_pass="{reader["password"]}"\nset ssl_starttls=no\nset imap_deflate=yes\n'
         "set ssl_force_tls=no\nset imap_authenticators=login\nset header_cache=\nset pipe_decode=no\nset wait_key=no\n"
         f"unset confirmappend\nset quit=yes\nset timeout=5\n"
         f'push "<limit>=b \\"Text number 1\\"<enter><pipe-message>cat > {kept}<enter><exit>"\n'
     )
     done = subprocess.run(
-        ["script", "-qec", f"mutt -n -F {tmp_path}/muttrc -R -f =Reading", "/dev/null"],
+        ["script", "-qec", f"mutt -n -d 3 -F {tmp_path}/muttrc -R -f =Reading", "/dev/null"],
         capture_output=True, timeout=60, stdin=subprocess.DEVNULL, env={"TERM": "vt100", "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert kept.exists(), done.stdout[-2000:]
     assert email.message_from_bytes(kept.read_bytes())["Message-ID"] == "<1@elsewhere.example>"
+    assert "OK DEFLATE active" in (tmp_path / ".muttdebug0").read_text(errors="replace")

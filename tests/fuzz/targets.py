@@ -219,6 +219,7 @@ def smtp(data: bytes) -> None:
 
 
 def imap(data: bytes) -> None:
+    """IMAP sessions; not COMPRESS, which drops what has come behind it, be it little or much."""
     _same_however_split(
         lambda: ImapSession(ImapSettings(max_literal=4096), "mail.example", "192.0.2.1", tls="TLSv1.3"), _imap, data
     )

@@ -25,7 +25,7 @@ WORDS: dict[str, list[bytes]] = {
         b"STATUS inbox (MESSAGES UIDNEXT)\r\n", b"GETQUOTAROOT inbox\r\n", b"SETQUOTA \"\" (STORAGE 1)\r\n",
         b"LIST \"\" %\r\n", b"AUTHENTICATE PLAIN\r\n", b"AGEAYg==\r\n", b"(", b")", b"\"", b"\\", b"&AC8-", b"~", b"NIL", b"{0}\r\n",
         b"a APPEND x CATENATE (URL /x/;UID=7 TEXT {1+}\r\na URL {14+}\r\n/x/;UID=7/;SEC) {2+}\r\nab\r\n", b" {1}\r\n", b" TEXT {1+}\r\nz",
-        b"a UID REPLACE 7 x (\\Seen) {2+}\r\nab\r\n", b"REPLACE 2 x {2}\r\n", b"UNAUTHENTICATE\r\n", b"ENABLE IMAP4rev2 UIDONLY UTF8=ACCEPT\r\n", b"COMPRESS DEFLATE\r\n", b"FETCH 1:* (EMAILID SAVEDATE)\r\n",
+        b"a UID REPLACE 7 x (\\Seen) {2+}\r\nab\r\n", b"REPLACE 2 x {2}\r\n", b"UNAUTHENTICATE\r\n", b"ENABLE IMAP4rev2 UIDONLY UTF8=ACCEPT\r\n", b"FETCH 1:* (EMAILID SAVEDATE)\r\n",
         b"SEARCH OR EMAILID ma SAVEDSINCE 1-Jan-2001\r\n",
     ],
     "pop3": [

@@ -156,8 +156,8 @@ class Commit:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="sync")
-        # in portions: one hop between threads costs as much as a sync
-        for _ in self._pool.map(self._sync_all, [wanted[number::PARALLEL] for number in range(PARALLEL)]):
+        # in portions: one hop between threads costs as much as a sync; nobody is looked for who wants one of so many
+        for _ in self._pool.map(self._sync_each, [wanted[number::PARALLEL] for number in range(PARALLEL)]):
             pass
 
     def together(self, files: Sequence[int], folders: Sequence[int]) -> None:
@@ -177,6 +177,11 @@ class Commit:
     def _sync_all(self, paths: list[str]) -> None:
         for path in paths:
             self._sync_one(path)
+
+    @staticmethod
+    def _sync_each(paths: list[str]) -> None:
+        for path in paths:
+            sync_folder(path)
 
     def _sync_one(self, path: str) -> None:
         """Sync a folder, together with everybody who waits for the same one."""

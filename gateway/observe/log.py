@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from gateway.observe.gathered import Gathered
 
@@ -68,6 +69,16 @@ def gather(soon: Callable[[Callable[[], None]], object]) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LineHandler):
             handler.gathered.begin(soon)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Lines of this thread inside the block are written together, behind it; a warning with all before it at once."""
+    with ExitStack() as stack:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, LineHandler):
+                stack.enter_context(handler.gathered.together())
+        yield
 
 
 def to_journal() -> bool:

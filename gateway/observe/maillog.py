@@ -6,13 +6,21 @@ What concerns one message goes into its trail as well (`gatepost trace`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from directory.model import Deferred, Refused
-from gateway.observe import metrics, trail
+from gateway.observe import log, metrics, trail
 from gateway.observe.log import fields
 
 _log = logging.getLogger("gatepost.mail")
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What this thread tells inside the block, of many recipients of one message, is written in few calls behind it."""
+    with log.together(), trail.together():
+        yield
 
 
 def received(

@@ -47,6 +47,20 @@ class FinalDelivery:
             size,
             crlf,
         )
+        if len(steps) == 1:
+            return self._concluded(steps, answers, path, content, message_id)
+        with maillog.together():
+            return self._concluded(steps, answers, path, content, message_id)
+
+    def _concluded(
+        self,
+        steps: Sequence[Local],
+        answers: Sequence[MessageRow | Deferred | Refused],
+        path: str,
+        content: Sequence[bytes],
+        message_id: str,
+    ) -> list[Outcome]:
+        """What follows from each answer of a store."""
         outcomes: list[Outcome] = []
         for step, answer in zip(steps, answers, strict=True):
             account = step.holder.id

@@ -1,6 +1,6 @@
 """Hints that a mailbox has changed, as unix datagrams between all workers and the queue runner of a host.
 
-A hint is `<mailbox id> <MODSEQ> <account>`. It is never the truth: it only says that looking is worth while,
+A hint is `<mailbox id> <MODSEQ> <account>`, a line of a datagram. It is never the truth: it only says that looking is worth while,
 may come twice or late, and may be lost (sessions look by themselves from time to time). So nobody ever waits
 for anybody: a hint that a stuck worker has no room for is dropped. A process tells itself without a datagram.
 
@@ -16,14 +16,40 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-MAX_HINT = 1024  # octets
-AT_ONCE = 64  # hints taken before others have their turn
+from gateway.store.opening import Change
+
+MAX_DATAGRAM = 8192  # octets
+MAX_HINT = 1024
+AT_ONCE = 64  # datagrams taken before others have their turn,
+HINTS_AT_ONCE = 200  # or hints
 BUFFER = 1 << 20
 
 Heard = Callable[[str, int, int], None]
+
+
+def _datagrams(changes: Sequence[Change]) -> Iterator[bytes]:
+    """As many hints a datagram as it may hold; one that is too long is left out."""
+    hints: list[bytes] = []
+    size = 0
+    for account, mailbox, modseq in changes:
+        hint = f"{mailbox} {modseq} {account}".encode()
+        if len(hint) > MAX_HINT:
+            continue
+        if size + len(hint) >= MAX_DATAGRAM:
+            yield b"\n".join(hints)
+            hints, size = [], 0
+        hints.append(hint)
+        size += len(hint) + 1
+    if hints:
+        yield b"\n".join(hints)
+
+
+def _tell(heard: Heard, changes: Sequence[Change]) -> None:
+    for change in changes:
+        heard(*change)
 
 
 class Hints:
@@ -62,19 +88,20 @@ class Hints:
             self._seen = changed
         return self._receivers
 
-    def send(self, account: str, mailbox: int, modseq: int) -> None:
-        """Tell everybody that a mailbox has changed up to `modseq`. Never fails."""
-        hint = f"{mailbox} {modseq} {account}".encode()
+    def send(self, changes: Sequence[Change]) -> None:
+        """Tell everybody that mailboxes have changed: (account, mailbox id, up to which MODSEQ). Never fails."""
         loop, heard = self._loop, self._heard
         if loop is not None and heard is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
-                loop.call_soon_threadsafe(heard, account, mailbox, modseq)
+                loop.call_soon_threadsafe(_tell, heard, changes)
         try:
             with self._lock:
                 sender, receivers = self._sender(), self._known()
+            datagrams = list(_datagrams(changes)) if receivers else ()
             for receiver in receivers:
                 try:
-                    sender.sendto(hint, receiver)
+                    for datagram in datagrams:
+                        sender.sendto(datagram, receiver)
                 except OSError as error:
                     if error.errno == errno.ECONNREFUSED:
                         Path(receiver).unlink(missing_ok=True)  # names hold the pid, nobody takes it over
@@ -96,15 +123,20 @@ class Hints:
             self._loop, self._heard, self._seen = loop, heard, -1
 
     def _take(self, receiver: socket.socket, heard: Heard) -> None:
+        taken = 0
         for _ in range(AT_ONCE):
             try:
-                hint = receiver.recv(MAX_HINT)
+                datagram = receiver.recv(MAX_DATAGRAM)
             except OSError:
                 return
-            mailbox, _, rest = hint.partition(b" ")
-            modseq, _, account = rest.partition(b" ")
-            if mailbox.isdigit() and modseq.isdigit():
-                heard(account.decode("utf-8", "replace"), int(mailbox), int(modseq))
+            for hint in datagram.split(b"\n"):
+                mailbox, _, rest = hint.partition(b" ")
+                modseq, _, account = rest.partition(b" ")
+                if mailbox.isdigit() and modseq.isdigit():
+                    heard(account.decode("utf-8", "replace"), int(mailbox), int(modseq))
+                taken += 1
+            if taken >= HINTS_AT_ONCE:
+                return
 
     def close(self) -> None:
         """Hear and tell no more. In the loop in which it listens, if it does."""

@@ -28,7 +28,7 @@ def keep_trail(settings: Settings, process: str, loop: asyncio.AbstractEventLoop
         file = TrailFile(trail_folder(settings), process, settings.trace.max_size)
         if loop is not None:
             file.gathered.begin(loop.call_soon)
-        trail.use(file.write)
+        trail.use(file.write, file.gathered.together)
 
 
 async def purge_for_ever(settings: Settings) -> None:

@@ -185,7 +185,7 @@ class Delivering(Adopting):
         written = ""
         ready: list[_Way] = []
         for way in ways:
-            temporary = os.path.join(way.folder, "tmp", way.ukey)
+            temporary = f"{way.folder}/tmp/{way.ukey}"
             try:
                 with trouble(temporary):
                     if written:
@@ -235,8 +235,8 @@ class Delivering(Adopting):
                 else:
                     folder, name = "new", f"{way.ukey},S={size},W={crlf}"
                     row = MessageRow(0, 0, "", "", size, crlf, now, now, way.ukey, name, way.target.recipient)
-                folder = os.path.join(way.folder, folder)
-                self._give_name(way.target.holder.id, way.mailbox, row.uid, way.temporary, os.path.join(folder, name))
+                folder = f"{way.folder}/{folder}"
+                self._give_name(way.target.holder.id, way.mailbox, row.uid, way.temporary, f"{folder}/{name}")
                 folders.append(folder)
                 outcomes[way.number] = row
                 named.append(way)
@@ -249,10 +249,12 @@ class Delivering(Adopting):
                 # which names reached the disk is not known: none is answered for
                 for way in named:
                     outcomes[way.number] = Deferred(Condition.STORE_UNAVAILABLE, f"{way.folder}: {error}")
+        changes = []
         for way in named:
             outcome = outcomes[way.number]
             if isinstance(outcome, MessageRow) and outcome.uid:
-                self.changed(way.target.holder.id, way.mailbox, outcome.modseq)
+                changes.append((way.target.holder.id, way.mailbox, outcome.modseq))
+        self.changed_all(changes)
 
     def _bounds(self, ways: list[_Way], size: int) -> Iterator[Limits]:
         """The limits for each target of one message: what others of its domain get counts already."""

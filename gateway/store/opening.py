@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.commit import Commit
@@ -38,6 +39,10 @@ class Look:
     cur: int = -1
     missing: dict[int, float] = field(default_factory=dict)
     agreed: Agreed | None = None
+
+
+#: (account, mailbox id, MODSEQ of the change)
+Change: TypeAlias = tuple[str, int, int]
 
 
 class _Order:
@@ -74,13 +79,13 @@ class Opening:
         repository: Repository | None,
         worker: int = 0,
         *,
-        on_change: Callable[[str, int, int], None] | None = None,
+        on_change: Callable[[Sequence[Change]], None] | None = None,
         is_alive: Callable[[str], bool] = lambda _: True,
         is_down: Callable[[str], bool] = lambda _: False,
         over_soft: OverSoft | None = None,
         domain_room: DomainRoom | None = None,
     ) -> None:
-        """`on_change(account, mailbox id, MODSEQ)` is called after each committed change, in any thread;
+        """`on_change` is told of committed changes, in any thread, those of one delivery together;
         `is_alive(id)` says whether the directory still has an entry, raising Deferred when it cannot say;
         `is_down(volume)` whether files of a volume hang at the moment; `over_soft` keeps since when soft quotas are exceeded,
         `domain_room` what the domains hold."""
@@ -444,8 +449,12 @@ class Opening:
     def changed(self, account: str, mailbox: int, rows: list[MessageRow] | int) -> None:
         """Tell others that a mailbox has changed: the changed rows, or the MODSEQ of the change."""
         modseq = rows if isinstance(rows, int) else max((row.modseq for row in rows), default=0)
-        if modseq and self._on_change is not None:
-            self._on_change(account, mailbox, modseq)
+        self.changed_all([(account, mailbox, modseq)] if modseq else ())
+
+    def changed_all(self, changes: Sequence[Change]) -> None:
+        """The same of several mailboxes."""
+        if changes and self._on_change is not None:
+            self._on_change(changes)
 
     def limits(self, holder: MailboxHolder, *, note: bool = True) -> Limits:
         """What the store of a holder may hold at this moment. `note=False` writes nothing and waits for nothing."""

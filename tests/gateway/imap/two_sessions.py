@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gateway.imap.settings import ImapSettings
 from gateway.service.imap_executor import ImapExecutor
 from gateway.service.imap_selecting import OpenMailboxes
 from gateway.store.markers import prepare_volume
+from gateway.store.opening import Change
 from gateway.store.settings import StoreSettings, Volume
 from gateway.store.sqlite import SqliteRepository
 from gateway.store.stores import Stores
@@ -65,10 +66,11 @@ class Worker:
         self.authenticator = self
         self.settings = world
 
-    def on_change(self, account: str, mailbox: int, modseq: int) -> None:
+    def on_change(self, changes: Sequence[Change]) -> None:
         """Hints reach every worker."""
         for worker in self.world.workers:
-            worker.open_mailboxes.hint(account, mailbox, modseq)
+            for change in changes:
+                worker.open_mailboxes.hint(*change)
 
     def by_id(self, entry: str) -> Account | None:
         return self.world.account if entry == self.world.account.id else None

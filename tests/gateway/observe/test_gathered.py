@@ -43,3 +43,23 @@ def test_what_waits_is_bounded_and_nothing_waits_for_a_loop_that_ended() -> None
     gathered.begin(ended)
     gathered.put(b"last")
     assert written[1:] == [b"last"]
+
+
+def test_a_block_of_one_thread_is_written_together() -> None:
+    written: list[bytes] = []
+    gathered = Gathered(written.append, threading.get_ident)
+    with gathered.together(), gathered.together():
+        gathered.put(b"a")
+        other = threading.Thread(target=gathered.put, args=(b"x",))
+        other.start()
+        other.join()
+        gathered.put(b"b")
+        gathered.put(b"warning", now=True)
+        gathered.put(b"c")
+        assert written == [b"x", b"abwarning"]
+        for _ in range(MOST):
+            gathered.put(b"d")
+        assert written[2] == b"c" + b"d" * (MOST - 1)
+    assert written[3:] == [b"d"]
+    gathered.put(b"e")
+    assert written[4:] == [b"e"]

@@ -17,7 +17,7 @@ def test_another_process_is_heard(tmp_path: Path) -> None:
     folder = tmp_path / ("a-rather-long-name-" * 10) / "hints"
     code = (
         "import sys; from pathlib import Path; from gateway.service.notify import Hints;"
-        "h = Hints(Path(sys.argv[1])); h.send('src:é 1', 7, 1 << 40); h.send('two', 1, 2)"
+        "h = Hints(Path(sys.argv[1])); h.send([('src:é 1', 7, 1 << 40)]); h.send([('two', 1, 2)])"
     )
 
     async def main() -> None:
@@ -40,7 +40,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in ("hints", "file"):
         hints = Hints(tmp_path / folder)
-        hints.send("a", 1, 1)
+        hints.send([("a", 1, 1)])
         hints.close()
 
 
@@ -49,7 +49,7 @@ def test_a_socket_without_a_process_is_removed(tmp_path: Path) -> None:
     left.bind(str(tmp_path / "4711"))
     left.close()
     hints = Hints(tmp_path)
-    hints.send("a", 1, 1)
+    hints.send([("a", 1, 1)])
     hints.close()
     assert os.listdir(tmp_path) == []
 
@@ -60,7 +60,7 @@ def test_a_stuck_receiver_holds_nobody_up(tmp_path: Path) -> None:
     hints = Hints(tmp_path)
     start = time.monotonic()
     for modseq in range(3_000):
-        hints.send("a", 1, modseq)
+        hints.send([("a", 1, modseq)])
     assert time.monotonic() - start < 10
     stuck.close()
     hints.close()
@@ -80,3 +80,24 @@ def test_what_is_no_hint_is_ignored(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert heard == [("a", 1, 2)]
+
+
+def test_many_at_once_are_all_heard(tmp_path: Path) -> None:
+    changes = [(f"src:{number:036d}", 1, number) for number in range(1000)]
+    heard: list[tuple[str, int, int]] = []
+
+    async def main() -> None:
+        own, other = Hints(tmp_path), Hints(tmp_path)
+        own.listen(lambda *hint: heard.append(hint))
+        other.send([*changes, ("x" * 2000, 1, 1)])
+        own.send(changes[:3])
+        await asyncio.sleep(0)
+        for _ in range(100):
+            if len(heard) == 1003:
+                break
+            await asyncio.sleep(0.05)
+        own.close()
+        other.close()
+
+    asyncio.run(main())
+    assert sorted(heard) == sorted([*changes, *changes[:3]])

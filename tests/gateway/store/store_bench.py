@@ -53,7 +53,7 @@ class Bench:
         self.stores = Stores(
             settings,
             self.repository,
-            on_change=lambda *change: self.changes.append(change),
+            on_change=self.changes.extend,
             is_alive=lambda entry: self.is_alive(entry),
         )
 

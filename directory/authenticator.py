@@ -28,7 +28,7 @@ from directory.authenticator_memory import (
 )
 from directory.authenticator_pace import Pace
 from directory.authenticator_settings import AuthSettings
-from directory.authenticator_tokens import SESSION, Tokens, is_token
+from directory.authenticator_tokens import Tokens, is_token, method_of
 from directory.login_mark import LoginMark
 from directory.login_rules import inside, may_come, may_use, possible, the_one
 from directory.model import Account, Condition, Deferred, Refused, ServiceAccount
@@ -146,7 +146,7 @@ class Authenticator:
         if is_token(password):
             token = self.tokens.check(password, entry.id, service, address, self.now(), near=near)
             self._note_success(entry.id, source)
-            return Proof(Login(entry.id, "token" if token.kind == SESSION else "app"), 0.0), entry
+            return Proof(Login(entry.id, method_of(token)), 0.0), entry
         pair = pair_hash(self._key, entry.id, password)
         known = self._success(pair, version)
         if known is None:

@@ -1,4 +1,5 @@
-"""Passwords that Gatepost made itself: app passwords (`gpa_…`, one a device) and session tokens (`gps_…`, one a web login).
+"""Passwords that Gatepost made itself: app passwords (`gpa_…`, one a device), session tokens (`gps_…`, one a web login) and
+tokens of the JSON interface (`gpk_…`, one a program).
 
 They are tried before anything else and never reach the directory, right or wrong. 160 random bits need no
 slow hash: state.db holds their SHA-256. What one may do is fixed when it is made: services, networks, end.
@@ -15,12 +16,13 @@ from directory.login_rules import inside, network
 from directory.model import Condition, Deferred, Refused
 from directory.state import State
 
-APP, SESSION = "gpa_", "gps_"
+APP, SESSION, PROGRAM = "gpa_", "gps_", "gpk_"
 SECRET_OCTETS = 20
 SESSION_SECRET_OCTETS = 32
 ID_OCTETS = 5
 MAX_TOKENS = 100  # an account
 MAX_NAME = 100  # characters
+READ_ONLY = "readonly"  # among the services of a program's token: it changes nothing
 USED_SECONDS = 3600.0  # "last used" is written once an hour
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -40,9 +42,16 @@ class Token:
     used: float | None
 
 
+def method_of(token: Token) -> str:
+    """How a login by this token counts (`directory.port.Login`)."""
+    if token.kind == PROGRAM:
+        return "program-read" if READ_ONLY in token.services else "program"
+    return "token" if token.kind == SESSION else "app"
+
+
 def is_token(password: str) -> bool:
     """True for what belongs to this file, whether it is one or only looks so."""
-    return password.startswith((APP, SESSION))
+    return password.startswith((APP, SESSION, PROGRAM))
 
 
 def _text(octets: int) -> str:
@@ -79,7 +88,7 @@ class Tokens:
     ) -> tuple[Token, str]:
         """A new token and its secret, which is nowhere kept. Raises ValueError with what is wrong, for a person."""
         self._state.check()
-        if kind not in (APP, SESSION):
+        if kind not in (APP, SESSION, PROGRAM):
             raise ValueError(f"{kind!r} is no kind of token")
         if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             raise ValueError(f"a name of 1 to {MAX_NAME} printable characters is needed")
@@ -97,8 +106,9 @@ class Tokens:
             db.execute("DELETE FROM token WHERE expires IS NOT NULL AND expires<=?", (now,))
             held = db.execute("SELECT count(*) FROM token WHERE account=? AND kind=?", (account, kind)).fetchone()[0]
             if held >= MAX_TOKENS:
-                if kind == APP:
-                    raise ValueError(f"{MAX_TOKENS} app passwords are there already; revoke one first")
+                if kind != SESSION:
+                    what = "app passwords" if kind == APP else "tokens of programs"
+                    raise ValueError(f"{MAX_TOKENS} {what} are there already; revoke one first")
                 db.execute(
                     "DELETE FROM token WHERE hash IN "
                     "(SELECT hash FROM token WHERE account=? AND kind=? ORDER BY created LIMIT ?)",
@@ -128,7 +138,7 @@ class Tokens:
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: unknown, revoked or expired token")
         if found.networks and not inside(address, found.networks):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: token {found.id} not from {address}")
-        if found.kind == SESSION and not near and not inside(address, LOOPBACK):
+        if found.kind != APP and not near and not inside(address, LOOPBACK):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: session token {found.id} from {address}")
         if found.services and service not in found.services:
             raise Refused(Condition.SERVICE_NOT_ALLOWED, f"{account}: token {found.id} is not for {service}")

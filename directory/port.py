@@ -124,7 +124,7 @@ def is_one_of(directory: Directory, entry: Entry, names: Collection[str]) -> boo
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A successful login. `account` is the entry id, `method` how it was proven (bind, app, token, grace)."""
+    """A successful login. `account` is the entry id, `method` how it was proven (bind, app, token, program, program-read, grace)."""
 
     account: str
     method: str

@@ -32,6 +32,7 @@ from directory.model import (
 )
 from directory.port import Directory, is_one_of
 
+READS_ONLY = "this token is for reading only"
 PASSWORD = "password"  # stands among field names
 _STORAGE = frozenset({"mail_host", "store", "maildir", "delivery", "sieve", "send_as", "relay_hosts"})
 _HELPDESK = frozenset({PASSWORD, "must_change_password", "status"})
@@ -62,6 +63,8 @@ class Actor:
     name: str
     account: Account | ServiceAccount | None = None
     password: str = field(default="", repr=False)
+    #: by a token that is for looking only
+    reads_only: bool = False
 
 
 class Rights:
@@ -138,6 +141,8 @@ class Rights:
 
         `entry` is what is there (None for a new one), `addresses` all it has before and after.
         """
+        if actor.reads_only:
+            return READS_ONLY
         if self.is_administrator(actor):
             return ""
         account = actor.account
@@ -202,6 +207,8 @@ class Rights:
 
     def may_delete(self, actor: Actor, entry: Entry) -> str:
         """ "" or why not."""
+        if actor.reads_only:
+            return READS_ONLY
         if self.is_administrator(actor):
             return ""
         account = actor.account

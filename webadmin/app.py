@@ -62,6 +62,8 @@ def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) ->
     shown.register(app)
     for module in PAGES:
         app.register_blueprint(module.bp)
+        if getattr(module, "CSRF_FREE_BLUEPRINT", False):
+            csrf.exempt(module.bp)
         for name in getattr(module, "CSRF_FREE", ()):
             csrf.exempt(getattr(module, name))
     app.before_request(_admit)

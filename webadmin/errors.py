@@ -8,6 +8,7 @@ from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from webadmin.api.problem import problem
 from webadmin.backend import NotPossible, SessionEnded, Unavailable
 from webadmin.person import LANGUAGE
 
@@ -23,6 +24,8 @@ def register(app: Flask) -> None:
 
 
 def _page(code: int, title: str, text: str, detail: str = "") -> ResponseReturnValue:
+    if request.path.startswith("/api/"):
+        return problem(code, detail or text)
     return render_template("error.html", title=title, text=text, detail=detail), code
 
 

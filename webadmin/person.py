@@ -67,7 +67,8 @@ def claim() -> Claim:
     token = bearer or session.get(TOKEN, "")
     if not token:
         raise SessionEnded
-    return Claim(login=session.get(LOGIN, ""), token=token, address=client_address(trusted_proxies()))
+    login = getattr(g, "bearer_login", "") if bearer else session.get(LOGIN, "")
+    return Claim(login=login, token=token, address=client_address(trusted_proxies()))
 
 
 def ask(verb: str, socket: str = AGENT_SOCKET, **arguments: Any) -> Any:

@@ -32,6 +32,8 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mta_sts: MtaStsSettings = MtaStsSettings()
     #: addresses or networks of proxies whose X-Forwarded-For is believed
     trusted_proxies: tuple[str, ...] = ()
+    #: requests of an account's programs in a minute (/api/v1)
+    api_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 600
     #: seconds until somebody has to log in again
     session: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = 12 * 3600
     #: requests answered at the same time

@@ -31,6 +31,7 @@ from gateway.service.agent_address_book import AddressBook
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_preferences import PreferenceVerbs
+from gateway.service.agent_program_tokens import ProgramTokens
 from gateway.service.agent_reading import Reading
 from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
@@ -86,6 +87,7 @@ class Agent:
             settings.directory,
             service_keeps=settings.smtp.keep_sent_shared,
         )
+        self.programs = ProgramTokens(authenticator.tokens, self.accounts, authenticator.now)
         self.doctor = LoginDoctor(
             View(self.writer.reader(), profile, settings.defaults),
             authenticator,
@@ -129,6 +131,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.follower,
                 agent.accounts,
                 agent.tokens,
+                agent.programs,
                 agent.doctor,
                 Subscriptions(agent.accounts, settings.directory),
                 Reading(agent.accounts, settings.directory),

@@ -17,7 +17,8 @@ import msgspec
 
 from directory import write_entries
 from directory.authenticator import Authenticator
-from directory.login_rules import may_come
+from directory.authenticator_tokens import APP, method_of
+from directory.login_rules import inside, may_come
 from directory.model import (
     Account,
     Alias,
@@ -266,13 +267,17 @@ class Accounts:
         found = self._authenticator.tokens.find(token, now)
         with self._lock:
             entry = self._port.directory.by_id(found.account) if found is not None else None
-        if found is None or found.kind != "gps_" or not isinstance(entry, Account):
+        if found is None or found.kind == APP or not isinstance(entry, Account):
             raise VerbError("the session has ended, log in again", 5)
         try:
             may_come(entry, address, now)
         except Refused as error:
             raise VerbError(error.text, 5) from None
-        return Actor(entry.dn, entry)
+        if found.networks and not inside(address, found.networks):
+            raise VerbError(f"this token is not for {address}", 5)
+        if found.services and "selfservice" not in found.services:
+            raise VerbError("this token is for something else", 5)
+        return Actor(entry.dn, entry, reads_only=method_of(found) == "program-read")
 
     # -- what is meant ---------------------------------------------------------------------------------------
 

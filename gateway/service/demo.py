@@ -26,6 +26,7 @@ from directory import embedded
 from directory.data import data_folder
 from directory.embedded import EmbeddedDirectory, SlapdFailed, SlapdMissing
 from gateway.config.load import load
+from gateway.control.client import call
 from gateway.observe import log
 from gateway.service import demo_facts, overview
 from gateway.service.demo_certificate import make_certificates
@@ -53,6 +54,7 @@ TLS = {"submissions": "implicit", "imaps": "implicit", "pop3s": "implicit", "lmt
 NOT_OURS = ("ldap", "sink", "web")
 #: names of the login form's fields, for scripts
 LOGIN_FIELDS = {"login": "login", "password": "password", "csrf_token": "csrf_token"}
+TOKEN_SECONDS = 30 * 86_400
 WELCOMED = ("jane@example.com", "wangwei@example.com", "jmueller@example.com")
 
 
@@ -184,6 +186,13 @@ class Demo:
             **({"web": {"listen": f"{HOST}:{self._ports['web']}", "url": self._web_url()}} if self._web else {}),
         }
 
+    def _web_facts(self) -> dict[str, Any]:
+        """The address, a token of the administrator's for the JSON interface (a new one at each start), the login form."""
+        socket = self.folder / "run" / "control.sock"
+        call(socket, "program-token-revoke", login="admin", id="all")
+        made = call(socket, "program-token-add", login="admin", name="demo", scope="write", seconds=TOKEN_SECONDS)
+        return {"url": self._web_url(), "api_token": made["token"], "login_fields": LOGIN_FIELDS}
+
     def _web_url(self) -> str:
         return f"http://localhost:{self._ports['web']}"
 
@@ -260,7 +269,7 @@ class Demo:
             "aliases": found["aliases"],
             "lists": found["lists"],
             "admins": ["admin"],
-            **({"web": {"url": self._web_url(), "login_fields": LOGIN_FIELDS}} if self._web else {}),
+            **({"web": self._web_facts()} if self._web else {}),
         }
         temporary = self.json_path.with_suffix(".new")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -74,7 +74,7 @@ class MailVerbs:
         return _fitting([asdict(one) for one in bounces(self._lists_file, wanted.list)])
 
     def _unpark(self, caller: Caller, wanted: Member) -> dict[str, Any]:
-        self._actors.keeper(caller, wanted.list)
+        self._actors.keeper(caller, wanted.list, to_change=True)
         if not self._lists.unpark(wanted.list, wanted.member.strip().lower()):
             raise VerbError(f"{wanted.member}: nothing came back for such a member", 1)
         return {"member": wanted.member}
@@ -93,7 +93,7 @@ class MailVerbs:
             raise VerbError(f"{wanted.post}: {error.strerror}", 4) from None
 
     def _moderate(self, caller: Caller, wanted: Decision) -> dict[str, Any]:
-        actor, entry = self._actors.keeper(caller, wanted.list)
+        actor, entry = self._actors.keeper(caller, wanted.list, to_change=True)
         try:
             self._actors.in_loop(
                 lambda: self._moderation.decide(entry, wanted.post, wanted.decision, actor.name), ANSWER_SECONDS

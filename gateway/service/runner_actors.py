@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from directory.model import Account, Deferred, MailingList, Refused
 from directory.port import Authenticator, Directory
-from directory.rights import Actor, Rights, RightsSettings
+from directory.rights import READS_ONLY, Actor, Rights, RightsSettings
 from gateway.control.server import Caller, VerbError
 
 ANSWER_SECONDS = 45.0  # a login that is slowed down, and a directory that is silent
@@ -63,24 +63,26 @@ class Actors:
             raise VerbError("this account is gone", 5)
         if found.method == "app":
             raise VerbError("an app password is good for a device, not for this", 5)
-        return Actor(entry.dn, entry)
+        return Actor(entry.dn, entry, reads_only=found.method == "program-read")
 
     def actor(self, caller: Caller) -> Actor:
         """Who asks. Raises VerbError."""
         return self.in_loop(lambda: self._actor(caller))
 
-    def administrator(self, caller: Caller) -> Actor:
+    def administrator(self, caller: Caller, *, to_change: bool = True) -> Actor:
         """Who asks, when he may do everything. Raises VerbError."""
 
         async def check() -> Actor:
             actor = await self._actor(caller)
             if not self._rights.is_administrator(actor):
                 raise VerbError("that is for administrators", 5)
+            if to_change and actor.reads_only:
+                raise VerbError(READS_ONLY, 5)
             return actor
 
         return self.in_loop(check)
 
-    def keeper(self, caller: Caller, list_id: str) -> tuple[Actor, MailingList]:
+    def keeper(self, caller: Caller, list_id: str, *, to_change: bool = False) -> tuple[Actor, MailingList]:
         """Who asks, and the list that he looks after: as its owner or moderator, or who administers its domain.
         Raises VerbError."""
 
@@ -89,6 +91,8 @@ class Actors:
             entry = self._directory.by_id(list_id)
             if not isinstance(entry, MailingList) or not self._rights.may_see(actor, entry):
                 raise VerbError("there is no such list that you look after", 1)
+            if to_change and actor.reads_only:
+                raise VerbError(READS_ONLY, 5)
             return actor, entry
 
         return self.in_loop(check)

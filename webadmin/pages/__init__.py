@@ -9,6 +9,7 @@ from flask import Blueprint
 from webadmin.page import Page
 from webadmin.pages import (
     aliases,
+    api,
     bulk,
     compose,
     devices,
@@ -61,5 +62,6 @@ PAGES: tuple[PageModule, ...] = (
     pick,
     bulk,
     journal,
+    api,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

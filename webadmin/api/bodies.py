@@ -1,0 +1,109 @@
+"""What programs send: the forms of bodies and queries. Their words are the document's words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+MAX_VALUES = 10_000
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """One attribute of an entry: `set` replaces all its values (none = remove it), `add` and `remove` are for those with several."""
+
+    field: Text
+    operation: Literal["set", "add", "remove"] = "set"
+    values: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_VALUES)] = ()
+
+
+Changes = Annotated[tuple[Change, ...], msgspec.Meta(max_length=100)]
+Names = Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_VALUES)]
+
+
+class ChangeEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """Changes; with `version` (as `GET` told it) only of the entry as it was then."""
+
+    changes: Annotated[tuple[Change, ...], msgspec.Meta(min_length=1, max_length=100)]
+    version: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class NewUser(msgspec.Struct, forbid_unknown_fields=True):
+    """A person. Without addresses the login in the only domain; without a password nobody signs in yet."""
+
+    login: Text
+    name: Text
+    addresses: Names = ()
+    password: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+    changes: Changes = ()
+
+    def __repr__(self) -> str:
+        return f"NewUser({self.login!r})"
+
+
+class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
+    """A new password."""
+
+    password: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+    def __repr__(self) -> str:
+        return "NewPassword()"
+
+
+class NewAlias(msgspec.Struct, forbid_unknown_fields=True):
+    """An alias; targets are logins, addresses or distinguished names. One that is there gets more targets."""
+
+    address: Text
+    targets: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=MAX_VALUES)]
+
+
+class Targets(msgspec.Struct, forbid_unknown_fields=True):
+    """Targets of an alias."""
+
+    targets: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=MAX_VALUES)]
+
+
+class NewList(msgspec.Struct, forbid_unknown_fields=True):
+    """A mailing list; members are logins, addresses or distinguished names."""
+
+    address: Text
+    name: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    members: Names = ()
+    changes: Changes = ()
+
+
+class Members(msgspec.Struct, forbid_unknown_fields=True):
+    """Members to take into a list, or out of it."""
+
+    operation: Literal["add", "remove"]
+    members: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=MAX_VALUES)]
+
+
+class NewDomain(msgspec.Struct, forbid_unknown_fields=True):
+    """A mail domain."""
+
+    name: Text
+    changes: Changes = ()
+
+
+class Decision(msgspec.Struct, forbid_unknown_fields=True):
+    """What becomes of a post that waits."""
+
+    decision: Literal["approve", "reject"]
+
+
+class Search(msgspec.Struct, forbid_unknown_fields=True):
+    """Words that all occur in name, login or addresses; which part of what is found."""
+
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    start: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class Latest(msgspec.Struct, forbid_unknown_fields=True):
+    """How many, newest first; those of one person when `login` is given."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    login: Annotated[str, msgspec.Meta(max_length=500)] = ""

@@ -1,0 +1,100 @@
+"""The table: each operation of the JSON interface is a control verb, the same that pages and command line use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from webadmin.api import bodies
+from webadmin.backend import AGENT_SOCKET, MAIL_SOCKET
+from webadmin.person import ask
+
+#: the words of the address and the kind that verbs know
+KINDS = {"users": "user", "aliases": "alias", "lists": "list", "shared": "shared", "domains": "domain"}
+Path = dict[str, str]
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`path` with {names} in braces; `build` makes the verb's arguments from them and from body or query. What is made
+    (201) or changed (200) needs a token for writing."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    verb: str
+    build: Callable[[Path, Data], Data]
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    socket: str = AGENT_SOCKET
+    status: int = 200
+
+    @property
+    def changes(self) -> bool:
+        """True for what a token for reading may not do."""
+        return self.method != "GET"
+
+
+def _named(kind: str) -> Callable[[Path, Data], Data]:
+    return lambda path, data: {"kind": kind, "name": path["name"], **data}
+
+
+def _of_list(*names: str) -> Callable[[Path, Data], Data]:
+    """The runner knows lists by their entry id, which the agent tells to those who may see the list."""
+
+    def build(path: Path, data: Data) -> Data:
+        found = ask("show", kind="list", name=path["name"])
+        return {"list": found["id"], **{name: path[name] for name in names}, **data}
+
+    return build
+
+
+def _entries(word: str, kind: str) -> list[Operation]:
+    """What all kinds of entries have."""
+    single = {"aliases": "alias", "lists": "list", "users": "user", "shared": "shared mailbox", "domains": "domain"}[
+        word
+    ]
+    return [
+        Operation(f"find_{word}", "GET", f"/{word}", f"Find {word.replace('shared', 'shared mailboxes')}", "find",
+                  lambda path, data: {"kind": kind, **data}, query=bodies.Search),
+        Operation(f"show_{kind}", "GET", f"/{word}/{{name}}", f"One {single} with all its attributes", "show", _named(kind)),
+        Operation(f"change_{kind}", "PATCH", f"/{word}/{{name}}", f"Change a {single}", "change", _named(kind),
+                  body=bodies.ChangeEntry),
+        Operation(f"delete_{kind}", "DELETE", f"/{word}/{{name}}", f"Delete a {single}; the journal can undo it", "delete", _named(kind)),
+    ]  # fmt: skip
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("me", "GET", "/me", "Who the token acts for, and what he may", "whoami", lambda path, data: {}),
+    *(operation for word, kind in KINDS.items() for operation in _entries(word, kind)),
+    Operation("add_user", "POST", "/users", "Make a person", "add-user", lambda path, data: data, body=bodies.NewUser, status=201),
+    Operation("set_password", "PUT", "/users/{name}/password", "Set a password", "set-password",
+              lambda path, data: {"login": path["name"], **data}, body=bodies.NewPassword),
+    Operation("add_alias", "POST", "/aliases", "Make an alias, or give it more targets", "add-alias",
+              lambda path, data: data, body=bodies.NewAlias, status=201),
+    Operation("remove_targets", "POST", "/aliases/{name}/remove", "Take targets out of an alias", "alias-remove",
+              lambda path, data: {"address": path["name"], **data}, body=bodies.Targets),
+    Operation("add_list", "POST", "/lists", "Make a mailing list", "add-list", lambda path, data: data, body=bodies.NewList, status=201),
+    Operation("members", "POST", "/lists/{name}/members", "Take members in or out", "members",
+              lambda path, data: {"list": path["name"], **data}, body=bodies.Members),
+    Operation("held_posts", "GET", "/lists/{name}/held", "Posts that wait for a moderator", "list-held", _of_list(), socket=MAIL_SOCKET),
+    Operation("decide", "POST", "/lists/{name}/held/{post}", "Approve or reject one", "list-moderate", _of_list("post"),
+              body=bodies.Decision, socket=MAIL_SOCKET),
+    Operation("bounces", "GET", "/lists/{name}/bounces", "Members whose copies came back", "list-bounces", _of_list(), socket=MAIL_SOCKET),
+    Operation("unpark", "DELETE", "/lists/{name}/bounces/{member}", "Let a member have mail again", "list-unpark", _of_list("member"),
+              socket=MAIL_SOCKET),
+    Operation("add_domain", "POST", "/domains", "Make a domain", "add-domain", lambda path, data: data, body=bodies.NewDomain, status=201),
+    Operation("journal", "GET", "/journal", "The latest changes of the directory", "journal", lambda path, data: data, query=bodies.Latest),
+    Operation("undo", "POST", "/journal/{number}/undo", "Take one change back", "undo", lambda path, data: {"number": _number(path["number"])}),
+)  # fmt: skip
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise msgspec.ValidationError(f"{text[:50]!r} is no number of the journal")
+    return int(text)

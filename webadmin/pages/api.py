@@ -59,8 +59,6 @@ def _view(operation: Operation) -> Callable[..., ResponseReturnValue]:
                 401, "the token is unknown, revoked or expired", **{"WWW-Authenticate": 'Bearer error="invalid_token"'}
             )
         except Unavailable as error:
-            if CHANGED_MEANWHILE in str(error):
-                return problem(412, str(error))
             return problem(503, str(error), **{"Retry-After": "10"})
         except NotPossible as error:
             return _refused(error)
@@ -121,6 +119,8 @@ def _refused(error: NotPossible) -> Response:
     text = str(error)
     if error.code == NOT_ALLOWED:
         return problem(403, text)
+    if CHANGED_MEANWHILE in text:
+        return problem(412, text)
     if error.code == INVALID:
         return problem(400, text)
     missing = text.startswith(("no ", "nobody has", "there is no ")) or text.endswith("is gone from the directory")

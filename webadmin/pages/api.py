@@ -15,7 +15,7 @@ from webadmin.api.document import document
 from webadmin.api.operations import OPERATIONS, Operation
 from webadmin.api.pace import Answers, Pace
 from webadmin.api.problem import problem
-from webadmin.backend import NotPossible, SessionEnded, Unavailable
+from webadmin.backend import Changed, NotPossible, SessionEnded, Unavailable
 from webadmin.page import Page
 from webadmin.person import ask
 
@@ -24,7 +24,6 @@ PREFIX = "/api/v1"  # errors.py answers as programs want it below /api/
 TOKEN = "gpk_"
 MAX_BODY = 1 << 20  # octets
 INVALID, TEMPORARY, NOT_ALLOWED = 2, 4, 5
-CHANGED_MEANWHILE = "was changed meanwhile"
 bp = Blueprint("api", __name__, url_prefix=PREFIX)
 #: nothing here looks at a cookie, so no other site can use one
 CSRF_FREE_BLUEPRINT = True
@@ -119,7 +118,7 @@ def _refused(error: NotPossible) -> Response:
     text = str(error)
     if error.code == NOT_ALLOWED:
         return problem(403, text)
-    if CHANGED_MEANWHILE in text:
+    if isinstance(error, Changed):
         return problem(412, text)
     if error.code == INVALID:
         return problem(400, text)

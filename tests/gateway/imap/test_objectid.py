@@ -74,6 +74,17 @@ def test_a_lost_index_changes_nothing(world: World, tmp_path: Path) -> None:
     assert (emails(again, "Work"), mailbox_id(again, "Work"), mailbox_id(again, "INBOX")) == before
 
 
+def test_another_program_moves_the_file(world: World) -> None:
+    worker = world.worker()
+    worker.deliver()
+    client = worker.session("CREATE Work", "CREATE Play", "SELECT INBOX", "UID COPY 1 Work")
+    before = emails(client, "Work")
+    maildir = Path(worker.stores.open(world.account).path)
+    (copied,) = (maildir / ".Work" / "cur").iterdir()
+    copied.rename(maildir / ".Play" / "new" / copied.name.partition(":")[0])
+    assert emails(client, "Play") == before
+
+
 def test_a_mailboxid_belongs_to_the_mailbox_and_not_to_its_name(pair: tuple[Client, Client]) -> None:
     one, two = pair
     (made,) = _MAILBOXID.findall(one.say("CREATE Work"))

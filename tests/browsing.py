@@ -63,10 +63,10 @@ class Visit:
         page.wait_for_url(lambda url: "/login" not in url)
         return page
 
-    def picture(self, name: str) -> None:
-        """Keep what the page looks like now."""
+    def picture(self, name: str, *, whole: bool = True) -> None:
+        """Keep what the page looks like now, or what of it is in the window."""
         SCREENSHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=True)
+        self.page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=whole)
 
 
 @pytest.fixture

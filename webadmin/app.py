@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from urllib.parse import unquote
+from zoneinfo import available_timezones
 
 from flask import Flask, Response, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -26,6 +28,7 @@ KEY_FILE = "key"
 KEY_OCTETS = 32
 MAX_FORM_OCTETS = 1 << 20
 MAX_FORM_PARTS = 2000
+TIMEZONES = available_timezones()
 
 
 def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str) -> Flask:
@@ -57,7 +60,7 @@ def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) ->
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["word_label"] = word_label
     csrf = CSRFProtect(app)
-    Babel(app, locale_selector=_language).domain_instance = Languages()
+    Babel(app, locale_selector=_language, timezone_selector=_timezone).domain_instance = Languages()
     assets.register(app)
     shown.register(app)
     for module in PAGES:
@@ -94,6 +97,12 @@ def _key(folder: Path) -> bytes:
 def _language() -> str | None:
     chosen = session.get(LANGUAGE)
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(list(LANGUAGES), default="en")
+
+
+def _timezone() -> str | None:
+    """The browser's time zone, as `timezone.js` tells it; None for what is none, and times are in UTC."""
+    name = unquote(request.cookies.get("timezone", "")[:60])
+    return name if name in TIMEZONES else None
 
 
 def _admit() -> ResponseReturnValue | None:

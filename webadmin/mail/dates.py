@@ -6,7 +6,7 @@ import functools
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from flask_babel import format_date, format_datetime, format_time, get_locale, gettext
+from flask_babel import format_date, format_datetime, format_time, get_locale
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def from_sent(text: bytes) -> datetime | None:
 def short(when: datetime, now: datetime) -> str:
     """As the list shows it."""
     if when.date() == now.date():
-        return str(format_time(when, "short"))
+        return str(format_time(when, "HH:mm", rebase=False))
     key = str(get_locale() or "en")
     return _day(when.date().toordinal(), when.year == now.year, key)
 
@@ -55,15 +55,3 @@ def _in_chinese() -> bool:
 def long(when: datetime) -> str:
     """Day and time in full."""
     return str(format_datetime(when, "y年M月d日 EEEE HH:mm" if _in_chinese() else "EEEE, d MMMM y, HH:mm"))
-
-
-def day_heading(when: datetime, now: datetime) -> str:
-    """What a day is called above its messages."""
-    days = (now.date() - when.date()).days
-    if days == 0:
-        return str(gettext("Today"))
-    if days == 1:
-        return str(gettext("Yesterday"))
-    if 1 < days < 7:
-        return str(format_date(when, "EEEE"))
-    return str(format_date(when, "y年M月" if _in_chinese() else "MMMM y"))

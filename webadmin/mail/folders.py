@@ -27,6 +27,9 @@ class Folder:
     subscribed: bool
     messages: int = 0
     unseen: int = 0
+    #: UIDVALIDITY and UIDNEXT
+    validity: int = 0
+    next: int = 0
 
     @property
     def level(self) -> int:
@@ -66,7 +69,9 @@ def title_of(special: str) -> str:
 
 def folders(store: Store) -> list[Folder]:
     """All of them, those of special use first, the shared ones last. Raises NotPossible, Unavailable."""
-    answered = store.ask(b"LIST", b'""', b'"*"', b"RETURN (SUBSCRIBED SPECIAL-USE STATUS (MESSAGES UNSEEN))")
+    answered = store.ask(
+        b"LIST", b'""', b'"*"', b"RETURN (SUBSCRIBED SPECIAL-USE STATUS (MESSAGES UNSEEN UIDNEXT UIDVALIDITY))"
+    )
     found: dict[bytes, Folder] = {}
     rows = values(answered.get("LIST", []))
     for at in range(0, len(rows) - 2, 3):
@@ -79,6 +84,7 @@ def folders(store: Store) -> list[Folder]:
         if folder is not None:
             table = pairs(figures)
             folder.messages, folder.unseen = number(table.get(b"MESSAGES")), number(table.get(b"UNSEEN"))
+            folder.validity, folder.next = number(table.get(b"UIDVALIDITY")), number(table.get(b"UIDNEXT"))
     return sorted(found.values(), key=_order)
 
 

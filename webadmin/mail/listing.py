@@ -7,32 +7,46 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.mime.encoded import guessed_text
+from webadmin.mail import conversations
 from webadmin.mail.addresses import Address, addresses, clean, header_text
 from webadmin.mail.answers import Value, octets
+from webadmin.mail.conversations import KEPT, Conversations
 from webadmin.mail.dates import from_internal
+from webadmin.mail.folders import Folder
+from webadmin.mail.labels import labels_of
 from webadmin.mail.reading import flag_names
 from webadmin.mail.store import Store
 
-_ITEMS = b"(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE PREVIEW BODYSTRUCTURE)"
+_ITEMS = b"(UID FLAGS INTERNALDATE ENVELOPE PREVIEW BODYSTRUCTURE)"
 MAX_PEOPLE = 3
+MAX_PREVIEW = 140  # characters
+MAX_FLAGS = 5000  # messages whose flags are looked at for one page of conversations
+ORDERS = {
+    "newest": b"(REVERSE ARRIVAL)",
+    "oldest": b"(ARRIVAL)",
+    "sender": b"(DISPLAYFROM REVERSE ARRIVAL)",
+    "subject": b"(SUBJECT REVERSE ARRIVAL)",
+    "largest": b"(REVERSE SIZE)",
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """A message in the list."""
+    """A message in the list, or the newest of a conversation of `count`."""
 
     uid: int
     flags: frozenset[str]
+    labels: list[str]
     arrived: datetime
     subject: str
     authors: list[Address]
     to: list[Address]
     preview: str
     has_attachment: bool
-
-    @property
-    def is_seen(self) -> bool:
-        return "\\seen" in self.flags
+    #: all of the conversation, as the form sends them
+    uids: str
+    count: int = 1
+    is_seen: bool = True
 
     @property
     def is_flagged(self) -> bool:
@@ -41,6 +55,51 @@ class Row:
     @property
     def is_answered(self) -> bool:
         return "\\answered" in self.flags
+
+    @property
+    def is_forwarded(self) -> bool:
+        return "$forwarded" in self.flags
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A part of what was found, and how much that is in all."""
+
+    rows: list[Row]
+    total: int
+
+
+def listed(store: Store, keys: Sequence[bytes], order: str, first: int, count: int) -> Listed:
+    """`count` messages from the place `first`."""
+    uids, total = store.search(keys, first, count, ORDERS.get(order, ORDERS["newest"]))
+    return Listed(rows(store, uids), total)
+
+
+def listed_conversations(store: Store, account: str, folder: Folder, first: int, count: int) -> Listed:
+    """`count` conversations from the place `first`."""
+    place, state = (account, folder.name), (folder.validity, folder.next, folder.messages)
+    found = KEPT.get(place, state)
+    if found is None:
+        found = conversations.read(store.threads())
+        KEPT.put(place, state, found)
+    return Listed(_newest(store, found, first, count), len(found))
+
+
+def _newest(store: Store, found: Conversations, first: int, count: int) -> list[Row]:
+    groups = found.of(first, count)
+    made = {row.uid: row for row in rows(store, [group[-1] for group in groups])}
+    others = [uid for group in groups for uid in group[:-1]][:MAX_FLAGS]
+    flags = {uid: flag_names(items.get(b"FLAGS")) for uid, items in store.fetch(others, b"(UID FLAGS)").items()}
+    shown = []
+    for group in groups:
+        row = made.get(group[-1])
+        if row is None:
+            continue
+        row.count = len(group)
+        row.uids = ",".join(map(str, group))
+        row.is_seen = row.is_seen and all("\\seen" in flags[uid] for uid in group[:-1] if uid in flags)
+        shown.append(row)
+    return shown
 
 
 def rows(store: Store, uids: Sequence[int]) -> list[Row]:
@@ -51,16 +110,20 @@ def rows(store: Store, uids: Sequence[int]) -> list[Row]:
 
 def _row(uid: int, items: dict[bytes, Value]) -> Row:
     envelope = items.get(b"ENVELOPE")
-    row: list[Value] = [*(envelope if isinstance(envelope, list) else []), *[None] * 10]
+    fields: list[Value] = envelope if isinstance(envelope, list) and len(envelope) >= 6 else [None] * 6
+    flags = flag_names(items.get(b"FLAGS"))
     return Row(
         uid,
-        flag_names(items.get(b"FLAGS")),
+        flags,
+        labels_of(items.get(b"FLAGS")),
         from_internal(octets(items.get(b"INTERNALDATE"))),
-        header_text(octets(row[1])),
-        addresses(row[2], MAX_PEOPLE),
-        addresses(row[5], MAX_PEOPLE),
-        clean(guessed_text(octets(items.get(b"PREVIEW")))),
+        header_text(octets(fields[1])),
+        addresses(fields[2], MAX_PEOPLE),
+        addresses(fields[5], MAX_PEOPLE),
+        clean(guessed_text(octets(items.get(b"PREVIEW"))))[:MAX_PREVIEW],
         _has_attachment(items.get(b"BODYSTRUCTURE"), 0),
+        str(uid),
+        is_seen="\\seen" in flags,
     )
 
 
@@ -72,6 +135,6 @@ def _has_attachment(value: Value, depth: int) -> bool:
         if isinstance(each, list):
             if len(each) == 2 and isinstance(each[0], bytes) and each[0].lower() == b"attachment":
                 return True
-            if each and isinstance(each[0], list | bytes) and _has_attachment(each, depth + 1):
+            if each and _has_attachment(each, depth + 1):
                 return True
     return False

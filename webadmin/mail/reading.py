@@ -15,6 +15,7 @@ from gateway.mime.transfer import Decoder, UnknownEncoding, decoder
 from webadmin.mail.addresses import Address, addresses, header_text
 from webadmin.mail.answers import Value, number, octets, words
 from webadmin.mail.dates import from_internal, from_sent
+from webadmin.mail.labels import labels_of
 from webadmin.mail.plain import flowed
 from webadmin.mail.store import Store
 from webadmin.mail.structure import Part, Shown, shown, structure
@@ -32,6 +33,7 @@ class Message:
 
     uid: int
     flags: frozenset[str]
+    labels: list[str]
     arrived: datetime
     sent: datetime | None
     size: int
@@ -79,6 +81,7 @@ def message(store: Store, uid: int) -> Message:
     return Message(
         uid,
         flag_names(items.get(b"FLAGS")),
+        labels_of(items.get(b"FLAGS")),
         from_internal(octets(items.get(b"INTERNALDATE"))),
         from_sent(octets(row[0])),
         number(items.get(b"RFC822.SIZE")),

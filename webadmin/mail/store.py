@@ -119,14 +119,19 @@ class Store:
                 found.setdefault(uid, {}).update(message)
         return found
 
-    def search(self, keys: Sequence[bytes], first: int, count: int) -> tuple[list[int], int]:
-        """`count` UIDs from the place `first` (from 0), newest first, and how many there are in all."""
+    def search(self, keys: Sequence[bytes], first: int, count: int, order: bytes) -> tuple[list[int], int]:
+        """`count` UIDs from the place `first` (from 0), in this order, and how many there are in all."""
         part = b"PARTIAL %d:%d" % (first + 1, first + count)
-        answered = self.ask(b"UID SORT RETURN", b"(COUNT " + part + b")", b"(REVERSE ARRIVAL)", b"UTF-8", *keys)
+        answered = self.ask(b"UID SORT RETURN", b"(COUNT " + part + b")", order, b"UTF-8", *keys)
         table = _extended(answered)
         shown = table.get(b"PARTIAL")
         found = octets(shown[1]) if isinstance(shown, list) and len(shown) > 1 else b""
         return _uids(found)[:count], number(table.get(b"COUNT"))
+
+    def threads(self) -> bytes:
+        """The conversations of the mailbox, as the server says them."""
+        said = self.ask(b"UID THREAD", b"REFS", b"UTF-8", b"ALL").get("THREAD", [])
+        return b"".join(piece for piece in said if isinstance(piece, bytes))
 
     def uids(self, keys: Sequence[bytes]) -> list[int]:
         """All UIDs that are found, ascending, at most MAX_MESSAGES."""

@@ -127,6 +127,14 @@ def sent_copy(*, id: str, account: str, outcome: str) -> None:  # noqa: A002
     _log.info("%s", fields(id=id, event="sent-copy", account=account, outcome=outcome))
 
 
+def rights_changed(*, account: str, mailbox: str, identifier: str, rights: str, by: str) -> None:
+    """Somebody gave or took rights to a mailbox of an account (RFC 4314); `rights` are those that there are now."""
+    _log.info(
+        "%s",
+        fields(event="rights", account=account, mailbox=mailbox, identifier=identifier, rights=rights or "none", by=by),
+    )
+
+
 def expired(*, account: str, mailbox: str, messages: int) -> None:
     """Messages that were in a mailbox for as long as its use allows are expunged."""
     _log.info("%s", fields(event="expired", account=account, mailbox=mailbox, messages=messages))

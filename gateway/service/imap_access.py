@@ -15,6 +15,7 @@ from directory.model import Entry, InvalidAddress, MailboxHolder, Recipient, can
 from directory.port import groups_of
 from gateway.imap.ports import Failure
 from gateway.imap.rights import AclOf, ChangeAcl, Granted, MyRights, Possible, RightsFor, changed
+from gateway.observe import maillog
 from gateway.service.imap_shared import Spot, by_directory, mailbox_at
 from gateway.store.acl import ANYONE, MAX_ENTRIES, read_acl, write_acl
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
@@ -124,7 +125,11 @@ async def _change_acl(executor: ImapExecutor, request: ChangeAcl) -> Failure | N
         try:
             kept = _id_of(executor, request.identifier, row)
             always = _always(executor, spot.holder, kept)
-            stores.annotate(spot.holder, row.name, lambda now: _with(now, kept, always, request))
+            after = stores.annotate(spot.holder, row.name, lambda now: _with(now, kept, always, request))
+            rights = changed("add", always, read_acl(after.acl).get(kept, ""))
+            maillog.rights_changed(
+                account=spot.holder.id, mailbox=row.name, identifier=kept, rights=rights, by=executor.holder().id
+            )
         except _Unusable as error:
             return error.failure
         except (NoSuchMailbox, InvalidMailboxName):

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 async def _list(executor: ImapExecutor, _: ListMailboxes) -> tuple[Listed, ...]:
-    holder, stores, shared = executor.holder(), executor.host.stores, executor.shared().all()
+    holder, stores, shared = executor.holder(), executor.host.stores, executor.shared()
 
     def names() -> tuple[Listed, ...]:
         subscribed = set(stores.subscriptions(holder))
         found = [Listed(row.name, row.special_use, row.name in subscribed) for row in stores.mailboxes(holder)]
-        for store in shared:
+        for store in shared.all():
             for name, _, rights in store.mailboxes(stores):
                 # no special use: that is what the session's own mailboxes are for
                 found.append(Listed(name, subscribed=name in subscribed, rights=rights))

@@ -100,8 +100,8 @@ class OwnerVerbs:
         except TimeoutError:
             raise VerbError("the queue runner is busy, try again", 4) from None
 
-    def _owner(self, caller: Caller) -> str:
-        """Whose mail it is about. Raises VerbError, Deferred."""
+    def owner(self, caller: Caller, log_in: LogIn | None = None) -> str:
+        """The entry or user of the host who asks, proven by `log_in`. Raises VerbError, Deferred."""
         claim = caller.claim
         if claim is None:
             return unix_owner(caller.uid)
@@ -111,7 +111,9 @@ class OwnerVerbs:
         near = caller.uid in self._trusted
         address = claim.address if near else LOCAL
         try:
-            return self._in_loop(self._log_in(claim.login, claim.password or claim.token, address, near)).account
+            return self._in_loop(
+                (log_in or self._log_in)(claim.login, claim.password or claim.token, address, near)
+            ).account
         except Refused as error:
             raise VerbError(f"{claim.login}: {error.text}", 5) from None
         except Deferred as error:  # why not now is the operator's business: it is in the log
@@ -130,7 +132,7 @@ class OwnerVerbs:
         return envelope
 
     def _list(self, caller: Caller, wanted: List) -> list[dict[str, Any]]:
-        owner = self._owner(caller)
+        owner = self.owner(caller)
         found, room = [], MAX_ANSWER
         for message in self._state.owned(owner, wanted.limit):
             try:
@@ -146,7 +148,7 @@ class OwnerVerbs:
         return found
 
     def _trace(self, caller: Caller, wanted: Trace) -> list[dict[str, Any]]:
-        owner, now = self._owner(caller), time.time()
+        owner, now = self.owner(caller), time.time()
         if self._trail is None:
             return []
         try:
@@ -164,7 +166,7 @@ class OwnerVerbs:
         return found
 
     def _drop(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
-        owner, message = self._owner(caller), wanted.message
+        owner, message = self.owner(caller), wanted.message
 
         async def drop() -> dict[str, Any]:
             envelope = self._read(owner, message)

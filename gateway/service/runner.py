@@ -6,10 +6,13 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
+from directory.port import Login
 from gateway.config.settings import Settings
 from gateway.control.server import ControlServer
 from gateway.observe import log
@@ -19,6 +22,8 @@ from gateway.service.brake_desk import BrakeDesk
 from gateway.service.domain_sums import sum_for_ever
 from gateway.service.domain_verb import DomainVerb
 from gateway.service.drop_sweep import DropSweep
+from gateway.service.expunged_verbs import ExpungedVerbs
+from gateway.service.host import Host
 from gateway.service.identity import resolve
 from gateway.service.instructions import RuleDesk
 from gateway.service.journal_recovery import recover_at_start, recover_for_ever
@@ -43,6 +48,11 @@ from gateway.service.single import only_one
 from gateway.service.srs_keys import make_srs
 from gateway.service.trail import keep_trail, purge_for_ever, trail_folder
 from gateway.service.upkeep import tend_for_ever
+
+
+def _log_in(host: Host, service: str, name: str, password: str, address: str, near: bool) -> Awaitable[Login]:
+    """Prove who asks, by what lets him in at a service."""
+    return log_in(host, None, service, address, name, password, near=near)
 
 
 def run(settings: Settings, pulse: Pulse) -> None:
@@ -114,12 +124,16 @@ def run(settings: Settings, pulse: Pulse) -> None:
             runner,
             host.queue,
             state,
-            lambda name, password, address, near: log_in(host, None, "submission", address, name, password, near=near),
+            partial(_log_in, host, "submission"),
             frozenset({0, os.getuid(), web}),
             loop,
             trail_folder(settings) if settings.trace.keep else None,
         )
-        own_control = await ControlServer(owners.verbs(), others=(web,), everybody=True).start(
+        expunged = ExpungedVerbs(
+            host.stores, host.directory, partial(owners.owner, log_in=partial(_log_in, host, "imap"))
+        )
+        own_verbs = {**owners.verbs(), **expunged.verbs()}
+        own_control = await ControlServer(own_verbs, others=(web,), everybody=True).start(
             Path(settings.run_dir) / OWNER_SOCKET
         )
         most = kept()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import imaplib
 import json
+from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import RunningDemo
 from in_process import run
+
+from gateway.control.client import ControlError, call
+from gateway.control.protocol import Claim
 
 
 def test_what_was_expunged_comes_back(demo: RunningDemo) -> None:
@@ -36,3 +42,32 @@ def test_what_was_expunged_comes_back(demo: RunningDemo) -> None:
         assert b"\\Deleted" not in fetched[0]
         assert b"Subject: one" in fetched[1]
         assert client.select("Found/it")[1] == [b"1"]
+
+
+def test_the_owner_gets_it_back_himself_and_nobody_else(demo: RunningDemo) -> None:
+    socket = Path(demo.facts["control_socket"]).parent / "owner.sock"
+
+    def ask(verb: str, login: str, **wish: object) -> Any:
+        return call(socket, verb, Claim(login, f"{login}-demo-password"), **wish)
+
+    with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=20) as client:
+        client.login("oliver", "oliver-demo-password")
+        client.create("Owned")
+        client.append("Owned", None, None, b"Subject: own\r\n\r\nx\r\n")
+        client.select("Owned")
+        client.store("1", "+FLAGS", "\\Deleted")
+        client.expunge()
+        (message,) = ask("own-expunged-list", "oliver", mailbox="Owned")
+        assert (message["mailbox"], message["octets"]) == ("Owned", 16)
+        assert message["id"] not in [each["id"] for each in ask("own-expunged-list", "jane")]
+        (answer,) = ask("own-undelete", "jane", messages=[message["id"]])
+        assert answer == {"id": message["id"], "error": "it is not kept any more"}
+        with pytest.raises(ControlError, match="authentication failed"):
+            call(socket, "own-undelete", Claim("oliver", "guess"), messages=[message["id"]])
+        with pytest.raises(ControlError, match="you have no mailbox"):
+            call(socket, "own-expunged-list")
+        (answer,) = ask("own-undelete", "oliver", messages=[message["id"]])
+        assert answer == {"id": message["id"], "mailbox": "Owned", "uid": 2}
+        assert client.select("Owned")[1] == [b"1"]
+        (answer,) = ask("own-undelete", "oliver", messages=[message["id"]])
+        assert "error" in answer

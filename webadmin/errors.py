@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from flask import Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
@@ -10,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from webadmin.api.problem import problem
 from webadmin.backend import NotPossible, SessionEnded, Unavailable
-from webadmin.person import LANGUAGE
+from webadmin.person import LANGUAGE, current
 
 
 def register(app: Flask) -> None:
@@ -73,6 +75,9 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         413: gettext("That is more than this server takes at once."),
         429: gettext("Too many requests. Try again in a moment."),
     }
+    if error.code == 404 and not request.path.startswith("/api/"):
+        with contextlib.suppress(SessionEnded, Unavailable, NotPossible):
+            current()  # so that the page has his menu
     return _page(error.code or 500, gettext("Not possible"), texts.get(error.code or 0, error.name))
 
 

@@ -90,6 +90,12 @@ def test_every_answer_says_what_the_browser_may_do(visit: Visit) -> None:
         assert "Server" not in headers or "waitress" not in headers["Server"].lower()
 
 
+def test_a_page_that_is_not_there_keeps_the_menu(visit: Visit) -> None:
+    page = visit("jane").get("/nothing")
+    assert page.status_code == 404 and "Set up devices" in words(page) and "Jane Doe" in words(page)
+    assert visit().get("/nothing").status_code == 404
+
+
 def test_the_language_is_the_browsers_or_the_one_that_is_chosen(visit: Visit) -> None:
     somebody = visit()
     somebody.http.headers["Accept-Language"] = "zh-CN,zh;q=0.9"

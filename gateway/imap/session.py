@@ -11,10 +11,12 @@ from gateway.ask import Ask, Dialogue
 from gateway.imap.fetch_body import Cut, Place
 from gateway.imap.framing import Command, Framing, LineTooLong, TooLong, WantsLiteral
 from gateway.imap.names import BadName, mailbox_name, quoted
+from gateway.imap.notifying import Selected, TellNews
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.ports import Failure, Opened, Refresh
 from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Interactive, Need, Phase, State
 from gateway.imap.settings import ImapSettings
+from gateway.imap.status_items import status_line
 
 SPREAD = 64  # signs of life in IDLE come up to a quarter early, in so many steps
 BASE_CAPABILITIES = ("IMAP4rev1", "IMAP4rev2", "LITERAL+")
@@ -74,6 +76,9 @@ class Session:
     tag: bytes = b"*"
     #: where the last partial FETCH ended
     place: Place | None = None
+    #: NOTIFY is on; what it tells of the selected mailbox
+    is_notifying: bool = False
+    notified: Selected | None = None
     #: IDLE is under way
     idling: bool = False
     #: an interactive command and what it waits for
@@ -100,7 +105,10 @@ class Session:
 
     def woken(self) -> Dialogue | None:
         """What to say after a change in the store."""
-        return self._news(may_look=False) if self.idling else None
+        if self.idling:
+            return self._news(may_look=False)
+        # in the middle of an APPEND it waits for the end of that
+        return self._notify() if self.is_notifying and self.suspended is None else None
 
     def expired(self) -> Dialogue | None:
         """The client was silent for too long, or did not log in in time (RFC 9051 5.4).
@@ -119,8 +127,47 @@ class Session:
                 yield b"* OK Still here\r\n"
                 yield from self.look()
             yield from self.changes(may_expunge=True)
+            yield from self.tell_news()
         except Deferred:
             pass  # told with the next change
+
+    def _notify(self) -> Dialogue:
+        """What NOTIFY tells between commands."""
+        try:
+            if self.notified is not None and self.selected is not None:
+                last = self.selected.view.last_uid
+                yield from self.changes(may_expunge=not self.notified.is_delayed)
+                if self.selected is not None and self.notified.fetch is not None:
+                    view = self.selected.view
+                    yield from self.notified.fetch(
+                        view.numbers(((last + 1, 0),), by_uid=True) if view.last_uid > last else ()
+                    )
+            yield from self.tell_news()
+        except (Deferred, Refused):
+            pass  # told with the next change
+
+    def news_items(self) -> list[bytes]:
+        """What STATUS tells unasked (RFC 5465 5)."""
+        items = [b"MESSAGES", b"UNSEEN", b"UIDNEXT", b"UIDVALIDITY"]
+        return [*items, b"HIGHESTMODSEQ"] if self.condstore else items
+
+    def tell_news(self) -> Dialogue:
+        """Tell what has changed in mailboxes that NOTIFY watches. Raises Deferred."""
+        if not self.is_notifying:
+            return
+        told = yield Ask(TellNews())
+        if told is None:
+            self.is_notifying, self.notified = False, None
+            yield b"* OK [NOTIFICATIONOVERFLOW] too much has changed, NOTIFY has ended\r\n"
+            return
+        for news in told:
+            name = self.quoted(news.name)
+            if news.is_named:
+                gone = b"\\NonExistent" if news.figures is None else b""
+                old = b' ("OLDNAME" (%b))' % self.quoted(news.old_name) if news.old_name else b""
+                yield b'* LIST (%b) "/" %b%b\r\n' % (gone, name, old)
+            if news.figures is not None:
+                yield status_line(name, self.news_items(), news.figures)
 
     @property
     def private(self) -> bool:
@@ -139,7 +186,8 @@ class Session:
 
     def log_out(self) -> None:
         """Forget who is logged in and everything that was said since (RFC 8437 3)."""
-        self.login = self.selected = self.place = None
+        self.login = self.selected = self.place = self.notified = None
+        self.is_notifying = False
         self.condstore = self.qresync = self.rev2 = self.utf8 = self.uid_only = False
         self.framing.logged_in = False
 
@@ -319,6 +367,11 @@ class Session:
             try:
                 yield from self.changes(may_expunge=not keeps_numbers)
             except Deferred:
+                pass  # told with a later command
+        if self.is_notifying and not self.closing:
+            try:
+                yield from self.tell_news()
+            except (Deferred, Refused):
                 pass  # told with a later command
         yield tag + answer + b"\r\n"
         yield from self._enough()

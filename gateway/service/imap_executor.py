@@ -18,12 +18,14 @@ from gateway.service import (
     imap_contents,
     imap_mailboxes,
     imap_metadata,
+    imap_notify,
     imap_reading,
     imap_selecting,
 )
 from gateway.service.driver import COMPRESSION, UPGRADE, Upgrade
 from gateway.service.host import Host
 from gateway.service.imap_incoming import Incoming
+from gateway.service.imap_notify import MAX_PENDING, Watched
 from gateway.service.imap_shared import OTHERS, SHARED, SharedStores, Spot, prefix_of
 from gateway.service.login import Peer, log_in
 from gateway.store.repository import MailboxRow
@@ -34,7 +36,7 @@ T = TypeVar("T")
 class ImapExecutor:
     """One a session. A handler is `handler(executor, request)`, its answer may be awaitable."""
 
-    __slots__ = ("host", "incoming", "mailbox", "owner", "peer", "session", "wake", "watched")
+    __slots__ = ("host", "incoming", "mailbox", "notifying", "owner", "peer", "session", "wake", "watched")
 
     def __init__(
         self, session: Session, host: Host, peer: Peer | None = None, wake: Callable[[], None] = lambda: None
@@ -45,6 +47,7 @@ class ImapExecutor:
         #: lets the session say what is new
         self.wake = wake
         self.watched: Contents | None = None
+        self.notifying: Watched | None = None
         self.incoming: Incoming | None = None
         #: the selected one, as it was when it was opened
         self.mailbox: MailboxRow | None = None
@@ -57,6 +60,7 @@ class ImapExecutor:
     def close(self) -> None:
         """The connection has ended."""
         self.unwatch()
+        self.stop_watching()
         self.drop_incoming()
 
     def unwatch(self) -> None:
@@ -64,6 +68,33 @@ class ImapExecutor:
         if self.watched is not None:
             self.host.open_mailboxes.unwatch(self.watched, self.wake)
             self.watched = None
+
+    def watch_accounts(self, watched: Watched) -> None:
+        """Hear of every change in the stores of these accounts."""
+        self.notifying = watched
+        for account in watched.accounts:
+            self.host.open_mailboxes.listen(account, self._heard)
+
+    def follow_selected(self) -> None:
+        """Hear of changes in the mailbox that was selected, where NOTIFY wants that."""
+        watched = self.notifying
+        if watched is not None and watched.request.selected and self.owner not in watched.accounts:
+            watched.accounts.add(self.owner)
+            self.host.open_mailboxes.listen(self.owner, self._heard)
+
+    def stop_watching(self) -> None:
+        """NOTIFY has ended."""
+        if self.notifying is not None:
+            for account in self.notifying.accounts:
+                self.host.open_mailboxes.unlisten(account, self._heard)
+            self.notifying = None
+
+    def _heard(self, account: str, mailbox: int) -> None:
+        watched = self.notifying
+        if watched is not None:
+            if len(watched.pending) < MAX_PENDING:
+                watched.pending.add((account, mailbox))
+            self.wake()
 
     def drop_incoming(self) -> None:
         """Forget a message that was on its way in."""
@@ -160,5 +191,6 @@ _EXECUTE: dict[type, Callable[..., object]] = {
     **imap_contents.REQUESTS,
     **imap_mailboxes.REQUESTS,
     **imap_access.REQUESTS,
+    **imap_notify.REQUESTS,
     **imap_metadata.REQUESTS,
 }

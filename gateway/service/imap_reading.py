@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from directory.model import MailboxHolder
 from gateway.imap.listing import Listed, ListMailboxes
 from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
 from gateway.imap.status_items import Figures, Status
 from gateway.service.imap_shared import Spot, mailbox_at
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.objectid import mailbox_id
-from gateway.store.repository import INBOX
+from gateway.store.repository import INBOX, MailboxRow
 from gateway.store.stores import Stores
 
 if TYPE_CHECKING:
@@ -39,16 +40,22 @@ def _figures(executor: ImapExecutor, spot: Spot | None, append_limit: int, *, si
     if spot is None:
         return None
     stores = executor.host.stores
-    account = spot.holder.id
     try:
         row = stores.open_mailbox(spot.holder, spot.mailbox)
     except (NoSuchMailbox, InvalidMailboxName):
         return None
     if "r" not in executor.rights(spot, row):
         return None
-    repository = stores.repository
+    return figures_of(executor, spot.holder, row, append_limit, sizes=sizes)
+
+
+def figures_of(
+    executor: ImapExecutor, holder: MailboxHolder, row: MailboxRow, append_limit: int = 0, *, sizes: bool = False
+) -> Figures:
+    """The figures of a mailbox as the index has them. Raises Deferred."""
+    repository, account = executor.host.stores.repository, holder.id
     counts = repository.counts(account, row.id)
-    reader = executor.reader(spot.holder)
+    reader = executor.reader(holder)
     unseen = repository.unseen(account, row.id, reader) if reader else counts.unseen
     size, deleted_size = repository.sizes(account, row.id) if sizes else (0, 0)
     return Figures(

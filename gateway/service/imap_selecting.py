@@ -28,6 +28,7 @@ MAX_KEPT = 256  # mailboxes kept in memory after the last session has left them
 MAX_KEPT_MESSAGES = 500_000  # in these together, 30 octets each
 MAX_NAMED = 4096  # names under which they were opened, remembered
 Wake: TypeAlias = Callable[[], None]
+Heard: TypeAlias = Callable[[str, int], None]
 #: account, mailbox id, and the account whose own \Seen the contents show, "" where all have the same
 Key: TypeAlias = tuple[str, int, str]
 
@@ -42,6 +43,7 @@ class OpenMailboxes:
         self._messages = 0
         self._named: dict[tuple[str, str, str], Key] = {}
         self._readers: dict[tuple[str, int], set[str]] = {}
+        self._listeners: dict[str, set[Heard]] = {}
         self._watchers: dict[Key, set[Wake]] = {}
         #: contents that are being brought up to date because of a hint
         self.readings: dict[Contents, asyncio.Task[bool]] = {}
@@ -57,6 +59,21 @@ class OpenMailboxes:
                 contents.hinted = modseq
                 for wake in tuple(self._watchers.get(contents.key, ())):
                     wake()
+
+        for heard in tuple(self._listeners.get(account, ())):
+            heard(account, mailbox)
+
+    def listen(self, account: str, heard: Heard) -> None:
+        """Call `heard(account, mailbox id)` at each hint of a change in a store, behind those who watch the mailbox."""
+        self._listeners.setdefault(account, set()).add(heard)
+
+    def unlisten(self, account: str, heard: Heard) -> None:
+        """Call `heard` no more."""
+        listeners = self._listeners.get(account)
+        if listeners is not None:
+            listeners.discard(heard)
+            if not listeners:
+                del self._listeners[account]
 
     def _forget(self, account: str, mailbox: int, reader: str) -> None:
         """Nobody has these contents any more."""
@@ -231,6 +248,7 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
             return None
         mailboxes.trim(contents)
     executor.mailbox, executor.owner = row, holder.id
+    executor.follow_selected()
     read_only, name = request.read_only or CHANGING.isdisjoint(rights), spot.shown(row.name)
     return Opened(name, read_only, View(contents), stores.is_over_soft(holder), mailbox_id(holder.id, row), rights)
 

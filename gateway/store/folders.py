@@ -86,10 +86,13 @@ class Folders(Changing):
         acl = heir_of.acl if heir_of is not None else known[INBOX].acl if below_inbox and INBOX in known else ""
         for parent in missing:
             try:
-                self._make(holder.id, maildir, parent, "", acl)
+                made = self._make(holder.id, maildir, parent, "", acl)
+                self.changed(holder.id, made.id, made.highestmodseq)
             except MailboxExists:
                 continue
-        return self._make(holder.id, maildir, name, special_use, acl)
+        made = self._make(holder.id, maildir, name, special_use, acl)
+        self.changed(holder.id, made.id, made.highestmodseq)
+        return made
 
     def _existing(self, holder: MailboxHolder, name: str) -> MailboxRow:
         row = self.repository.mailbox(holder.id, checked_name(name))

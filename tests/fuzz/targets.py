@@ -101,7 +101,7 @@ def _imap(request: object) -> object:
     if isinstance(request, ImapAuthenticate):
         return Login("id:1", "bind")
     if isinstance(request, OpenMailbox):
-        contents = Contents(("id:jane", 1), 77)
+        contents = Contents(("id:jane", 1, ""), 77)
         contents.apply((Row(7, 3, b"", 44, 86400.5), Row(8, 4, b"\\Seen work", 6, 0.0)), (), uidnext=9, modseq=5)
         return Opened(request.name, request.read_only, View(contents))
     if isinstance(request, ReadContents):

@@ -23,6 +23,7 @@ from gateway.imap.commands import (  # noqa: F401
     move,
     namespace,
     noop,
+    notify,
     quota,
     rename,
     replace,

@@ -225,6 +225,12 @@ class _Fetch:
         yield b")\r\n"
 
 
+def tell_messages(session: Session, items: list[Item], numbers: Sequence[int]) -> Dialogue:
+    """Untagged answers about messages that nobody asked for now; what cannot be told is left out."""
+    if session.selected is not None:
+        yield from _Fetch(session, session.selected.view, items, read_only=True).run(numbers)
+
+
 @command("FETCH", states=SELECTED, by_uid=True, keeps_numbers=True)
 def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.space()

@@ -37,7 +37,7 @@ def answer(request: object) -> object:
     if isinstance(request, Status):
         return {name: Figures(3, 2, 1, 9, 77, 5) for name in request.names if name in MAILBOXES}
     if isinstance(request, OpenMailbox):
-        contents = Contents(("id:jane", 1), 77)
+        contents = Contents(("id:jane", 1, ""), 77)
         rows = (Row(7, 3, b"", 25, 86400.5), Row(8, 4, b"\\Seen work", 6, 0.0))
         contents.apply(rows, (), uidnext=9, modseq=5)
         return Opened(request.name, request.read_only, View(contents)) if request.name in MAILBOXES else None

@@ -17,7 +17,7 @@ pytest_plugins = ["session_fixtures"]
 
 
 def view_of(uids: list[int]) -> View:
-    contents = Contents(("x", 1), 7)
+    contents = Contents(("x", 1, ""), 7)
     contents.apply([Row(uid, 1, b"", 1, 0.0) for uid in uids], (), uidnext=uids[-1] + 1 if uids else 1, modseq=2)
     return View(contents)
 

@@ -78,7 +78,7 @@ def test_a_client_that_believes_what_it_is_told_is_right(actions: list[tuple[str
     truth = Truth()
     for _ in range(5):
         truth.do("add", 0)
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     truth.read(contents)
     clients = [Client(View(contents)), Client(View(contents))]
     for action, which in actions:
@@ -97,7 +97,7 @@ def test_a_client_that_believes_what_it_is_told_is_right(actions: list[tuple[str
 
 
 def test_a_session_far_behind_is_told_everything() -> None:
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     contents.apply([Row(uid, uid, b"", 1, 0.0) for uid in range(1, 10_001)], (), uidnext=10_001, modseq=10_000)
     client = Client(View(contents))
     for modseq in range(10_001, 18_001):
@@ -108,7 +108,7 @@ def test_a_session_far_behind_is_told_everything() -> None:
 
 
 def test_an_old_reading_changes_nothing() -> None:
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     contents.apply([Row(1, 1, b"", 1, 0.0), Row(2, 2, b"", 1, 0.0)], (), uidnext=3, modseq=2)
     contents.apply((), [2], uidnext=3, modseq=5)
     contents.apply([Row(2, 4, b"x", 1, 0.0)], (), uidnext=3, modseq=4)
@@ -117,7 +117,7 @@ def test_an_old_reading_changes_nothing() -> None:
 
 def test_a_new_message_that_changed_while_it_was_read() -> None:
     """`modseq` was read, then message 1 was flagged, then the rows were read."""
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     contents.apply([Row(1, 5, b"x", 1, 0.0), Row(2, 2, b"", 1, 0.0)], (), uidnext=3, modseq=2)
     view = View(contents)
     assert [(message.uid, message.flags) for message in view.messages()] == [(1, b"x"), (2, b"")]
@@ -128,14 +128,14 @@ def test_a_new_message_that_changed_while_it_was_read() -> None:
 
 
 def test_a_message_that_comes_back_between_others() -> None:
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     contents.apply([Row(1, 1, b"", 1, 0.0), Row(3, 3, b"", 1, 0.0)], (), uidnext=4, modseq=3)
     contents.apply([Row(2, 4, b"", 1, 0.0)], (), uidnext=4, modseq=4)
     assert contents.superseded
 
 
 def test_what_a_session_did_itself_is_not_repeated() -> None:
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     contents.apply([Row(1, 1, b"", 1, 0.0), Row(2, 2, b"", 1, 0.0)], (), uidnext=3, modseq=2)
     own, other = View(contents), View(contents)
     contents.apply([Row(1, 3, b"x", 1, 0.0)], (), uidnext=3, modseq=3)
@@ -165,7 +165,7 @@ def test_what_a_session_did_itself_is_not_repeated() -> None:
     ],
 )
 def test_sequence_sets(text: bytes, by_uid: bool, numbers: list[int] | None) -> None:
-    contents = Contents(("key", 1), 1)
+    contents = Contents(("key", 1, ""), 1)
     contents.apply([Row(uid, uid, b"", 1, 0.0) for uid in (10, 20, 30, 40)], (), uidnext=41, modseq=40)
     ranges = Parser((text,)).sequence_set()
     view = View(contents)
@@ -179,7 +179,7 @@ def test_sequence_sets(text: bytes, by_uid: bool, numbers: list[int] | None) -> 
 
 
 def test_an_empty_mailbox_has_no_last_message() -> None:
-    view = View(Contents(("key", 1), 1))
+    view = View(Contents(("key", 1, ""), 1))
     with pytest.raises(BadCommand):
         view.numbers(((1, 0),), by_uid=False)
     assert list(view.numbers(((1, 0),), by_uid=True)) == []

@@ -10,7 +10,7 @@ from gateway.service.imap_selecting import OpenMailboxes
 
 
 def opened(mailboxes: OpenMailboxes, number: int, messages: int) -> Contents:
-    contents = mailboxes.contents((f"id:{number}", 1), 7)
+    contents = mailboxes.contents((f"id:{number}", 1, ""), 7)
     columns = Columns()
     uids = range(1, messages + 1)
     columns.extend(uids, uids, [b""] * messages, uids, [0.0] * messages)
@@ -20,7 +20,7 @@ def opened(mailboxes: OpenMailboxes, number: int, messages: int) -> Contents:
 
 
 def is_kept(mailboxes: OpenMailboxes, number: int) -> bool:
-    return mailboxes.contents((f"id:{number}", 1), 7).modseq > 0
+    return mailboxes.contents((f"id:{number}", 1, ""), 7).modseq > 0
 
 
 def test_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,4 +47,4 @@ def test_a_mailbox_in_use_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     mailboxes = OpenMailboxes()
     first = opened(mailboxes, 0, 5)
     opened(mailboxes, 1, 5)
-    assert mailboxes.contents(("id:0", 1), 7) is first
+    assert mailboxes.contents(("id:0", 1, ""), 7) is first

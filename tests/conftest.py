@@ -18,6 +18,10 @@ import pytest
 from browsing import browse, chromium
 from visitor import visit
 
+from directory.raw import canonical_dn
+from gateway.config.load import load
+from gateway.service.local_copy import raw_copy
+
 __all__ = ["browse", "chromium", "visit"]  # fixtures that live in files of their own
 
 GATEPOST = [sys.executable, "-m", "gateway"]
@@ -139,8 +143,17 @@ class RunningDemo:
         with self.administrator() as admin:
             assert admin.search(self.facts["directory"]["base"], f"(uid={login})", attributes=[])
             changes = {name: [(ldap3.MODIFY_REPLACE, value)] for name, value in values.items()}
-            assert admin.modify(admin.response[0]["dn"], changes), admin.result
-        time.sleep(1.0)  # what the promise allows
+            dn = admin.response[0]["dn"]
+            assert admin.modify(dn, changes), admin.result
+            assert admin.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["entryCSN"])
+            version = admin.response[0]["raw_attributes"]["entryCSN"][0].decode()
+        with raw_copy(load(Path(self.facts["config_file"]))) as copy:  # which all workers read
+
+            def has_version() -> bool:
+                raws = [copy.get(each) for each in copy.ids("dn", canonical_dn(dn))]
+                return any(raw is not None and version in raw.texts("entrycsn") for raw in raws)
+
+            eventually(has_version, 10.0)
 
     def stop(self) -> None:
         from in_process import answer  # which knows RunningDemo

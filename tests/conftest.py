@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,20 +66,39 @@ def _keep_together(item: pytest.Item) -> None:
     assert item.nodeid.endswith(group), "pytest and pytest-xdist do not keep groups of tests together"
 
 
+#: port offsets that are this process's until it ends, by the locks on their files
+_OFFSETS: dict[int, int] = {}
+
+
+def _is_ours(offset: int) -> bool:
+    """Keep an offset from other test processes of this host, also between the look at its ports and their use."""
+    if offset not in _OFFSETS:
+        folder = Path(tempfile.gettempdir()) / f"gatepost-test-ports-{os.getuid()}"
+        folder.mkdir(exist_ok=True)
+        file = os.open(folder / str(offset), os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        _OFFSETS[offset] = file
+    return True
+
+
 def free_offset() -> int:
-    """A port offset under which all default ports of the demo are free, and no other worker's."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
-    for attempt in range(57):
+    """A port offset under which all default ports of the demo are free, and no other test's."""
+    for attempt in range(455):
         # no two default ports differ by a multiple of 32, so different offsets have no port in common;
         # the highest port stays below those that the kernel gives (32768)
-        offset = 10_000 + 32 * (worker + 8 * ((os.getpid() * 7 + attempt) % 57))
+        offset = 10_000 + 32 * ((os.getpid() * 7 + attempt) % 455)
         try:
             for port in (2525, 2587, 2465, 2424, 2143, 2993, 2110, 2995, 2190, 2626, 8080, 3890):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + offset))
         except OSError:
             continue
-        return offset
+        if _is_ours(offset):
+            return offset
     raise RuntimeError("no free ports")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import threading
 from array import array
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ class Conversations:
         """`count` conversations from the place `first`, the messages of each in ascending order."""
         last = min(first + count, len(self))
         return [self.uids[self.starts[at] : self.starts[at + 1]] for at in range(first, last)]
+
+    def with_message(self, uid: int) -> Sequence[int]:
+        """The conversation that a message is in; the message alone when it is in none."""
+        try:
+            place = self.uids.index(uid)
+        except ValueError:
+            return [uid]
+        at = bisect_right(self.starts, place) - 1
+        return self.uids[self.starts[at] : self.starts[at + 1]]
 
 
 def read(answer: bytes) -> Conversations:

@@ -21,6 +21,7 @@ _ITEMS = b"(UID FLAGS INTERNALDATE ENVELOPE PREVIEW BODYSTRUCTURE)"
 MAX_PEOPLE = 3
 MAX_PREVIEW = 140  # characters
 MAX_FLAGS = 5000  # messages whose flags are looked at for one page of conversations
+MAX_CONVERSATION = 50  # messages that are listed beside one of them
 ORDERS = {
     "newest": b"(REVERSE ARRIVAL)",
     "oldest": b"(ARRIVAL)",
@@ -77,12 +78,23 @@ def listed(store: Store, keys: Sequence[bytes], order: str, first: int, count: i
 
 def listed_conversations(store: Store, account: str, folder: Folder, first: int, count: int) -> Listed:
     """`count` conversations from the place `first`."""
+    found = _conversations(store, account, folder)
+    return Listed(_newest(store, found, first, count), len(found))
+
+
+def conversation(store: Store, account: str, folder: Folder, uid: int) -> list[Row]:
+    """The rows of the conversation that a message is in, the oldest first, the last MAX_CONVERSATION of them."""
+    uids = _conversations(store, account, folder).with_message(uid)
+    return rows(store, uids[-MAX_CONVERSATION:]) if len(uids) > 1 else []
+
+
+def _conversations(store: Store, account: str, folder: Folder) -> Conversations:
     place, state = (account, folder.name), (folder.validity, folder.next, folder.messages)
     found = KEPT.get(place, state)
     if found is None:
         found = conversations.read(store.threads())
         KEPT.put(place, state, found)
-    return Listed(_newest(store, found, first, count), len(found))
+    return found
 
 
 def _newest(store: Store, found: Conversations, first: int, count: int) -> list[Row]:

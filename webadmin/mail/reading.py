@@ -50,6 +50,7 @@ class Message:
     header: dict[str, list[bytes]]
 
     def has(self, flag: str) -> bool:
+        """True when it has the flag."""
         return flag.lower() in self.flags
 
     def part(self, path: str) -> Part:

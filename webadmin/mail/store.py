@@ -14,6 +14,7 @@ from typing import Any
 
 from flask import abort, current_app
 from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 from imapclient.imap_utf7 import decode as from_utf7
 from imapclient.imap_utf7 import encode as to_utf7
 from werkzeug.exceptions import HTTPException
@@ -27,6 +28,7 @@ from webadmin.person import person, trusted_proxies
 MAX_NAME = 1000  # octets of a mailbox's name
 MAX_MESSAGES = 100_000  # of one search
 _CODE = re.compile(r"\[([A-Z-]+)[^\]]*\]\s*")
+_SAID = re.compile(r"(?:NO|BAD) \[b['\"](.*)['\"]\]")
 _TEMPORARY = ("UNAVAILABLE", "SERVERBUG", "INUSE", "EXPUNGEISSUED")
 
 
@@ -132,6 +134,18 @@ class Store:
         """The conversations of the mailbox, as the server says them."""
         said = self.ask(b"UID THREAD", b"REFS", b"UTF-8", b"ALL").get("THREAD", [])
         return b"".join(piece for piece in said if isinstance(piece, bytes))
+
+    def append(self, mailbox: str, message: bytes) -> None:
+        """Put a message into a mailbox, with CRLF at the end of each line. Raises NotPossible, NoSuchMailbox."""
+        wire_name(mailbox)
+        text = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        try:
+            self._client.append(mailbox, text)
+        except IMAPClientAbortError:
+            raise
+        except IMAPClientError as error:  # NO, or BAD for what is no message
+            found = _SAID.search(str(error))
+            raise NotPossible(_CODE.sub("", found[1]) if found else str(error)) from error
 
     def uids(self, keys: Sequence[bytes]) -> list[int]:
         """All UIDs that are found, ascending, at most MAX_MESSAGES."""

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Blueprint, current_app, render_template, request, url_for
+from flask import Blueprint, current_app, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, to_user_timezone
 from markupsafe import Markup
 
 from webadmin.backend import NotPossible
 from webadmin.mail import authentication, dates, reading
 from webadmin.mail.folders import folders, special_of
+from webadmin.mail.invitations import MAX_CALENDAR, events
+from webadmin.mail.listing import conversation
 from webadmin.mail.places import asked_mailbox, asked_uid, link
 from webadmin.mail.plain import html_of
 from webadmin.mail.store import Store, opened
 from webadmin.mail.structure import Part
 from webadmin.page import Page
+from webadmin.person import person
 
 PAGE = Page("Message")
 bp = Blueprint("message", __name__, url_prefix="/mail/message")
 
+MAX_CALENDARS = 3  # of one message that are read
 PREVIEWED = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "application/pdf"))
 
 
@@ -54,9 +58,12 @@ def index() -> ResponseReturnValue:
         if prefer_plain and message.shown.plain is not None:
             message.shown.texts = [message.shown.plain]
         texts = reading.texts(store, message)
+        calendars = [reading.raw(store, uid, part.path.encode(), MAX_CALENDAR) for part in message.shown.invitations[:MAX_CALENDARS]]  # fmt: skip
         if not message.has("\\Seen"):
             _mark_seen(store, uid)
         tree = folders(store)
+        folder = next((each for each in tree if each.name == mailbox), None)
+        others = conversation(store, person().id, folder, uid) if session.get("threads") and folder else []
     own = current_app.extensions["gatepost_hostname"]
     return render_template(
         "mail/message.html",
@@ -65,6 +72,13 @@ def index() -> ResponseReturnValue:
         folders=tree,
         special=special_of(tree, mailbox),
         texts=[_text(part, texts, mailbox, uid) for part in message.shown.texts[: reading.MAX_TEXTS]],
+        events=[
+            event
+            for part, data in zip(message.shown.invitations, calendars, strict=False)
+            for event in events(reading.text_of(part, data))
+        ],
+        conversation=others,
+        day=lambda when: dates.short(to_user_timezone(when), to_user_timezone(reading.now())),
         attached=[_attached(part, number, mailbox, uid) for number, part in enumerate(message.shown.attached, 1)],
         findings=authentication.findings(message.header.get("authentication-results", ()), own),
         when=dates.long(message.sent or message.arrived),

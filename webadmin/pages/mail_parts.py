@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, request, stream_with_context, url_for
@@ -13,7 +14,8 @@ from flask_babel import get_locale, gettext
 
 from webadmin.backend import NotPossible
 from webadmin.mail import reading
-from webadmin.mail.places import asked_mailbox, asked_uid
+from webadmin.mail.answers import number
+from webadmin.mail.places import asked_mailbox, asked_uid, asked_uids
 from webadmin.mail.sanitise import MAX_HTML, sanitised
 from webadmin.mail.store import opened
 from webadmin.mail.structure import Part, safe_file_name
@@ -166,23 +168,46 @@ def archive() -> ResponseReturnValue:
     except BaseException:
         file.close()
         raise
-    file.seek(0)
-
-    def body() -> Iterator[bytes]:
-        with file:
-            while piece := file.read(1 << 18):
-                yield piece
-
     name = (safe_file_name(message.subject)[:80] or gettext("attachments")) + ".zip"
-    return _served(body(), "application/zip", name, inline=False)
+    return _served(_sent(file), "application/zip", name, inline=False)
+
+
+@bp.post("/export")
+def export() -> ResponseReturnValue:
+    """The messages that were chosen as files in one. Raises NotPossible when they are more than MAX_ZIP."""
+    mailbox, uids = asked_mailbox(), asked_uids()
+    if not uids or len(uids) > MAX_ZIPPED:
+        raise NotPossible(gettext("Choose 1 to %(most)s messages.", most=MAX_ZIPPED))
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the answer has been sent)
+    try:
+        with opened(mailbox) as store:
+            sizes = {uid: number(items.get(b"RFC822.SIZE")) for uid, items in store.fetch(uids, b"(UID RFC822.SIZE)").items()}  # fmt: skip
+            if sum(sizes.values()) > MAX_ZIP:
+                raise NotPossible(gettext("These messages are too large for one file. Save fewer at once."))
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+                for uid, size in sizes.items():
+                    with packed.open(f"{uid}.eml", "w") as entry:
+                        for piece in reading.pieces(store, uid, None, size):
+                            entry.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    return _served(_sent(file), "application/zip", gettext("messages") + ".zip", inline=False)
+
+
+def _sent(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(1 << 18):
+            yield piece
 
 
 def _names(parts: list[Part]) -> list[str]:
     """A name of its own for each file."""
     taken: set[str] = set()
     found = []
-    for number, each in enumerate(parts, 1):
-        name = each.file_name or f"{gettext('attachment')}-{number}{_ending(each)}"
+    for place, each in enumerate(parts, 1):
+        name = each.file_name or f"{gettext('attachment')}-{place}{_ending(each)}"
         stem, dot, ending = name.rpartition(".")
         count = 1
         while name.lower() in taken:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-Kind = Literal["A", "AAAA", "MX", "TXT", "TLSA", "PTR", "NS"]
+Kind = Literal["A", "AAAA", "MX", "TXT", "TLSA", "PTR", "NS", "SRV"]
 
 
 class Mx(NamedTuple):
@@ -28,11 +28,20 @@ class Tlsa(NamedTuple):
     data: bytes
 
 
+class Srv(NamedTuple):
+    """One SRV record (RFC 2782); `host` as in `Mx`."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The answer to one question.
 
-    `values` are Mx, Tlsa, bytes (TXT, its strings joined) or text (addresses, names). `name` is what the name stood
+    `values` are Mx, Srv, Tlsa, bytes (TXT, its strings joined) or text (addresses, names). `name` is what the name stood
     for at the end of its aliases. `exists` is False where the name itself is proven absent. `is_secure`: a resolver
     that we trust has validated the answer, aliases included (DNSSEC).
     """

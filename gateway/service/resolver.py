@@ -36,9 +36,10 @@ import dns.rdtypes.ANY.TLSA
 import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
+import dns.rdtypes.IN.SRV
 
 from directory.model import Condition, Deferred
-from gateway.deliver.resolve import Kind, Mx, Records, Tlsa
+from gateway.deliver.resolve import Kind, Mx, Records, Srv, Tlsa
 from gateway.deliver.settings import DnsSettings
 from gateway.route.next_hop import host_and_port
 
@@ -271,6 +272,9 @@ def _value(record: object) -> object:
     """A record as the port has it."""
     if isinstance(record, dns.rdtypes.ANY.MX.MX):
         return Mx(record.preference, record.exchange.to_text(omit_final_dot=True).lower().removesuffix("."))
+    if isinstance(record, dns.rdtypes.IN.SRV.SRV):
+        host = record.target.to_text(omit_final_dot=True).lower().removesuffix(".")
+        return Srv(record.priority, record.weight, record.port, host)
     if isinstance(record, dns.rdtypes.IN.A.A | dns.rdtypes.IN.AAAA.AAAA):
         return record.address
     if isinstance(record, dns.rdtypes.ANY.TXT.TXT):

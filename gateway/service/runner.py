@@ -19,6 +19,7 @@ from gateway.observe import log
 from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
 from gateway.service.brake_desk import BrakeDesk
+from gateway.service.domain_dns import DnsVerb
 from gateway.service.domain_sums import sum_for_ever
 from gateway.service.domain_verb import DomainVerb
 from gateway.service.drop_sweep import DropSweep
@@ -39,6 +40,7 @@ from gateway.service.pulse import Pulse
 from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
+from gateway.service.quota_use import QuotaVerb
 from gateway.service.runner_actors import Actors
 from gateway.service.selftest.clean import SelftestVerbs
 from gateway.service.sending_watch import STOPPED
@@ -111,6 +113,10 @@ def run(settings: Settings, pulse: Pulse) -> None:
         verbs = {
             **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
             **DomainVerb(host.directory, actors).verbs(),
+            **DnsVerb(
+                host.directory, actors, outbound.resolver, settings.hostname, state_dir, settings.tls.cert
+            ).verbs(),
+            **QuotaVerb(host.directory, host.stores.repository if host.stores.has_index else None, actors).verbs(),
             **LeavingVerbs(host.directory, host.lists, desk.subscription, actors).verbs(),
             **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
             **SelftestVerbs(host).verbs(),

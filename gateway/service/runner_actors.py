@@ -29,7 +29,7 @@ class Actors:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._directory, self._authenticator, self._loop = directory, authenticator, loop
-        self._rights = Rights(directory, settings)
+        self.rights = Rights(directory, settings)
 
     def in_loop(self, work: Callable[[], Awaitable[T]], seconds: float = ANSWER_SECONDS) -> T:
         """What `work` answers in the runner's loop. Raises VerbError when that takes too long, and what `work` raises."""
@@ -74,7 +74,7 @@ class Actors:
 
         async def check() -> Actor:
             actor = await self._actor(caller)
-            if not self._rights.is_administrator(actor):
+            if not self.rights.is_administrator(actor):
                 raise VerbError("that is for administrators", 5)
             if to_change and actor.reads_only:
                 raise VerbError(READS_ONLY, 5)
@@ -89,7 +89,7 @@ class Actors:
         async def check() -> tuple[Actor, MailingList]:
             actor = await self._actor(caller)
             entry = self._directory.by_id(list_id)
-            if not isinstance(entry, MailingList) or not self._rights.may_see(actor, entry):
+            if not isinstance(entry, MailingList) or not self.rights.may_see(actor, entry):
                 raise VerbError("there is no such list that you look after", 1)
             if to_change and actor.reads_only:
                 raise VerbError(READS_ONLY, 5)

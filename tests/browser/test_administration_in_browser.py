@@ -56,3 +56,50 @@ def test_the_table_follows_what_is_typed(browse) -> None:  # type: ignore[no-unt
     page = visit.open("/people/of/jane")
     visit.picture("people-show-phone-zh-dark")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_lists_domains_and_changes(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("admin")
+    page = visit.open("/mailing-lists/new")
+    page.fill("input[name='n.address']", "browserlist@example.com")
+    page.fill(".picker:has(+ textarea[name='n.members']) input", "oliv")
+    page.click("li[data-key=oliver]")
+    page.click("text=Make it")
+    page.wait_for_selector("text=Made.")
+    visit.picture("list-show")
+    page.click("a[role=button]:has-text('Members')")
+    page.fill(".picker input", "jane")
+    page.click("li[data-key=jane]")
+    page.click("button:has-text('Add')")
+    page.wait_for_selector("text=1 member was added.")
+    visit.picture("list-members")
+    page.check("input[aria-label='Oliver Smith']")
+    page.click("text=Take out the chosen")
+    page.wait_for_selector("text=1 member was taken out.")
+    page = visit.open("/changes/")
+    page.locator("details summary").nth(1).click()
+    page.locator("details[open] button:has-text('Take back')").last.click()
+    page.wait_for_selector("text=is taken back")
+    visit.picture("changes")
+    page = visit.open("/mailing-lists/members/browserlist@example.com")
+    page.wait_for_selector("text=Oliver Smith")
+    for path, name in (("/quotas/", "quotas"), ("/domains/dns/example.com", "domain-dns"), ("/shared/", "shared")):
+        visit.open(path)
+        visit.picture(name)
+
+
+def test_many_people_at_once(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("admin", phone=True)
+    page = visit.open("/bulk/")
+    page.fill(
+        "textarea[name=table]",
+        "login,name,addresses,quota\nbulkb,Bulk B,bulkb@example.com,1G\nbulkc,,x@elsewhere.example,\n",
+    )
+    page.click("text=Show what would happen")
+    page.wait_for_selector("text=1 of 2 rows are good.")
+    visit.picture("bulk-preview-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.click("button:has-text('Do it')")
+    page.wait_for_selector("h1:has-text('What was done')")
+    page.click("a:has-text('bulkb')")
+    page.wait_for_selector("h1:has-text('Bulk B')")

@@ -78,7 +78,7 @@ def test_the_owner_of_a_list_looks_after_it_and_nothing_else(admin: Visitor, vis
     assert emma.get("/mailing-lists/members/sales@example.com").status_code == 404
     assert emma.post("/mailing-lists/members/sales@example.com", add="emma").status_code == 404
     assert emma.post("/mailing-lists/delete/webowned@example.com").status_code == 403
-    for path in ("/people/", "/changes/", "/bulk/", "/bulk/export/user.ldif", "/domains/"):
+    for path in ("/people/", "/changes/", "/bulk/", "/quotas/", "/bulk/export/user.ldif", "/domains/"):
         assert emma.get(path).status_code == 403, path
 
 

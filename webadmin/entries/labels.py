@@ -12,7 +12,7 @@ def N_(text: str) -> str:  # noqa: N802 (the name that collectors of texts know)
 
 #: heading -> fields, in the order of forms; a field stands under the first heading that names it
 SECTIONS: dict[str, tuple[str, ...]] = {
-    N_("Person"): (
+    N_("General"): (
         "name", "display_name", "logins", "given_name", "surname", "title", "department", "employee_number", "office",
         "phones", "mobile_phones", "kind", "aliases",
     ),

@@ -27,6 +27,7 @@ from webadmin.pages import (
     moderation,
     people,
     pick,
+    quotas,
     self_writing,
     session_pages,
     shared,
@@ -67,5 +68,6 @@ PAGES: tuple[PageModule, ...] = (
     bulk,
     journal,
     api,
+    quotas,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

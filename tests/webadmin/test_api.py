@@ -216,3 +216,26 @@ def test_nothing_that_the_document_allows_or_forbids_is_a_fault_of_ours(
 
 
 DOCUMENTED = ("400", "401", "403", "404", "405", "409", "412", "413", "414", "415", "429", "308")
+
+
+def test_members_shared_mailboxes_records_and_room(admin: Program) -> None:
+    admin("POST", "/lists", {"address": "apimembers@example.com", "members": ["jane", "x@elsewhere.example"]}, 201)
+    found = admin("GET", "/lists/apimembers@example.com/members?text=jane")
+    assert found["total"] == 1 and found["members"][0]["title"] == "Jane Doe"
+    admin("POST", "/shared", {"address": "apidesk@example.com", "name": "Desk"}, 201)
+    assert admin("GET", "/shared/apidesk@example.com")["values"]["display_name"] == "Desk"
+    records = admin("GET", "/domains/例子.example/dns")
+    assert {row["purpose"] for row in records} >= {"mx", "spf", "dmarc", "programs"}
+    assert all(row["name"].endswith("xn--fsqu00a.example") for row in records)
+    assert admin("GET", "/quotas?order=share&limit=1&text=jane")["mailboxes"][0]["key"] == "jane"
+    assert admin("GET", "/users?status=suspended")["total"] == 1
+
+
+def test_a_rehearsal_changes_nothing(admin: Program) -> None:
+    change = {"changes": [{"field": "title", "values": ["Rehearsed"]}], "rehearse": True}
+    assert admin("PATCH", "/users/oliver", change)["number"] == -1
+    assert "title" not in admin("GET", "/users/oliver")["values"]
+    admin("PATCH", "/users/oliver", {"changes": [{"field": "quota", "values": ["much"]}], "rehearse": True}, 400)
+    new = {"login": "apirehearsed", "name": "X", "addresses": ["apirehearsed@example.com"], "rehearse": True}
+    assert admin("POST", "/users", new, 201)["number"] == -1
+    admin("GET", "/users/apirehearsed", None, 404)

@@ -23,20 +23,24 @@ Names = Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_VALUES)]
 
 
 class ChangeEntry(msgspec.Struct, forbid_unknown_fields=True):
-    """Changes; with `version` (as `GET` told it) only of the entry as it was then."""
+    """Changes; with `version` (as `GET` told it) only of the entry as it was then. `rehearse`: check it and do nothing;
+    the number in the answer is -1 where something would change."""
 
     changes: Annotated[tuple[Change, ...], msgspec.Meta(min_length=1, max_length=100)]
     version: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    rehearse: bool = False
 
 
 class NewUser(msgspec.Struct, forbid_unknown_fields=True):
-    """A person. Without addresses the login in the only domain; without a password nobody signs in yet."""
+    """A person. Without addresses the login in the only domain; without a password nobody signs in yet. `rehearse`: check
+    it and do nothing."""
 
     login: Text
     name: Text
     addresses: Names = ()
     password: Annotated[str, msgspec.Meta(max_length=1024)] = ""
     changes: Changes = ()
+    rehearse: bool = False
 
     def __repr__(self) -> str:
         return f"NewUser({self.login!r})"
@@ -80,6 +84,14 @@ class Members(msgspec.Struct, forbid_unknown_fields=True):
     members: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=MAX_VALUES)]
 
 
+class NewShared(msgspec.Struct, forbid_unknown_fields=True):
+    """A mailbox that several people work on."""
+
+    address: Text
+    name: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    changes: Changes = ()
+
+
 class NewDomain(msgspec.Struct, forbid_unknown_fields=True):
     """A mail domain."""
 
@@ -98,6 +110,25 @@ class Search(msgspec.Struct, forbid_unknown_fields=True):
 
     text: Annotated[str, msgspec.Meta(max_length=200)] = ""
     domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    status: Literal["", "active", "noaccess", "suspended", "closed"] = ""
+    start: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class MemberSearch(msgspec.Struct, forbid_unknown_fields=True):
+    """Words that all occur in name or address; which part of what is found."""
+
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    start: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class QuotaSearch(msgspec.Struct, forbid_unknown_fields=True):
+    """As `Search`; `order`: the biggest first (`used`), or the fullest (`share`)."""
+
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    order: Literal["used", "share"] = "used"
     start: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 

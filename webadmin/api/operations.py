@@ -11,6 +11,7 @@ import msgspec
 from webadmin.api import bodies
 from webadmin.backend import AGENT_SOCKET, MAIL_SOCKET
 from webadmin.person import ask
+from webadmin.setup.dns import also_wanted
 
 #: the words of the address and the kind that verbs know
 KINDS = {"users": "user", "aliases": "alias", "lists": "list", "shared": "shared", "domains": "domain"}
@@ -54,6 +55,10 @@ def _of_list(*names: str) -> Callable[[Path, Data], Data]:
     return build
 
 
+def _domain_dns(path: Path, data: Data) -> Data:
+    return {"name": path["name"], "also": also_wanted(path["name"])}
+
+
 def _entries(word: str, kind: str) -> list[Operation]:
     """What all kinds of entries have."""
     single = {"aliases": "alias", "lists": "list", "users": "user", "shared": "shared mailbox", "domains": "domain"}[
@@ -80,6 +85,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("remove_targets", "POST", "/aliases/{name}/remove", "Take targets out of an alias", "alias-remove",
               lambda path, data: {"address": path["name"], **data}, body=bodies.Targets),
     Operation("add_list", "POST", "/lists", "Make a mailing list", "add-list", lambda path, data: data, body=bodies.NewList, status=201),
+    Operation("show_members", "GET", "/lists/{name}/members", "Who is in a list", "members-of",
+              lambda path, data: {"list": path["name"], **data}, query=bodies.MemberSearch),
     Operation("members", "POST", "/lists/{name}/members", "Take members in or out", "members",
               lambda path, data: {"list": path["name"], **data}, body=bodies.Members),
     Operation("held_posts", "GET", "/lists/{name}/held", "Posts that wait for a moderator", "list-held", _of_list(), socket=MAIL_SOCKET),
@@ -88,6 +95,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("bounces", "GET", "/lists/{name}/bounces", "Members whose copies came back", "list-bounces", _of_list(), socket=MAIL_SOCKET),
     Operation("unpark", "DELETE", "/lists/{name}/bounces/{member}", "Let a member have mail again", "list-unpark", _of_list("member"),
               socket=MAIL_SOCKET),
+    Operation("add_shared", "POST", "/shared", "Make a shared mailbox", "add-shared", lambda path, data: data, body=bodies.NewShared, status=201),
+    Operation("domain_dns", "GET", "/domains/{name}/dns", "The records that a domain's zone needs, and whether they are there",
+              "domain-dns", _domain_dns, socket=MAIL_SOCKET),
+    Operation("quotas", "GET", "/quotas", "What mailboxes hold and may hold", "quota-use", lambda path, data: data,
+              query=bodies.QuotaSearch, socket=MAIL_SOCKET),
     Operation("add_domain", "POST", "/domains", "Make a domain", "add-domain", lambda path, data: data, body=bodies.NewDomain, status=201),
     Operation("journal", "GET", "/journal", "The latest changes of the directory", "journal", lambda path, data: data, query=bodies.Latest),
     Operation("undo", "POST", "/journal/{number}/undo", "Take one change back", "undo", lambda path, data: {"number": _number(path["number"])}),

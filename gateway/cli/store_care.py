@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from directory.model import Deferred
 from gateway.cli.opened_stores import find_holder, opened
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
@@ -51,6 +52,15 @@ def _shown(account: str, findings: list[Finding]) -> dict[str, Any]:
     return {"account": account, "findings": msgspec.to_builtins(findings)}
 
 
+def _care(host: Host, account: str, act: str) -> list[Finding]:
+    """What is not in order behind that. Raises Deferred."""
+    if act == "repair":
+        host.stores.repair(account)
+    elif act == "rebuild":
+        host.stores.rebuild(account)
+    return host.stores.check(account)
+
+
 def _run(path: Path, accounts: tuple[str, ...], is_all: bool, as_json: bool, act: str) -> None:
     if bool(accounts) == is_all:
         raise click.UsageError("name ACCOUNTS, or say --all")
@@ -59,11 +69,14 @@ def _run(path: Path, accounts: tuple[str, ...], is_all: bool, as_json: bool, act
     with opened(path) as host:
         named, lost = _named(host, accounts) if not is_all else (_all(host), 0)
         for account in named:
-            if act == "repair":
-                host.stores.repair(account)
-            elif act == "rebuild":
-                host.stores.rebuild(account)
-            findings = host.stores.check(account)
+            try:
+                findings = _care(host, account, act)
+            except Deferred as error:
+                if not is_all:
+                    raise
+                click.echo(f"gatepost: {account}: {error}", err=True)  # the others are looked at all the same
+                lost += 1
+                continue
             checked += 1
             faulty += bool(findings)
             if as_json and (findings or not is_all):

@@ -11,7 +11,19 @@ import pytest
 
 from directory.authenticator_settings import AuthSettings
 from directory.model.units import write_seconds, write_size
-from gateway.imap import appending, fetch_items, flags, parser, search_keys, sort_keys, threads, urls
+from gateway.imap import (
+    appending,
+    fetch_items,
+    flags,
+    metadata,
+    notifying,
+    parser,
+    search_keys,
+    sort_keys,
+    threads,
+    urls,
+)
+from gateway.imap.commands import acl as acl_commands
 from gateway.imap.commands import create, enable, identity, listing
 from gateway.imap.settings import ImapSettings
 from gateway.lists.settings import ListSettings
@@ -22,9 +34,11 @@ from gateway.pop3.settings import Pop3Settings
 from gateway.queue.settings import QueueSettings
 from gateway.route.relay_settings import RelaySettings
 from gateway.route.settings import RouteSettings
+from gateway.service import imap_notify, imap_shared
 from gateway.service.settings import LimitSettings
 from gateway.smtp.settings import SmtpSettings
-from gateway.store import folders, layout, markers
+from gateway.store import acl, folders, keeping, layout, markers
+from gateway.store import metadata as kept_metadata
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 SECTIONS = {
@@ -60,6 +74,17 @@ FIXED = (
     f"{limits.MAX_ADDRESSES:,} addresses of a field in ENVELOPE, {limits.MAX_NESTING} levels and {limits.MAX_PARTS:,} parts",
     f"{threads.MAX_REFERENCES:,} references of a message in THREAD, {sort_keys.MAX_LENGTH:,} characters",
     f"after {threads.MAX_STEPS:,} steps",
+    f"| SETACL, GETACL | {acl_commands.MAX_IDENTIFIER:,} octets of an identifier |",
+    f"| GETMETADATA, SETMETADATA | {metadata.MAX_NAMES} entries, {metadata.MAX_NAME} octets a name |",
+    f"| NOTIFY | {notifying.MAX_GROUPS} filters, {notifying.MAX_NAMES} mailboxes named |",
+    f"A mailbox has rights for {acl.MAX_ENTRIES} others",
+    f"An annotation has {metadata.MAX_VALUE:,} octets (`NO [METADATA MAXSIZE {metadata.MAX_VALUE}]`)",
+    f"has {kept_metadata.MAX_ENTRIES} with a mailbox, and the text that keeps them {kept_metadata.MAX_OWN >> 10} KiB of a person",
+    f"and {kept_metadata.MAX_OCTETS >> 10} KiB of a mailbox",
+    f"LIST looks at {imap_shared.MAX_GRANTED:,} mailboxes of other stores",
+    f"NOTIFY watches {notifying.MAX_WATCHED:,} mailboxes",
+    f"when {imap_notify.MAX_PENDING:,} have changed",
+    f"kept {keeping.MAX_LISTED:,} of an account are shown",
 )
 COMPLETE = ("limits.", "pop3.")
 

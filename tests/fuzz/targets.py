@@ -20,6 +20,8 @@ from gateway.imap.commands import COMMANDS as IMAP_COMMANDS
 from gateway.imap.content import Clock, Facts, ReadContents, ReadFacts, SearchContents
 from gateway.imap.content import Content as ImapContent
 from gateway.imap.listing import Listed, ListMailboxes
+from gateway.imap.metadata import Annotate, Annotations
+from gateway.imap.notifying import News, TellNews, WatchMailboxes
 from gateway.imap.ports import (
     Appended,
     AppendPart,
@@ -45,6 +47,7 @@ from gateway.imap.ports import (
 )
 from gateway.imap.ports import Authenticate as ImapAuthenticate
 from gateway.imap.quota import Quota, QuotaOf, QuotaOfRoot
+from gateway.imap.rights import ALL, AclOf, ChangeAcl, Granted, MyRights, Possible, RightsFor
 from gateway.imap.search_subject import Subject
 from gateway.imap.session import Session as ImapSession
 from gateway.imap.settings import ImapSettings
@@ -135,6 +138,26 @@ def _imap(request: object) -> object:
         return (Listed("INBOX", subscribed=True), Listed("a/b", "\\Sent"), Listed("c", subscribed=True, exists=False))
     if isinstance(request, Status):
         return {name: Figures(1, 1, 0, 2, 3, 4) for name in request.names}
+    if isinstance(request, AclOf):
+        return [Granted("jane@example.com", ALL), Granted('"\xe4', "l")]
+    if isinstance(request, RightsFor):
+        return Possible("lr")
+    if isinstance(request, MyRights):
+        return dict.fromkeys(request.mailboxes, "lrs")
+    if isinstance(request, Annotations):
+        return {
+            name: {"/shared/a": b"x\0", "/shared/a/b": b'"', "/private/c": b"\xff\r\n"} for name in request.mailboxes
+        }
+    if isinstance(request, ChangeAcl | Annotate):
+        return None
+    if isinstance(request, WatchMailboxes):
+        return {"a/b": Figures(1, 1, 0, 2, 3, 4)} if request.wants_figures else {}
+    if isinstance(request, TellNews):
+        return [
+            News("a/b", Figures(1, 1, 0, 2, 3, 4)),
+            News("c", None, is_named=True),
+            News("d", Figures(0, 0, 0, 1, 3, 4), True, "e"),
+        ]
     if isinstance(request, QuotaOf | QuotaOfRoot):
         return Quota("", 1, 2, 3, 4)
     raise Deferred(Condition.STORE_UNAVAILABLE)

@@ -26,7 +26,10 @@ WORDS: dict[str, list[bytes]] = {
         b"LIST \"\" %\r\n", b"AUTHENTICATE PLAIN\r\n", b"AGEAYg==\r\n", b"(", b")", b"\"", b"\\", b"&AC8-", b"~", b"NIL", b"{0}\r\n",
         b"a APPEND x CATENATE (URL /x/;UID=7 TEXT {1+}\r\na URL {14+}\r\n/x/;UID=7/;SEC) {2+}\r\nab\r\n", b" {1}\r\n", b" TEXT {1+}\r\nz",
         b"a UID REPLACE 7 x (\\Seen) {2+}\r\nab\r\n", b"REPLACE 2 x {2}\r\n", b"UNAUTHENTICATE\r\n", b"ENABLE IMAP4rev2 UIDONLY UTF8=ACCEPT\r\n", b"FETCH 1:* (EMAILID SAVEDATE)\r\n",
-        b"SEARCH OR EMAILID ma SAVEDSINCE 1-Jan-2001\r\n",
+        b"SEARCH OR EMAILID ma SAVEDSINCE 1-Jan-2001\r\n", b"GETACL x\r\n", b"SETACL x {3+}\r\nj@d +lrcd\r\n", b"LISTRIGHTS x j\r\n", b"MYRIGHTS x\r\n",
+        b"GETMETADATA (DEPTH 1 MAXSIZE 2) \"\" (/shared/a /private)\r\n", b"SETMETADATA x (/shared/a NIL /private/b ~{2+}\r\n\x00x)\r\n",
+        b"LIST \"\" * RETURN (MYRIGHTS METADATA (/shared/a))\r\n", b"NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (subtree (x y) NONE)\r\n",
+        b"NOTIFY NONE\r\n", b"a LOGIN j s\r\na NOTIFY SET (personal (MessageNew MessageExpunge FlagChange MailboxName))\r\n",
     ],
     "pop3": [
         b"USER a\r\n", b"PASS b\r\n", b"STAT\r\n", b"LIST\r\n", b"LIST 1\r\n", b"UIDL 9\r\n", b"RETR 1\r\n", b"RETR 2\r\n", b"TOP 1 1\r\n",

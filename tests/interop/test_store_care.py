@@ -47,3 +47,11 @@ def test_check_repair_and_rebuild(demo: RunningDemo) -> None:
     assert run(demo, "store", "check", "nobody@example.com")[0] == 1
     assert run(demo, "store", "check")[0] == 2
     assert run(demo, "store", "check", "--all")[0] == 0
+    maildir = Path(account["maildir"])
+    maildir.rename(maildir.with_name("away"))
+    try:
+        code, said = run(demo, "store", "check", "--all")
+        assert (code, "0 not in order" in said) == (1, True)
+        assert run(demo, "store", "check", "emma")[0] == 4
+    finally:
+        maildir.with_name("away").rename(maildir)

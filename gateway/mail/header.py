@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_HEADER = 256 * 1024  # octets of all fields together
 MAX_FIELD = 100 * 1024  # octets of one field with its continuations
@@ -22,8 +23,7 @@ class HeaderProblem(ValueError):
     """The header block is over a limit; the message is for the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field. `name` in lower case, the octets are `content[start:end]`, the value begins at `value`."""
 
     name: bytes

@@ -26,6 +26,9 @@ JUNK_USE = "\\Junk"
 JUNK_NAME = "Junk"
 
 
+_UNDECIDED = Deferred(Condition.BUG)  # stands for an outcome until it is there
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One recipient of a delivery."""
@@ -102,7 +105,7 @@ class Delivering(Adopting):
         the octets stored and on the wire; the pieces have LF line ends. A row with UID 0 stands for
         a message that the index will get later.
         """
-        outcomes: list[MessageRow | Deferred | Refused] = [Deferred(Condition.BUG)] * len(targets)
+        outcomes: list[MessageRow | Deferred | Refused] = [_UNDECIDED] * len(targets)
         ways: list[_Way] = []
         opened: dict[str, AccountRow | Deferred] = {}
         if self.has_index and len(targets) > 1:

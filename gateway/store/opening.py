@@ -272,7 +272,7 @@ class Opening:
                     self._make_some(some[start : start + AT_ONCE], rows, restored)
         finally:
             for order in orders:
-                order.rows = {each.id: rows.get(each.id, Deferred(Condition.BUG)) for each in order.holders}
+                order.rows = {each.id: rows.get(each.id) or Deferred(Condition.BUG) for each in order.holders}
                 order.restored = [row for row in restored if row.account in order.rows]
                 order.is_done = True
 

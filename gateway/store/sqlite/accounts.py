@@ -59,7 +59,7 @@ class Accounts(Base):
     ) -> list[tuple[AccountRow, MailboxRow] | Deferred]:
         # not FULL: a row that a power cut takes is restored from its marker behind a gap, see `rebuilding`; what goes
         # beyond its first reservation is preceded by a FULL commit, which keeps the row too
-        made: list[tuple[AccountRow, MailboxRow] | Deferred] = [gone(new.account, INBOX_ID) for new in wanted]
+        made: dict[int, tuple[AccountRow, MailboxRow] | Deferred] = {}
         work: dict[Shard, tuple[list[int], list[tuple[int, str]]]] = {}
         for number, new in enumerate(wanted):
             work.setdefault(self._shard(new.account), ([], []))[0].append(number)
@@ -77,11 +77,9 @@ class Accounts(Base):
             except Deferred as error:
                 failed |= dict.fromkeys((*numbers, *(number for number, _ in owned)), error)
             else:
-                for number, row in zip(numbers, rows, strict=True):
-                    made[number] = row
-        for number, why in failed.items():
-            made[number] = why
-        return made
+                made.update(zip(numbers, rows, strict=True))
+        made.update(failed)
+        return [made[number] for number in range(len(wanted))]
 
     def delete_account(self, account: str) -> None:
         with self._shard(account).transaction(full=True) as db:

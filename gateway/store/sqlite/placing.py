@@ -28,6 +28,9 @@ from gateway.store.sqlite.shard import Shard
 _INSERT = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)"
 
 
+_UNDECIDED = Deferred(Condition.BUG)  # stands for an outcome until it is there
+
+
 class _Job:
     """Placements of one caller that wait for a shard."""
 
@@ -170,7 +173,7 @@ class Placing(Base):
                 job.error, job.is_done = Deferred(Condition.BUG, "placing failed"), True
             raise
         for job in jobs:
-            job.outcomes = [Deferred(Condition.BUG)] * len(job.placements)
+            job.outcomes = [_UNDECIDED] * len(job.placements)
         for key, members in groups.items():
             for (job, number), outcome in zip(members, results[key], strict=True):
                 job.outcomes[number] = outcome

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from webadmin.backend import Changed, NotPossible
 from webadmin.entries import form
 from webadmin.entries.kinds import Kind
+from webadmin.entries.passwords import generate
 from webadmin.person import ask
 
 SHOWN = 50  # rows of a table
@@ -152,8 +153,6 @@ def register(bp: Blueprint, kind: Kind, *, also: str = "") -> None:
             arguments["changes"] = form.as_changes(wanted)
         generated = ""
         if kind.name == "user":
-            from webadmin.entries.passwords import generate
-
             generated = generate() if request.form.get("password_kind") == "generate" else ""
             arguments["password"] = generated or request.form.get("password", "")
         try:

@@ -34,6 +34,7 @@ from gateway.service.agent_accounts import KINDS, Accounts
 
 MAX_FOUND = 200
 MAX_PICKED = 20
+MAX_VALUES = 2000  # of one field in an answer
 PICKED = (Account, MailingList, SharedMailbox, Alias, Group)
 
 
@@ -222,7 +223,11 @@ class Reading:
             if not port.rights.may_see(actor, entry):
                 raise VerbError(f"there is no {wanted.kind} {wanted.name!r} that you may look at", 1)
             addresses = entry.addresses if isinstance(entry, Recipient) else ()
-            own = {name: _plain(value) for name, value in port.directory.own_values(entry.id).items()}
+            own = {
+                name: _plain(value)
+                for name, value in port.directory.own_values(entry.id).items()
+                if not _is_long(value)
+            }
             return {
                 **_short(entry),
                 "kind": wanted.kind,
@@ -329,12 +334,17 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
+def _is_long(value: Any) -> bool:
+    """True for what an answer has no room for: the members of a large list, whom `members-of` tells."""
+    return isinstance(value, tuple | list | frozenset) and len(value) > MAX_VALUES
+
+
 def _values(entry: Entry) -> dict[str, Any]:
-    """Every field with a value, as effective now."""
+    """Every field with a value, as effective now, but for what is long."""
     found = {}
     for field in dataclasses.fields(entry):
         value = getattr(entry, field.name)
-        if value not in (None, (), frozenset(), "") and "ldap" in field.metadata:
+        if value not in (None, (), frozenset(), "") and "ldap" in field.metadata and not _is_long(value):
             found[field.name] = _plain(value)
     return found
 
@@ -342,7 +352,10 @@ def _values(entry: Entry) -> dict[str, Any]:
 def _names(port: WritePort, entry: Entry) -> dict[str, str]:
     """What the distinguished names among an entry's values are called."""
     found: dict[str, str] = {}
-    for value in _values(entry).values():
+    # the members of a list last: there is not room for all names, and owners matter more
+    for value in sorted(
+        _values(entry).values(), key=lambda value: len(value) if isinstance(value, tuple | list) else 0
+    ):
         for text in value if isinstance(value, tuple | list) else ():
             if isinstance(text, str) and "=" in text and len(found) < MAX_FOUND:
                 other = port.directory.by_dn(text)

@@ -206,3 +206,21 @@ def test_only_who_may_sees_the_queue_of_changes_of_an_entry(admin: Visitor, webb
     entry = re.search(r"/changes/\?entry=([^\"&]+)", page.text)
     assert entry is not None
     assert admin.get(f"/changes/?entry={entry[1]}").status_code == 200
+
+
+def test_a_list_with_thousands_of_members_is_shown_and_changed(admin: Visitor) -> None:
+    made(admin, "mailing-lists", address="webmany@example.com", name="Many")
+    page = "/mailing-lists/members/webmany@example.com"
+    for start in range(0, 3000, 1000):
+        names = "\n".join(
+            f"somebody.with.a.long.name.{number:05}@elsewhere.example" for number in range(start, start + 1000)
+        )
+        assert "1000 members were added." in words(admin.post(page, add=names))
+    assert "3000 entries" in words(admin.get(page)) and "00049@" in words(admin.get(page))
+    assert "02999@" in words(admin.get(page + "?q=02999"))
+    path = "/mailing-lists/of/webmany@example.com"
+    form = filled(admin.get(path), "/mailing-lists/of/")
+    assert "Saved." in words(admin.post(path, **{**form, "f.owners": "jane"}))
+    assert filled(admin.get(path), "/mailing-lists/of/")["f.owners"] == ["jane"]
+    assert "3000 entries" in words(admin.get(page)), "members were lost"
+    assert admin.post(page, add="\n".join(f"x{n}@elsewhere.example" for n in range(1001))).status_code == 422

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.commit import Commit
@@ -55,6 +55,15 @@ class _Order:
         self.rows: dict[str, AccountRow | Deferred] = {}
         self.restored: list[AccountRow] = []
         self.is_done = False
+
+
+class Noted(NamedTuple):
+    """What was noted of a mailbox beside its messages: changes up to `modseq`, UIDs below `uidnext`; what came up to
+    `looked`, a MODSEQ too, needs no note yet."""
+
+    modseq: int
+    uidnext: int
+    looked: int
 
 
 REBIND_SECONDS = 90 * 86_400.0
@@ -104,7 +113,7 @@ class Opening:
         self._over_soft = over_soft or NeverOver()
         self._domain_room = domain_room or NoQuota()
         self._furnished: set[str] = set()
-        self._noted: dict[tuple[str, int], int] = {}
+        self._noted: dict[tuple[str, int], Noted] = {}
         self._pruned: dict[tuple[str, int], int] = {}
         self._looks: dict[tuple[str, int], Look] = {}
         self._lock = threading.Lock()

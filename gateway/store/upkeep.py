@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from directory.model import MailboxHolder
 from gateway.files.durable import rename_unique, sync_folder, write_synced
@@ -19,12 +19,13 @@ from gateway.store import keeping, markers
 from gateway.store.annotating import Annotating
 from gateway.store.delivering import pieces_of
 from gateway.store.layout import unique_part
-from gateway.store.opening import trouble
-from gateway.store.repository import MailboxRow
+from gateway.store.opening import Noted, trouble
+from gateway.store.repository import MailboxRow, MessageRow
 
 TMP_SECONDS = 36 * 3_600.0  # qmail's maildir(5): a file in tmp/ is dead after 36 hours
 TOMBSTONE_SECONDS = 90 * 86_400.0
 TOMBSTONES = 50_000  # for each mailbox; clients that come later compare all UIDs
+UNNOTED = 500  # new messages that need no note; far below `rebuilding.UID_GAP`
 EXPIRED = 10_000  # messages of a mailbox that are expunged in one round
 _MAX_NOTED = 500_000
 
@@ -106,26 +107,41 @@ class Upkeep(Annotating):
     def _note(self, account: str, folder: str, row: MailboxRow) -> None:
         """Write flags and numbers that changed beside the messages, so that they outlive the index."""
         key = (account, row.id)
-        since = self._noted.get(key)
-        if since is None:
+        noted = self._noted.get(key)
+        if noted is None:
             facts = markers.read_mailbox(folder) or {}
-            modseq = facts.get("highestmodseq", 0)
-            since = modseq if isinstance(modseq, int) and facts.get("id") == row.id else 0
-        if row.highestmodseq > since:
+            numbers = facts.get("highestmodseq"), facts.get("uidnext")
+            modseq, uidnext = (n if isinstance(n, int) and facts.get("id") == row.id else 0 for n in numbers)
+            noted = Noted(modseq, uidnext, modseq)
+        if row.highestmodseq > noted.looked:
+            since = noted.modseq
             if not since or self._is_bloated(account, folder, row):
                 seen = self.repository.seen_since(account, row.id, 0)
                 markers.write_mailbox(folder, row, self.repository.messages(account, row.id), seen)
             else:
                 seen = self.repository.seen_since(account, row.id, since)
-                markers.append_mailbox(folder, row, self.repository.messages(account, row.id, since), seen)
+                changed = self.repository.messages(account, row.id, since)
+                if not seen and _is_only_mail(changed, noted.uidnext, row.uidnext):
+                    self._noted[key] = noted._replace(looked=row.highestmodseq)
+                    return
+                markers.append_mailbox(folder, row, changed, seen)
             self.keep_notes(account, folder, row)
-        self._noted[key] = row.highestmodseq
+            noted = Noted(row.highestmodseq, row.uidnext, row.highestmodseq)
+        self._noted[key] = noted
 
     def _is_bloated(self, account: str, folder: str, row: MailboxRow) -> bool:
         lines = self.repository.counts(account, row.id).messages
         if not markers.is_bloated(folder, lines):
             return False
         return markers.is_bloated(folder, lines + len(self.repository.seen_since(account, row.id, 0)))
+
+
+def _is_only_mail(changed: Sequence[MessageRow], noted: int, uidnext: int) -> bool:
+    """New messages without flags are all that came since UIDNEXT was `noted`, and they are few: their names tell
+    their UIDs, and a lost index begins far above them."""
+    return len(changed) == uidnext - noted <= UNNOTED and not any(
+        message.flags or message.keywords or message.uid < noted for message in changed
+    )
 
 
 def _remove_but(folder: str, kept: str) -> None:

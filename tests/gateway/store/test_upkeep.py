@@ -70,6 +70,33 @@ def test_numbers_that_were_given_and_expunged_are_noted(tmp_path: Path) -> None:
     assert bench.deliver(ANN) > 3
 
 
+def test_mail_that_only_came_needs_no_note(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    marker = bench.maildir(ANN) / markers.MAILBOX
+    before = marker.read_bytes()
+    for _ in range(2):
+        bench.deliver(ANN)
+        tend(bench)
+        assert marker.read_bytes() == before
+    bench.stores._noted.clear()  # as after a restart
+    tend(bench)
+    assert marker.read_bytes() == before
+    flag(bench, 1, "F")
+    tend(bench)
+    facts = markers.read_mailbox(str(bench.maildir(ANN)))
+    assert facts is not None
+    assert facts["uidnext"] == 3
+    assert sorted(flags for flags, _ in markers.read_flags(str(bench.maildir(ANN))).values()) == ["", "F"]
+    monkeypatch.setattr("gateway.store.upkeep.UNNOTED", 1)
+    before = marker.read_bytes()
+    for _ in range(2):
+        assert marker.read_bytes() == before
+        bench.deliver(ANN)
+        tend(bench)
+    facts = markers.read_mailbox(str(bench.maildir(ANN)))
+    assert facts is not None
+    assert facts["uidnext"] == 5
+
+
 def test_nothing_is_written_when_nothing_has_changed(bench: Bench) -> None:
     bench.deliver(ANN)
     tend(bench)

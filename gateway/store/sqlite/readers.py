@@ -32,8 +32,9 @@ class Readers(Base):
     def _outline_for(
         self, account: str, mailbox: int, reader: str, after_modseq: int, after_uid: int, limit: int
     ) -> list[Outline]:
-        where, values = "", ()  # type: str, tuple[object, ...]
+        where, first, values = "", "m.uid", ()  # type: str, str, tuple[object, ...]
         if after_modseq:
+            first = "+m.uid"  # so that the few are looked up, and not all from there on
             where = (
                 "AND m.uid IN (SELECT uid FROM message WHERE account=? AND mailbox=? AND modseq>? "
                 "UNION SELECT uid FROM seen WHERE account=? AND mailbox=? AND user=? AND modseq>?) "
@@ -43,7 +44,7 @@ class Readers(Base):
             account,
             "SELECT m.uid, max(m.modseq, coalesce(s.modseq, 0)), m.flags, m.keywords, m.crlf, m.internaldate, s.is_seen "
             f"FROM {_JOINED} WHERE m.account=? AND m.mailbox=? {where}"
-            "AND m.uid>? AND m.expunged_at IS NULL ORDER BY m.uid LIMIT ?",
+            f"AND {first}>? AND m.expunged_at IS NULL ORDER BY m.uid LIMIT ?",
             (reader, account, mailbox, *values, after_uid, limit),
         )
         return [(uid, at, _flags(flags, is_seen), *rest) for uid, at, flags, *rest, is_seen in rows]

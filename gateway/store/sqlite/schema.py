@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 3
+FORMAT = 4
 CACHE_FORMAT = 1
 
 # `expunged_at` makes a row a tombstone. Its `name` stays until the file is unlinked, then it is
@@ -44,6 +44,7 @@ CREATE TABLE seen (
   account TEXT NOT NULL, mailbox INTEGER NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL,
   modseq INTEGER NOT NULL, is_seen INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (account, mailbox, user, uid)
 ) WITHOUT ROWID;
+CREATE INDEX seen_modseq ON seen (account, mailbox, user, modseq);
 CREATE TABLE grantee (
   account TEXT NOT NULL, mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, PRIMARY KEY (account, mailbox, identifier)
 ) WITHOUT ROWID;
@@ -60,7 +61,8 @@ CREATE TABLE grantee (
   account TEXT NOT NULL, mailbox INTEGER NOT NULL, identifier TEXT NOT NULL, PRIMARY KEY (account, mailbox, identifier)
 ) WITHOUT ROWID;
 CREATE INDEX grantee_identifier ON grantee (identifier, account, mailbox)
-"""
+""",
+    4: "CREATE INDEX seen_modseq ON seen (account, mailbox, user, modseq)",
 }
 
 CACHE = """

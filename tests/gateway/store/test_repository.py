@@ -77,12 +77,12 @@ def test_flags_that_may_not_change_stay(repository: Repository) -> None:
     assert [(row.flags, row.keywords) for row in rows] == [("FT", "New")]
 
 
-def test_an_index_of_the_format_before_is_brought_up(tmp_path: Path) -> None:
+def test_an_index_of_an_older_format_is_brought_up(tmp_path: Path) -> None:
     SqliteRepository(tmp_path).close()
     for number in range(16):
         with closing(sqlite3.connect(tmp_path / f"{number:02x}.db", isolation_level=None)) as db:
             for statement in (
-                "DROP TABLE grantee", "ALTER TABLE mailbox DROP COLUMN acl", "ALTER TABLE mailbox DROP COLUMN metadata",
+                "DROP TABLE grantee", "DROP INDEX seen_modseq", "ALTER TABLE mailbox DROP COLUMN acl", "ALTER TABLE mailbox DROP COLUMN metadata",
                 "ALTER TABLE seen DROP COLUMN is_seen", "PRAGMA user_version=2",
             ):  # fmt: skip
                 db.execute(statement)

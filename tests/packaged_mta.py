@@ -18,15 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import trustme
+from free_ports import free_port
 from unpacked import unpacked
 
 POSTFIX = "/usr/sbin/postfix"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes] | None, log: Path) -> None:

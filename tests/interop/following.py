@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ldap3
+from free_ports import free_port
 
 from directory import embedded
 from directory.connection import Servers
@@ -47,12 +47,6 @@ userPassword: secret-{name}
 
 def company(*names: str) -> str:
     return "\n".join([DOMAIN, *map(person, names)])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(what: Callable[[], object], seconds: float = 40.0) -> float:

@@ -20,17 +20,12 @@ from typing import Any
 import pytest
 import yaml
 from conftest import RunningDemo
+from free_ports import free_port
 
 from gateway.service.overview import read
 
 PER_ADDRESS, PER_ACCOUNT, UNAUTHENTICATED = 3, 2, 12
 PROXIED = ("mx", "imap", "imaps")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

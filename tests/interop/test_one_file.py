@@ -5,7 +5,6 @@ from __future__ import annotations
 import imaplib
 import os
 import smtplib
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import GATEPOST, eventually
+from free_ports import free_port
 from in_process import answer
 
 from directory.embedded import hash_password
@@ -26,12 +26,6 @@ mail: {name}@tiny.example
 userPassword: {password}
 
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Tiny:

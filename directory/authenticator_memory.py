@@ -146,6 +146,12 @@ class Memory:
             )
         )
 
+    def places(self, account: str, now: float) -> list[tuple[str, float]]:
+        """From where the account has logged in within 30 days, and when that was last written down; the newest first."""
+        return self._state.rows(
+            "SELECT source, at FROM trusted WHERE account=? AND at>? ORDER BY at DESC", (account, now - TRUST_SECONDS)
+        )
+
     def has_success(self, source: str, now: float) -> bool:
         """True when anybody has logged in from there within 30 days."""
         return bool(

@@ -14,6 +14,7 @@ from flask import current_app, g, request, session
 from gateway.control.protocol import Claim
 from gateway.service.admission import Networks
 from webadmin.backend import AGENT_SOCKET, Backend, SessionEnded
+from webadmin.browser_name import browser_name
 from webadmin.client import client_address
 
 TOKEN, LOGIN, LANGUAGE = "token", "login", "language"
@@ -111,7 +112,7 @@ def begin(login: str, password: str, seconds: int) -> None:
         AGENT_SOCKET,
         "session-open",
         Claim(login=login, password=password, address=client_address(trusted_proxies())),
-        name=f"web {request.user_agent.string[:60]}".strip(),
+        name=browser_name(request.user_agent.string),
         seconds=seconds,
     )
     language = session.get(LANGUAGE)

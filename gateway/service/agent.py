@@ -14,6 +14,7 @@ from directory.authenticator_bind import BindPool
 from directory.connection import Servers
 from directory.follow import Follower
 from directory.ldif_file import FileBinds, LdifFile
+from directory.password_policy import Policies
 from directory.profile import Profile
 from directory.replica import ReplicaWriter
 from directory.rights import Rights
@@ -33,6 +34,7 @@ from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_preferences import PreferenceVerbs
 from gateway.service.agent_program_tokens import ProgramTokens
 from gateway.service.agent_reading import Reading
+from gateway.service.agent_self import SelfVerbs
 from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
 from gateway.service.agent_verbs import verbs
@@ -78,6 +80,11 @@ class Agent:
         )
         self.accounts = Accounts(port, authenticator, settings.directory)
         self.tokens = TokenVerbs(authenticator.tokens, self.accounts, authenticator.now)
+        self.own = SelfVerbs(
+            self.accounts,
+            authenticator,
+            Policies(self._servers, settings.directory.base) if file is None else None,
+        )
         self.preferences = PreferenceVerbs(self._state, self.accounts)
         reader = self.writer.reader()
         self.book = AddressBook(
@@ -137,6 +144,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 Reading(agent.accounts, settings.directory),
                 agent.book,
                 agent.preferences,
+                agent.own,
             ),
             others=() if web is None or web.uid == os.getuid() else (web.uid,),
             services=() if mail is None or mail.uid == os.getuid() else (mail.uid,),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from webadmin import person
+from webadmin import passwords, person
 from webadmin.backend import NotPossible
 from webadmin.page import Page
 
@@ -42,6 +42,21 @@ def enter() -> ResponseReturnValue:
             raise NotPossible("")
         person.begin(login, password, current_app.extensions["gatepost_settings"].session)
     except NotPossible as problem:
+        if passwords.must_change(problem):
+            return passwords.forced(login, to, claim=passwords.claim_of(login, password)), 401
         text = gettext("Login or password is wrong, or this account may not sign in here.")
         return render_template("login.html", to=to, login=login, problem=text, detail=str(problem)), 401
+    return redirect(safe_target(to))
+
+
+@bp.post("/change")
+def change() -> ResponseReturnValue:
+    """Change the password of somebody who is not let in before, and let him in."""
+    form = request.form
+    login, new, to = form.get("login", "").strip(), form.get("new", ""), form.get("to", "")
+    problem = passwords.set_password(login, form.get("old", ""), new, form.get("again", ""))
+    if problem:
+        return passwords.forced(login, to, problem), 409
+    person.begin(login, new, current_app.extensions["gatepost_settings"].session)
+    flash(gettext("The password is changed."))
     return redirect(safe_target(to))

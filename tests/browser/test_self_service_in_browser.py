@@ -1,0 +1,49 @@
+"""Self-service in a browser: each page is looked at, by day, at night and on a telephone."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("web")
+
+PAGES = ("password", "data", "forward", "vacation", "writing", "storage", "apps", "sessions", "queue", "trace")
+
+
+def test_vacation_by_the_readers_clock_and_a_look_at_it(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("grace")
+    page = visit.open("/self/vacation")
+    page.check("[name=vacation]")
+    page.fill("[name=start]", "2030-07-01T08:00")
+    page.fill("[name=end]", "2030-07-15T08:00")
+    page.fill("[name=text]", "I am away.\n我不在。")
+    page.click("button[value=preview]")
+    page.wait_for_selector("#preview pre:has-text('我不在')")
+    assert page.input_value("[name=start]") == "2030-07-01T08:00"
+    visit.picture("self-vacation")
+    page.click("button[value=save]")
+    page.wait_for_selector("text=Vacation replies are on.")
+    assert (
+        page.input_value("[name=start]") == "2030-07-01T08:00" and page.input_value("[name=end]") == "2030-07-15T08:00"
+    )
+    page.uncheck("[name=vacation]")
+    page.click("button[value=save]")
+    page.wait_for_selector("text=Vacation replies are off.")
+
+
+def test_an_app_password_for_a_telephone(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("grace")
+    page = visit.open("/self/apps")
+    page.fill("[name=name]", "Telephone")
+    page.click("main button:has-text('Make it')")
+    page.wait_for_selector("#secret:has-text('gpa_')")
+    visit.picture("self-apps")
+    page.click("button[aria-label='Revoke Telephone']")
+    page.wait_for_selector("text=The app password is revoked.")
+
+
+def test_every_page_fits_a_telephone_in_chinese(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("grace", phone=True, language="zh", dark=True)
+    for name in PAGES:
+        page = visit.open(f"/self/{name}")
+        visit.picture(f"self-{name}-phone")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide"

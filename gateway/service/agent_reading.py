@@ -61,13 +61,14 @@ class Show(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Export(msgspec.Struct, forbid_unknown_fields=True):
-    """As LDIF what `find` finds, from number `start` on; as many as an answer has room for."""
+    """As LDIF, or field by field, what `find` finds, from number `start` on; as many as an answer has room for."""
 
     kind: Literal["user", "alias", "list", "shared", "domain"]
     text: Annotated[str, msgspec.Meta(max_length=200)] = ""
     domain: str = ""
     status: Literal["", "active", "noaccess", "suspended", "closed"] = ""
     start: Annotated[int, msgspec.Meta(ge=0)] = 0
+    form: Literal["ldif", "fields"] = "ldif"
 
 
 class MembersOf(msgspec.Struct, forbid_unknown_fields=True):
@@ -168,24 +169,20 @@ class Reading:
 
     def _export(self, caller: Caller, wanted: Export) -> dict[str, Any]:
         actor = self._accounts.actor(caller)
-        records: list[str] = []
+        render = _as_ldif if wanted.form == "ldif" else _as_fields
+        records: list[Any] = []
         room, number = MAX_LINE // 2, wanted.start
         with self._accounts.looking() as port:
             found = self._matching(port, actor, wanted)
             for entry in found[wanted.start :]:
-                known = port.directory.attributes(entry.id)
-                if known is not None:
-                    dn, attributes = known
-                    record = write_record(
-                        dn, {name: values for name, values in attributes.items() if not is_operational(name)}
-                    )
-                    room -= len(record.encode())
-                    if room < 0 and records:
-                        break
-                    # one that fits into no answer is named, not cut
-                    records.append(record if room >= 0 else f"# {dn} is too large for an export\n\n")
+                record = render(port, entry)
+                room -= len(msgspec.json.encode(record))
+                if room < 0 and records:
+                    break
+                # one that fits into no answer is named, not cut
+                records.append(record if room >= 0 else _too_large(entry, wanted.form))
                 number += 1
-        return {"total": len(found), "next": number, "text": "".join(records)}
+        return {"total": len(found), "next": number, "records": records}
 
     def _members_of(self, caller: Caller, wanted: MembersOf) -> dict[str, Any]:
         actor = self._accounts.actor(caller)
@@ -281,6 +278,22 @@ class Reading:
             {name: value for name, value in _short(entry).items() if name in ("key", "title")}
             for entry in found[: wanted.limit]
         ]
+
+
+def _as_ldif(port: WritePort, entry: Entry) -> str:
+    dn, attributes = port.directory.attributes(entry.id) or (entry.dn, {})
+    return write_record(dn, {name: values for name, values in attributes.items() if not is_operational(name)})
+
+
+def _as_fields(port: WritePort, entry: Entry) -> dict[str, Any]:
+    own = {name: _plain(value) for name, value in port.directory.own_values(entry.id).items() if not _is_long(value)}
+    return {"key": _short(entry)["key"], "own": own, "names": _names(port, entry)}
+
+
+def _too_large(entry: Entry, form: str) -> str | dict[str, Any]:
+    if form == "ldif":
+        return f"# {entry.dn} is too large for an export\n\n"
+    return {"key": _short(entry)["key"], "own": {}, "names": {}}
 
 
 def _addresses(entry: Entry) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 
@@ -224,3 +226,20 @@ def test_a_list_with_thousands_of_members_is_shown_and_changed(admin: Visitor) -
     assert filled(admin.get(path), "/mailing-lists/of/")["f.owners"] == ["jane"]
     assert "3000 entries" in words(admin.get(page)), "members were lost"
     assert admin.post(page, add="\n".join(f"x{n}@elsewhere.example" for n in range(1001))).status_code == 422
+
+
+def test_people_leave_as_a_table_that_comes_back(admin: Visitor) -> None:
+    answer = admin.post("/people/new", password_kind="generate", **{"n.login": "webout", "n.name": "=Out & About", "n.addresses": "webout@example.com\nout@example.com", "f.office": "-1 floor", "f.quota": "3M"})  # fmt: skip
+    assert answer.status_code == 200
+    found = admin.get("/bulk/export/people.csv?q=webout")
+    assert found.headers["Content-Disposition"].endswith('"people.csv"')
+    text = found.content.decode("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["login"] == "webout" and row["quota"] == "3M" and set(row["addresses"].split(";")) == {"webout@example.com", "out@example.com"}  # fmt: skip
+    assert row["name"] == "'=Out & About" and row["office"] == "'-1 floor", "a spreadsheet would run it"
+    again = admin.post("/bulk/", table=text)
+    assert "nothing to change" in words(again) and "0 of 1 rows are good." in words(again)
+    admin.post("/bulk/", table=text.replace("3M", "4M"), apply="1")
+    form = filled(admin.get("/people/of/webout"), "/people/of/")
+    assert form["f.quota"] == ["4M"] and form["f.office"] == ["-1 floor"] and form["f.display_name"] == ["=Out & About"]
+    assert len(admin.get("/bulk/export/people.csv").content.decode().splitlines()) > 30

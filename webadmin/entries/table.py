@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from directory.model import Account
 from directory.write_problem import Invalid
-from directory.write_values import field_named
+from directory.write_values import field_named, fields_of
 from webadmin.backend import NotPossible
-from webadmin.entries.form import as_changes
+from webadmin.entries.form import as_changes, written
 from webadmin.entries.passwords import generate
 from webadmin.person import ask
 
@@ -29,6 +29,16 @@ NO_SUCH = 1
 LOGIN, NAME, ADDRESSES, PASSWORD, ACTION = "login", "name", "addresses", "password", "action"
 ACTIONS = ("add", "change", "delete")
 EMPTY, SEPARATOR = "-", ";"
+
+
+#: columns of an export, behind login, name and addresses
+COLUMNS = (
+    "status", "services", "department", "title", "given_name", "surname", "employee_number", "office", "phones",
+    "mobile_phones", "quota", "quota_soft", "forwards", "keep_copy", "send_limits", "hidden", "expires",
+)  # fmt: skip
+HEAD = "\ufeff" + ",".join((LOGIN, NAME, ADDRESSES, *COLUMNS)) + "\r\n"
+#: what a spreadsheet takes for a formula, whoever wrote it into his entry, unless an apostrophe stands before it
+_FORMULA, _GUARD = ("=", "+", "-", "@", "\t", "\r"), "'"
 
 
 class BadTable(ValueError):
@@ -117,7 +127,7 @@ def _columns(cells: list[str]) -> list[str]:
 def _row(line: int, columns: list[str], cells: list[str]) -> Row:
     if len(cells) > len(columns):
         raise BadTable(f"line {line}: {len(cells)} cells under {len(columns)} columns")
-    known = dict(zip(columns, cells, strict=False))
+    known = dict(zip(columns, map(_unguarded, cells), strict=False))
     login, action = known.pop(LOGIN, ""), known.pop(ACTION, "").lower()
     if not login:
         raise BadTable(f"line {line}: no login")
@@ -130,6 +140,34 @@ def _row(line: int, columns: list[str], cells: list[str]) -> Row:
             row.values[name] = [] if cell == EMPTY else [part for part in parts if part]
     row.addresses = tuple(row.values.get(ADDRESSES, ()))
     return row
+
+
+def _guarded(cell: str) -> str:
+    return _GUARD + cell if cell.startswith(_FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith(_GUARD) and cell[1:].startswith(_FORMULA) else cell
+
+
+def write(records: Iterable[dict[str, Any]]) -> str:
+    """Rows of people, as the verb `export` tells their fields, which `read` takes back."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    known = fields_of(Account)
+    for record in records:
+        values = {
+            name: SEPARATOR.join(written(name, known[name], value, record["names"]))
+            for name, value in record["own"].items()
+            if name in known
+        }
+        cells = (
+            record["key"],
+            values.get("display_name", ""),
+            *(values.get(name, "") for name in (ADDRESSES, *COLUMNS)),
+        )
+        writer.writerow([_guarded(cell) for cell in cells])
+    return text.getvalue()
 
 
 def _is_multi(name: str) -> bool:

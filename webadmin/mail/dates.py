@@ -6,7 +6,7 @@ import functools
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from flask_babel import format_date, format_datetime, format_time, get_locale
+from flask_babel import format_date, format_datetime, get_locale
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def from_sent(text: bytes) -> datetime | None:
 def short(when: datetime, now: datetime) -> str:
     """As the list shows it."""
     if when.date() == now.date():
-        return str(format_time(when, "HH:mm", rebase=False))
+        return when.strftime("%H:%M")
     key = str(get_locale() or "en")
     return _day(when.date().toordinal(), when.year == now.year, key)
 

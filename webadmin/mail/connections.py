@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
@@ -57,6 +58,23 @@ class _Client(IMAPClient):  # type: ignore[misc]
         self._unix, self._client_address = path, address
         super().__init__("localhost", ssl=False, use_uid=True, timeout=ANSWER_SECONDS)
         self.normalise_times = False
+        #: the mailbox that `webadmin.mail.store` looks at, as it was sent; None when that is not known
+        self.gatepost_selected: bytes | None = None
+
+    def select_folder(self, folder: str, readonly: bool = False) -> Any:
+        """Look at another mailbox, which `webadmin.mail.store` has to know."""
+        self.gatepost_selected = None
+        return super().select_folder(folder, readonly)
+
+    def close_folder(self) -> Any:
+        """Leave the mailbox."""
+        self.gatepost_selected = None
+        return super().close_folder()
+
+    def unselect_folder(self) -> Any:
+        """Leave the mailbox."""
+        self.gatepost_selected = None
+        return super().unselect_folder()
 
     def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 (the library's name)
         return _UnixIMAP4(self._unix, self._client_address)

@@ -92,7 +92,7 @@ class Store:
     def select(self, mailbox: str) -> None:
         """Look at a mailbox; what came since it was looked at last is there. Raises as `ask`."""
         name = wire_name(mailbox)
-        if getattr(self._client, "gatepost_selected", None) == name:
+        if self._client.gatepost_selected == name:
             self.ask(b"NOOP")
             return
         self._client.gatepost_selected = None
@@ -105,7 +105,7 @@ class Store:
 
     def forget_selected(self) -> None:
         """The mailbox that was looked at has another name now, or is gone."""
-        if getattr(self._client, "gatepost_selected", None) is not None:
+        if self._client.gatepost_selected is not None:
             self._client.gatepost_selected = None
             self.ask(b"UNSELECT")
 

@@ -216,14 +216,15 @@ class Placing(Base):
         ).fetchone()
         if row is None:
             raise gone(account, mailbox)
-        fresh, seen = [], set()
+        by_ukey: dict[str, NewMessage] = {}
         for message in part:
-            known = db.execute(
-                "SELECT 1 FROM message WHERE account=? AND mailbox=? AND ukey=?", (account, mailbox, message.ukey)
-            ).fetchone()
-            if known is None and message.ukey not in seen:
-                seen.add(message.ukey)
-                fresh.append(message)
+            by_ukey.setdefault(message.ukey, message)
+        for (ukey,) in db.execute(
+            f"SELECT ukey FROM message WHERE account=? AND mailbox=? AND ukey IN ({marks(by_ukey)})",
+            (account, mailbox, *by_ukey),
+        ).fetchall():
+            del by_ukey[ukey]
+        fresh = list(by_ukey.values())
         if not fresh:
             return []
         uid, reserved, lost_from = row

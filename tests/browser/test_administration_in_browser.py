@@ -77,8 +77,8 @@ def test_lists_domains_and_changes(browse) -> None:  # type: ignore[no-untyped-d
     page.click("text=Take out the chosen")
     page.wait_for_selector("text=1 member was taken out.")
     page = visit.open("/changes/")
-    page.locator("details summary").nth(1).click()
-    page.locator("details[open] button:has-text('Take back')").last.click()
+    page.locator(".changes summary").first.click()
+    page.click(".changes details[open] button:has-text('Take back')")
     page.wait_for_selector("text=is taken back")
     visit.picture("changes")
     page = visit.open("/mailing-lists/members/browserlist@example.com")
@@ -103,3 +103,12 @@ def test_many_people_at_once(browse) -> None:  # type: ignore[no-untyped-def]
     page.wait_for_selector("h1:has-text('What was done')")
     page.click("a:has-text('bulkb')")
     page.wait_for_selector("h1:has-text('Bulk B')")
+
+
+def test_the_help_desk_sees_what_it_may_do(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("henry")
+    page = visit.open("/people/of/jane")
+    assert page.locator("select[name='f.status']").is_visible() and page.locator("select[name='f.status']").is_enabled()
+    assert not page.locator("input[name='f.display_name']").is_editable()
+    assert page.locator("text=Delete").count() == 0
+    visit.picture("people-show-helpdesk")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from conftest import RunningDemo
 from mailroom import Mailroom, letter
 
@@ -182,3 +183,13 @@ def test_on_a_telephone_and_in_chinese_by_night(browse: Any, box: str) -> None:
     visit = browse("ursula", language="zh", dark=True)
     visit.open(f"/mail/?mailbox={box}")
     visit.picture("mail-list-zh-dark", whole=False)
+
+
+def test_nothing_serious_stands_in_the_way_of_a_screen_reader(browse: Any, box: str) -> None:
+    visit = browse("ursula")
+    for path in (f"/mail/?mailbox={box}", f"/mail/message?mailbox={box}&uid=200", f"/mail/folders?mailbox={box}"):
+        page = visit.open(path)
+        page.wait_for_load_state("networkidle")
+        found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], path
+    visit.picture("mail-folders")

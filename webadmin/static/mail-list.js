@@ -61,9 +61,8 @@
     const start = first - (first % page);
     list.replaceChildren();
     for (let at = 0; at < count || at === 0; at += page) {
-      const block = document.createElement("div");
+      const block = document.createElement("ol");
       block.className = "block";
-      block.setAttribute("role", "presentation");
       block.dataset.at = at;
       block.style.setProperty("--count", Math.max(0, Math.min(page, count - at)));
       if (at === start && rows) {

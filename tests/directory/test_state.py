@@ -74,3 +74,17 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
     assert read_key(tmp_path / "auth.key") == key
     assert stat.S_IMODE((tmp_path / "auth.key").stat().st_mode) == 0o600
     assert len(read_key(tmp_path / "no" / "folder")) == 32
+
+
+def test_a_file_of_the_first_format_is_brought_to_the_second(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = State(path)
+    _, secret = Tokens(state).create(APP, "x:1", "telephone", now=1.0)
+    state.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TABLE preference; PRAGMA user_version=1;")
+    db.close()
+    again = State(path)
+    assert Tokens(again).find(secret, 2.0) is not None
+    assert again.rows("SELECT count(*) FROM preference") == [(0,)]
+    again.close()

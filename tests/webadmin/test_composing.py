@@ -301,3 +301,20 @@ def test_scripts_save_drafts_and_upload(visit: Visit, webbed: RunningDemo) -> No
         "/compose", **(form | {"draft": answer["draft"], "part": answer["attachments"][0]["place"]})
     ).json()
     assert again["draft"] != answer["draft"] and len(messages(webbed, "harry", "Drafts", "auto 10")) == 1
+
+
+def test_mail_to_a_shared_mailbox_is_answered_as_it(visit: Visit, webbed: RunningDemo) -> None:
+    letter = "From: harry@example.com\nTo: emma@example.com, helpdesk@example.com\nSubject: both 11\n\nx\n"
+    with mailbox(webbed, "sophie", "Shared/helpdesk@example.com") as client:
+        found = re.search(rb"APPENDUID \d+ (\d+)", client.append("Shared/helpdesk@example.com", letter.replace("\n", "\r\n").encode()))  # fmt: skip
+    assert found is not None
+    form = form_of(visit("sophie").get(f"/compose?reply_all={found[1].decode()}&mailbox=Shared/helpdesk@example.com"))
+    assert form["author"] == "helpdesk@example.com"
+    assert form["to"] == "harry@example.com" and form["cc"] == "emma@example.com"
+    letter = letter.replace("To: emma", "To: sophie@example.com, emma")
+    with mailbox(webbed, "sophie") as client:
+        found = re.search(rb"APPENDUID \d+ (\d+)", client.append("INBOX", letter.replace("\n", "\r\n").encode()))
+    assert found is not None
+    form = form_of(visit("sophie").get(f"/compose?reply_all={found[1].decode()}"))
+    assert form["author"] == "sophie@example.com", "the others of the desk read along"
+    assert form["cc"] == "emma@example.com, helpdesk@example.com"

@@ -17,19 +17,29 @@ _ANSWER = re.compile(r"\s*(?:(?:re|aw|sv|antw|回复|答复)\s*(?:\[\d+\])?\s*[:
 _PASSED_ON = re.compile(r"\s*(?:(?:fwd?|wg|转发)\s*[:：]\s*)+", re.IGNORECASE)
 
 
-def answer(found: Source, own: frozenset[str], written: str, *, everybody: bool, rich_text: bool = False) -> Letter:
-    """An answer; `own` are the person's addresses, `written` the line above the quote.
+def answer(
+    found: Source,
+    own: frozenset[str],
+    as_whom: frozenset[str],
+    written: str,
+    *,
+    everybody: bool,
+    rich_text: bool = False,
+) -> Letter:
+    """An answer; `own` are the person's addresses, `as_whom` those as which he may write, `written` the line above the
+    quote.
 
     To whom: Reply-To, else From; for everybody To and Cc too, without himself. An answer to his own message goes to whom
     he wrote. A mailing list's Mail-Followup-To is not looked at.
     """
+    author = _addressed(found, own) or _addressed(found, as_whom)
     authors = found.people("Reply-To") or found.people("From")
-    is_mine = bool(authors) and all(author.address.lower() in own for author in found.people("From"))
+    is_mine = bool(authors) and all(one.address.lower() in own for one in found.people("From"))
     to = found.people("To") if is_mine else authors
     cc: tuple[Person, ...] = ()
     if everybody:
         others = found.people("Cc") if is_mine else found.people("To", "Cc")
-        known = {person.address.lower() for person in to} | own
+        known = {person.address.lower() for person in (*to, *((author,) if author is not None else ()))} | own
         cc = tuple(person for person in others if person.address.lower() not in known)
     if not is_mine:
         to = tuple(person for person in to if person.address.lower() not in own) or to
@@ -38,7 +48,7 @@ def answer(found: Source, own: frozenset[str], written: str, *, everybody: bool,
     quoted = flowed.quote(found.text[:MAX_QUOTED])
     return Letter(
         new_key(),
-        author=_addressed(found, own),
+        author=author,
         to=to,
         cc=cc,
         subject=f"Re: {_ANSWER.sub('', found.field('Subject'), count=1)}"[:MAX_SUBJECT],
@@ -62,14 +72,14 @@ def _addressed(found: Source, own: frozenset[str]) -> Person | None:
 
 
 def passed_on(
-    found: Source, own: frozenset[str], labels: dict[str, str], *, attached: bool, rich_text: bool = False
+    found: Source, authors: frozenset[str], labels: dict[str, str], *, attached: bool, rich_text: bool = False
 ) -> Letter:
     """A message for others: in the text with its attachments, or as an attachment. `labels` name the header's fields in
     the writer's language, with "begin" for the line above."""
     subject = found.field("Subject")
     letter = Letter(
         new_key(),
-        author=_addressed(found, own),
+        author=_addressed(found, authors),
         subject=f"Fwd: {_PASSED_ON.sub('', subject, count=1)}"[:MAX_SUBJECT],
         references=" ".join(shortened([*ids(found.field("References")), *ids(found.field("Message-ID"))])),
         about=f"{drafts.FORWARDED} {found.place}",

@@ -71,8 +71,7 @@ def index() -> ResponseReturnValue:
         if (text := request.args.get(way, "")) and (place := _named(text)):
             with _connection() as client:
                 found = source.read(client, place)
-            own = frozenset(address for address, identity in identities.items())
-            letter = _begun(way, found, own, rich_text=chosen.rich_text)
+            letter = _begun(way, found, frozenset(identities), rich_text=chosen.rich_text)
             return _shown(ComposeForm.of(_signed(letter, chosen)), identities)
     form = ComposeForm.of(_signed(Letter(new_key(), html="<div><br></div>" if chosen.rich_text else ""), chosen))
     for name in ("to", "cc", "bcc", "subject"):
@@ -89,7 +88,8 @@ def _named(uid: str) -> Place | None:
     return Place(request.args.get("mailbox", "INBOX")[:1000], 0, int(uid))
 
 
-def _begun(way: str, found: source.Source, own: frozenset[str], *, rich_text: bool) -> Letter:
+def _begun(way: str, found: source.Source, authors: frozenset[str], *, rich_text: bool) -> Letter:
+    """`authors`: as whom he may write, of which some are others' addresses too."""
     if way in ("reply", "reply_all"):
         author = next(iter(found.people("From")), None)
         name = (author.name or readable(author.address)) if author is not None else gettext("somebody")
@@ -98,7 +98,8 @@ def _begun(way: str, found: source.Source, own: frozenset[str], *, rich_text: bo
             written = gettext("On %(date)s, %(name)s wrote:", date=format_datetime(moment, "medium"), name=name)
         except (ValueError, TypeError, OverflowError):
             written = gettext("%(name)s wrote:", name=name)
-        return beginnings.answer(found, own, written, everybody=way == "reply_all", rich_text=rich_text)
+        own = frozenset(address.lower() for address in person().addresses)
+        return beginnings.answer(found, own, authors, written, everybody=way == "reply_all", rich_text=rich_text)
     labels = {
         "begin": gettext("---------- Forwarded message ----------"),
         "From": gettext("From"),
@@ -107,7 +108,7 @@ def _begun(way: str, found: source.Source, own: frozenset[str], *, rich_text: bo
         "To": gettext("To"),
         "Cc": gettext("Cc"),
     }
-    return beginnings.passed_on(found, own, labels, attached=way == "forward_attached", rich_text=rich_text)
+    return beginnings.passed_on(found, authors, labels, attached=way == "forward_attached", rich_text=rich_text)
 
 
 def _signed(letter: Letter, chosen: Preferences) -> Letter:

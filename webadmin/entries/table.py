@@ -16,7 +16,7 @@ from typing import Any
 from directory.model import Account
 from directory.write_problem import Invalid
 from directory.write_values import field_named, fields_of
-from webadmin.backend import NotPossible
+from webadmin.backend import NotPossible, SessionEnded, Unavailable
 from webadmin.entries.form import as_changes, written
 from webadmin.entries.passwords import generate
 from webadmin.person import ask
@@ -29,6 +29,7 @@ NO_SUCH = 1
 LOGIN, NAME, ADDRESSES, PASSWORD, ACTION = "login", "name", "addresses", "password", "action"
 ACTIONS = ("add", "change", "delete")
 EMPTY, SEPARATOR = "-", ";"
+NOT_TRIED = "not tried: something before it stopped; send the table again"
 
 
 #: columns of an export, behind login, name and addresses
@@ -176,13 +177,24 @@ def _is_multi(name: str) -> bool:
 
 def do(rows: list[Row], *, rehearse: bool) -> Iterator[Result]:
     """Do row after row, or find out what each would do. What one row cannot do does not stop the others.
-    Raises Unavailable, SessionEnded."""
-    for row in rows:
+
+    When a part of the system stops answering midway, the rows before keep their results (and their passwords), and those
+    behind are not tried. Raises Unavailable, SessionEnded when nothing was done yet.
+    """
+    stopped = False
+    for number, row in enumerate(rows):
         result = Result(row.line, row.login, "")
         try:
+            if stopped:
+                raise NotPossible(NOT_TRIED)
             _one(row, result, rehearse)
         except NotPossible as problem:
             result.problem = str(problem)
+        except (Unavailable, SessionEnded) as trouble:
+            if rehearse or number == 0:
+                raise
+            stopped = True
+            result.problem = f"it is not certain whether this was done: {str(trouble) or 'the session has ended'}"
         yield result
 
 

@@ -6,9 +6,9 @@ import re
 from html import escape
 from html.parser import HTMLParser
 
-import nh3
+from webadmin.mail.harmless import TooTangled, clean, words_of
 
-MAX_DEPTH = 50  # of quotes
+MAX_DEPTH = 50  # of quotes and lists
 _TAGS = {
     "a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "hr", "i", "li", "ol", "p", "pre", "s",
     "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
@@ -20,10 +20,13 @@ _SILENT = {"script", "style", "head", "title", "template"}
 
 
 def cleaned(html: str) -> str:
-    """The part of `html` that may be sent and shown: text, structure, links; nothing that loads or runs."""
-    return nh3.clean(
-        html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={"http", "https", "mailto", "tel"}, link_rel=None
-    )
+    """The part of `html` that may be sent and shown: text, structure, links; nothing that loads or runs. Its words only
+    where it has too many tags."""
+    schemes = {"http", "https", "mailto", "tel"}
+    try:
+        return clean(html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=schemes, link_rel=None)
+    except TooTangled:
+        return html_of(words_of(html))
 
 
 class _Text(HTMLParser):
@@ -64,7 +67,7 @@ class _Text(HTMLParser):
             if self._lists and self._lists[-1] >= 0:
                 self._lists[-1] += 1
                 mark = f"{self._lists[-1]}. "
-            self._write("  " * max(len(self._lists) - 1, 0) + mark)
+            self._write("  " * min(max(len(self._lists) - 1, 0), MAX_DEPTH) + mark)
         elif tag == "hr":
             self._write("-" * 20)
             self._break()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import nh3
+from markupsafe import escape
+
+from webadmin.mail.harmless import TooTangled, clean, words_of
 
 MAX_HTML = 2 << 20  # octets of a part that are shown
 _TAGS = frozenset(
@@ -216,7 +218,7 @@ _SCHEMES = frozenset(("http", "https", "mailto", "tel", "cid", "ftp"))
 
 
 def sanitised(html: str, cid_url: Callable[[str], str | None], *, remote: bool) -> tuple[str, int]:
-    """(harmless HTML, how many pictures of other hosts were left out).
+    """(harmless HTML, how many pictures of other hosts were left out); its words only where it has too many tags.
 
     `cid_url` tells where a part is by its Content-ID; `remote` keeps the addresses of pictures elsewhere.
     """
@@ -240,16 +242,19 @@ def sanitised(html: str, cid_url: Callable[[str], str | None], *, remote: bool) 
             return ";".join(each for each in value.split(";") if not _LOADS.search(each))
         return value
 
-    clean = nh3.clean(
-        html,
-        tags=set(_TAGS),
-        clean_content_tags=set(_DROPPED),
-        attributes=_ATTRIBUTES,
-        attribute_filter=attribute,
-        link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}},
-        url_schemes=set(_SCHEMES),
-        url_relative="pass_through",  # those that `attribute` made; it takes the others out
-        filter_style_properties=set(_STYLES),
-    )
-    return clean, left_out
+    try:
+        shown = clean(
+            html,
+            tags=set(_TAGS),
+            clean_content_tags=set(_DROPPED),
+            attributes=_ATTRIBUTES,
+            attribute_filter=attribute,
+            link_rel="noopener noreferrer nofollow",
+            set_tag_attribute_values={"a": {"target": "_blank"}},
+            url_schemes=set(_SCHEMES),
+            url_relative="pass_through",  # those that `attribute` made; it takes the others out
+            filter_style_properties=set(_STYLES),
+        )
+    except TooTangled:
+        return f"<pre>{escape(words_of(html))}</pre>", 0
+    return shown, left_out

@@ -8,7 +8,8 @@
 | the owner of a list or alias | its members or targets and who may send there |
 | everybody | his own forwards, vacation, telephone numbers and the like (`write=SELF` in the model), and password |
 
-Nobody but an administrator touches an administrator's entry, and nobody changes his own status.
+Nobody touches the entry of somebody who may do more than he: only administrators touch administrators, the help desk and
+who administers further domains. Nobody changes his own status.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from directory.model import (
     ServiceAccount,
     SharedMailbox,
 )
-from directory.port import Directory, is_one_of
+from directory.port import Directory, groups_of, is_one_of
+from directory.raw import canonical_dn
 
 READS_ONLY = "this token is for reading only"
 PASSWORD = "password"  # stands among field names
@@ -157,7 +159,7 @@ class Rights:
             if not left:
                 return ""
         elif entry is not None and self._is_protected(entry, account):
-            return "only administrators may change an administrator's entry"
+            return "only administrators may change the entry of somebody who administers others"
         if issubclass(kind, _OF_A_DOMAIN) and self._administers(account, addresses):
             left = wanted & _STORAGE
             return f"only administrators may change {', '.join(sorted(left))}" if left else ""
@@ -187,14 +189,29 @@ class Rights:
         return is_one_of(self._directory, account, owners) or not {a.lower() for a in addresses}.isdisjoint(own)
 
     def _is_protected(self, entry: Entry, by: Entry) -> bool:
-        """True for people whom only administrators may touch: themselves, and to the help desk whoever administers."""
+        """True for whom only administrators may touch: themselves, the help desk, who administers a domain that `by` does
+        not, and lists that are the group of any of these. Otherwise `by` could become what they are."""
         if is_one_of(self._directory, entry, self._settings.administrators):
             return True
-        if isinstance(entry, Account) and not self._administers(by, entry.addresses):
-            if is_one_of(self._directory, entry, self._settings.helpdesk):
-                return True
-            return any(is_one_of(self._directory, entry, domain.admins) for domain in self._directory.domains())
-        return False
+        is_account = isinstance(entry, Account)
+        is_below = is_account and self._administers(by, entry.addresses if isinstance(entry, Recipient) else ())
+        if is_one_of(self._directory, entry, self._settings.helpdesk):
+            return not (is_below and is_one_of(self._directory, by, self._settings.helpdesk))
+        theirs = [domain for domain in self._directory.domains() if is_one_of(self._directory, entry, domain.admins)]
+        if is_account and not is_below:
+            return bool(theirs)
+        return any(not is_one_of(self._directory, by, domain.admins) for domain in theirs)
+
+    def inherits(self, actor: Actor, dn: str) -> str:
+        """ "" or why `actor` may not make an entry of this name: groups and lists of rights may still name an earlier one."""
+        if self.is_administrator(actor):
+            return ""
+        granting = {*self._settings.administrators, *self._settings.helpdesk}
+        granting.update(name for domain in self._directory.domains() for name in domain.admins)
+        ids = {found.id for name in granting if (found := self._directory.by_dn(name)) is not None}
+        if canonical_dn(dn) in map(canonical_dn, granting) or not ids.isdisjoint(groups_of(self._directory, dn)):
+            return f"{dn} has rights from an earlier entry of this name; only administrators may make it again"
+        return ""
 
     def may_set_status(self, actor: Actor, entry: Entry, status: str) -> str:
         """ "" or why not: the help desk switches logins on and off, it does not close accounts."""
@@ -216,7 +233,7 @@ class Rights:
         if entry.id == account.id:
             return "nobody deletes his own entry"
         if self._is_protected(entry, account):
-            return "only administrators may delete an administrator's entry"
+            return "only administrators may delete the entry of somebody who administers others"
         if isinstance(entry, _OF_A_DOMAIN) and self._administers(account, entry.addresses):
             return ""
         return "you have no right to delete this entry"

@@ -19,7 +19,7 @@ from directory.model import Account, Deferred, Domain, Entry, InvalidAddress, Re
 from directory.port import Directory
 from directory.profile import Profile
 from directory.raw import canonical_dn
-from directory.rights import PASSWORD, Actor, Rights
+from directory.rights import PASSWORD, READS_ONLY, Actor, Rights
 from directory.write_journal import Journal, Row
 from directory.write_problem import CHANGED_MEANWHILE, Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 from directory.write_server import Delta, WriteServer
@@ -338,7 +338,9 @@ class WritePort:
             fields[field.name] = field
         every = {name: list(dict.fromkeys(texts)) for name, texts in every.items() if texts}
         addresses = {text.lower() for name in ("gatepostAddress", "mail") for text in every.get(name, ())}
-        why = self.rights.refusal(actor, None, fields, kind=kind, addresses=addresses)
+        why = self.rights.refusal(actor, None, fields, kind=kind, addresses=addresses) or self.rights.inherits(
+            actor, dn
+        )
         if why:
             raise NotAllowed(why)
         self.check_addresses(None, {name: ([], texts) for name, texts in every.items()})
@@ -422,6 +424,8 @@ class WritePort:
 
     def undo(self, actor: Actor, number: int) -> Written:
         """Take a change of the journal back; the directory refuses where the entry has gone on since."""
+        if actor.reads_only:
+            raise NotAllowed(READS_ONLY)
         row = self.journal.row(number)
         if row is None:
             raise NotThere(f"the journal has no change {number}")

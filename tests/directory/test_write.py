@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,10 +42,29 @@ gatepostDomainName: other.example
 gatepostDomainAdmin: {dn_of("dora")}
 """
     + "".join(map(person, ("root", "helen", "dora", "lisa")))
-    + person("otto").replace("@example.com", "@other.example")
+    + "".join(person(name).replace("@example.com", "@other.example") for name in ("otto", "hugo", "dean"))
+    + f"""
+dn: cn=third.example,ou=domains,{SUFFIX}
+objectClass: gatepostEntry
+objectClass: gatepostDomain
+cn: third.example
+gatepostDomainName: third.example
+gatepostDomainAdmin: {dn_of("dean")}
+gatepostDomainAdmin: cn=keepers,ou=groups,{SUFFIX}
+"""
+    + f"""
+dn: cn=keepers,ou=groups,{SUFFIX}
+objectClass: gatepostEntry
+objectClass: gatepostList
+cn: keepers
+gatepostAddress: keepers@other.example
+owner: {dn_of("dora")}
+member: {dn_of("dean")}
+"""
     + group("admins", f"cn=inner,ou=groups,{SUFFIX}")
     + group("inner", dn_of("root"))
     + group("helpdesk", dn_of("helen"))
+    + f"member: {dn_of('hugo')}\nmember: {dn_of('gone')}\n"
     + f"""
 dn: cn=news,ou=groups,{SUFFIX}
 objectClass: gatepostEntry
@@ -196,6 +216,32 @@ def test_everybody_within_his_rights(office: Office) -> None:
     office.port.change(dora, domain, [Wish("catch_all", "set", ("otto@other.example",))], verb="t")
     with pytest.raises(NotAllowed):
         office.port.change(dora, domain, [Wish("admins", "add", ("otto",))], verb="t")
+
+
+def test_nobody_becomes_more_by_whom_he_administers(office: Office) -> None:
+    """Whose password one may set, one can be; whose entry one makes, that one's rights count."""
+    dora = office.actor("dora")
+    office.set(dora, "otto", quota="1G")
+    for login in ("hugo", "dean"):  # in dora's domain: the help desk, and who administers another one
+        assert "administers others" in office.refused(NotAllowed, dora, login, quota="1G")
+        with pytest.raises(NotAllowed):
+            office.port.password(dora, office.port.account(login), "another-password")
+        with pytest.raises(NotAllowed):
+            office.port.delete(dora, office.port.account(login), verb="t")
+    keepers = office.port.owner("keepers@other.example", MailingList)
+    with pytest.raises(NotAllowed):
+        office.port.change(dora, keepers, [Wish("members", "add", ("dora",))], verb="t")
+    with pytest.raises(NotAllowed, match="earlier entry"):
+        new = write_entries.person(office.settings, "gone", "Gone", ["gone@other.example"])
+        office.port.add(dora, new.kind, new.dn, new.classes, new.values, verb="t")
+    office.port.add(office.actor("root"), new.kind, new.dn, new.classes, new.values, verb="t")
+
+
+def test_a_token_for_reading_takes_nothing_back(office: Office) -> None:
+    office.port.delete(ROOT, office.port.account("joe"), verb="t")
+    root = dataclasses.replace(office.actor("root"), reads_only=True)
+    with pytest.raises(NotAllowed, match="reading"):
+        office.port.undo(root, 1)
 
 
 def test_passwords_are_set_by_the_server(office: Office) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from directory import write_entries
 from directory.authenticator import Authenticator
 from directory.authenticator_tokens import APP, method_of
-from directory.login_rules import inside, may_come
+from directory.login_rules import inside, may_come, may_use
 from directory.model import (
     Account,
     Alias,
@@ -41,7 +41,9 @@ from directory.write import Wish, WritePort, Written, describe
 from directory.write_problem import Conflict, Invalid, NotAllowed, NotThere, WriteProblem
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.observe.log import fields
+from gateway.service.agent_passwords import Passwords
 
+SESSION_ENDED = "the session has ended, log in again"
 _log = logging.getLogger("gatepost.agent")
 MAX_JOURNAL = 1000  # rows in one answer
 Kind = Literal["user", "alias", "list", "domain", "shared"]
@@ -163,6 +165,7 @@ class Accounts:
     def __init__(self, port: WritePort, authenticator: Authenticator, settings: DirectorySettings) -> None:
         self._port, self._authenticator, self._settings = port, authenticator, settings
         self._lock = threading.Lock()
+        self._passwords = Passwords(authenticator)
 
     def verbs(self) -> Mapping[str, Verb]:
         """The rows of the table."""
@@ -193,6 +196,8 @@ class Accounts:
                 raise VerbError(str(problem), problem.code) from None
             if not isinstance(done, Written):
                 return done
+            if name == "set-password":
+                self._passwords.end_sessions(done.entry)
             _log.info("%s", fields(event="changed", verb=name, actor=actor.name, dn=done.dn, change=done.number))
             return asdict(done)
 
@@ -220,7 +225,7 @@ class Accounts:
         if claim.token:
             return self._by_token(claim.token, claim.address)
         try:
-            proof = self._authenticator.prove(claim.login, claim.password, "selfservice", claim.address)
+            proof = self._passwords.prove(claim)
         except Refused as error:
             if may_have_to_change and error.condition is Condition.PASSWORD_MUST_CHANGE:
                 owner = self.account(claim.login)
@@ -268,11 +273,12 @@ class Accounts:
         with self._lock:
             entry = self._port.directory.by_id(found.account) if found is not None else None
         if found is None or found.kind == APP or not isinstance(entry, Account):
-            raise VerbError("the session has ended, log in again", 5)
-        try:
+            raise VerbError(SESSION_ENDED, 5)
+        try:  # as at a login: what was taken away since then counts at once
             may_come(entry, address, now)
-        except Refused as error:
-            raise VerbError(error.text, 5) from None
+            may_use(entry, "selfservice")
+        except Refused:
+            raise VerbError(SESSION_ENDED, 5) from None
         if found.networks and not inside(address, found.networks):
             raise VerbError(f"this token is not for {address}", 5)
         if found.services and "selfservice" not in found.services:

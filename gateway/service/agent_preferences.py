@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from directory.model import Account
+from directory.rights import READS_ONLY
 from directory.state import State
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.service.agent_accounts import Accounts
@@ -44,8 +45,11 @@ class PreferenceVerbs:
             "preferences-set": Verb(Right.ACT, self._set, SetPreferences),
         }
 
-    def _account(self, caller: Caller) -> str:
-        account = self._accounts.actor(caller).account
+    def _account(self, caller: Caller, *, to_change: bool = False) -> str:
+        actor = self._accounts.actor(caller)
+        account = actor.account
+        if to_change and actor.reads_only:
+            raise VerbError(READS_ONLY, 5)
         if not isinstance(account, Account):
             raise VerbError("that is asked by people who are logged in", 2)
         return account.id
@@ -56,7 +60,7 @@ class PreferenceVerbs:
         return dict(self._state.rows("SELECT name, value FROM preference WHERE account=? ORDER BY name", (account,)))
 
     def _set(self, caller: Caller, wanted: SetPreferences) -> dict[str, str]:
-        account = self._account(caller)
+        account = self._account(caller, to_change=True)
         for name in wanted.values:
             if _NAME.match(name) is None:
                 raise VerbError(f"{name[:50]!r} is no name of a preference", 2)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from directory.model import Account, Alias, InvalidAddress, MailboxHolder, MailingList, canonical_address
-from directory.rights import Actor
+from directory.rights import READS_ONLY, Actor
 from directory.settings import DirectorySettings
 from directory.write import Wish, WritePort, Written
 from directory.write_problem import Invalid, NotAllowed, NotThere
@@ -57,8 +57,11 @@ class Subscriptions:
             "own-subscription": Verb(Right.ACT, self._change_own, OwnSubscription),
         }
 
-    def _person(self, caller: Caller) -> Account:
-        account = self._accounts.actor(caller).account
+    def _person(self, caller: Caller, *, to_change: bool = False) -> Account:
+        actor = self._accounts.actor(caller)
+        account = actor.account
+        if to_change and actor.reads_only:
+            raise VerbError(READS_ONLY, 5)
         if not isinstance(account, Account) or not account.primary:
             raise VerbError("that is for people with an address", 2)
         return account
@@ -86,7 +89,7 @@ class Subscriptions:
         return sorted(found, key=lambda each: (not each["is_member"], str(each["title"]).casefold()))
 
     def _change_own(self, caller: Caller, wanted: OwnSubscription) -> dict[str, Any]:
-        account = self._person(caller)
+        account = self._person(caller, to_change=True)
 
         def write(port: WritePort) -> Written:
             entry = port.owner(wanted.list, MailingList)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from directory.authenticator_tokens import APP, SESSION, Token, Tokens
+from directory.authenticator_tokens import APP, PROGRAM, SESSION, Token, Tokens
 from directory.model import Account
 from directory.profile_source import WORDS
-from directory.rights import READS_ONLY, Actor
+from directory.rights import Actor
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.service.agent_accounts import Accounts
 
@@ -82,8 +82,9 @@ class TokenVerbs:
     def _account(self, caller: Caller, login: str) -> Account:
         """The account, when the caller may speak for it: his own, or an administrator."""
         actor: Actor = self._accounts.actor(caller)
-        if actor.reads_only:
-            raise VerbError(READS_ONLY, 5)
+        if caller.claim is not None and caller.claim.token.startswith(PROGRAM):
+            # it would outlive the token, and open what the token does not
+            raise VerbError("app passwords are made and ended by people, not by tokens of programs", 5)
         account = self._accounts.account(login)
         if actor.account is not None and actor.account.id != account.id and not self._accounts.is_administrator(actor):
             raise VerbError("app passwords are made and ended by their owner or an administrator", 5)

@@ -199,6 +199,73 @@ def test_a_session_of_the_web(changed: RunningDemo) -> None:
         call(socket, "journal", Claim(token=token))
 
 
+def refused(demo: RunningDemo, verb: str, claim: Claim, code: int = 5, **arguments: Any) -> str:
+    with pytest.raises(ControlError) as caught:
+        call(Path(demo.facts["control_socket"]), verb, claim, **arguments)
+    assert caught.value.code == code, caught.value
+    return str(caught.value)
+
+
+def session(demo: RunningDemo, login: str, password: str) -> Claim:
+    claim = Claim(login, password)
+    return Claim(token=call(Path(demo.facts["control_socket"]), "session-open", claim)["password"])
+
+
+def test_sessions_end_with_what_they_stand_on(changed: RunningDemo) -> None:
+    demo, socket = changed, Path(changed.facts["control_socket"])
+    run(demo, "user", "add", "sina", "--name", "S", "--address", "sina@example.com", "--password-stdin", given="sinas first one\n")  # fmt: skip
+    first = session(demo, "sina", "sinas first one")
+    assert call(socket, "whoami", first)["login"] == "sina"
+    call(socket, "set-password", Claim("sina", "sinas first one"), login="sina", password="sinas second one")
+    assert "session has ended" in refused(demo, "whoami", first)
+    second = session(demo, "sina", "sinas second one")
+    run(demo, "passwd", "sina", "--stdin", given="sinas third one\n")
+    assert "session has ended" in refused(demo, "whoami", second)
+    third = session(demo, "sina", "sinas third one")
+    run(demo, "user", "set", "sina", "services=imap")
+    assert "session has ended" in refused(demo, "whoami", third)
+    run(demo, "user", "set", "sina", "services=")
+    assert call(socket, "whoami", third)["login"] == "sina"
+    run(demo, "user", "disable", "sina")
+    assert "session has ended" in refused(demo, "whoami", third)
+
+
+def test_what_tokens_of_programs_may_not(changed: RunningDemo) -> None:
+    demo, socket = changed, Path(changed.facts["control_socket"])
+    own = {"login": "lukas", "name": "n"}
+    run(demo, "list", "add", "walks@example.com", "jane")
+    run(demo, "list", "set", "walks@example.com", "subscription=open")
+    for scope in ("read", "write"):
+        claim = Claim(token=call(socket, "program-token-add", **own, scope=scope)["token"])
+        for verb, more in (("app-password-add", own), ("app-password-list", {"login": "lukas"}),
+                           ("app-password-revoke", {"login": "lukas", "id": "all"}), ("program-token-add", own),
+                           ("session-open", {}), ("set-password", {"login": "lukas", "password": "another password"})):  # fmt: skip
+            refused(demo, verb, claim, **more)
+    claim = Claim(token=call(socket, "program-token-add", **own)["token"])
+    assert "reading only" in refused(demo, "preferences-set", claim, values={"signature": "x"})
+    walks = {"list": "walks@example.com", "operation": "subscribe"}
+    assert "reading only" in refused(demo, "own-subscription", claim, **walks)
+    assert call(socket, "preferences", claim) == {}
+
+
+def test_guessers_are_as_slow_here_as_at_a_login(changed: RunningDemo) -> None:
+    """And learn nothing: neither whether there is such an account, nor its name in the directory."""
+    for number in range(9):
+        assert "failed" in refused(changed, "session-open", Claim(f"nobody{number}", "wrong", "", "192.0.2.9")).lower()
+    found = refused(changed, "session-open", Claim("emma", "wrong one", "", "192.0.2.9")).lower()
+    assert "failed" in found
+    answers = {
+        refused(changed, "session-open", Claim(login, "wrong two", "", "192.0.2.9"), code=4)
+        for login in ("emma", "nobody")
+    }
+    assert len(answers) == 1 and "dc=" not in answers.pop()
+    for number in range(4):  # from elsewhere each, more than are tried from unknown places
+        claim = Claim("emma", f"wrong {number}", "", f"198.51.100.{number}")
+        with pytest.raises(ControlError) as caught:
+            call(Path(changed.facts["control_socket"]), "session-open", claim)
+    assert caught.value.code == 4 and "dc=" not in str(caught.value)
+
+
 def test_app_passwords(changed: RunningDemo) -> None:
     demo = changed
     made = data(demo, "user", "app-password", "add", "harry", "telephone", "--service", "imap")

@@ -1,0 +1,56 @@
+"""Passwords that people prove themselves with to control verbs, at the same pace as at a login by IMAP."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from directory.authenticator import Authenticator, Proof
+from directory.authenticator_tokens import SESSION
+from directory.model import Condition, Deferred, Refused
+from gateway.control.protocol import Claim
+from gateway.control.server import VerbError
+from gateway.observe.log import fields
+from gateway.service.agent_logins import FAILURE_SECONDS
+
+MAX_SLOWED = 2  # guessers who wait in the threads that everybody's verbs need
+_log = logging.getLogger("gatepost.agent")
+
+
+class Passwords:
+    """Thread-safe."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._slowed = threading.Semaphore(MAX_SLOWED)
+
+    def prove(self, claim: Claim) -> Proof:
+        """Who it is. Guessers wait or are turned away, and a failure takes as long whatever was wrong. Raises
+        Refused; VerbError for what cannot be found out now, without a word on whether there is such an account."""
+        begin = time.monotonic()
+        try:
+            delay = self._authenticator.delay(claim.address)
+            if delay and not self._slowed.acquire(blocking=False):
+                raise Deferred(Condition.AUTHENTICATION_UNAVAILABLE, "enough others are slowed down already")
+            if delay:
+                try:
+                    time.sleep(delay)
+                finally:
+                    self._slowed.release()
+            return self._authenticator.prove(claim.login, claim.password, "selfservice", claim.address)
+        except Refused:
+            time.sleep(max(0.0, begin + FAILURE_SECONDS - time.monotonic()))
+            raise
+        except Deferred as error:
+            _log.info(
+                "%s", fields(event="login-deferred", login=claim.login, client=claim.address, detail=error.detail)
+            )
+            raise VerbError(error.text, 4) from None
+
+    def end_sessions(self, account: str) -> None:
+        """Whoever came in with the old password is out of the web front end."""
+        try:
+            self._authenticator.tokens.revoke(account, SESSION)
+        except Deferred as error:  # the password is set
+            _log.warning("%s", fields(event="sessions-not-ended", account=account, detail=error.detail))

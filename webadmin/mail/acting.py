@@ -1,4 +1,4 @@
-"""What is done with messages: flags, labels, moved, copied, deleted, called junk. One command of IMAP each, for all of them at once."""
+"""What is done with messages: flags, labels, moved, copied, deleted, called junk. One command of IMAP each, for up to 2,000 of them at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask_babel import gettext
 from webadmin.backend import NotPossible
 from webadmin.mail.folders import Folder, named
 from webadmin.mail.labels import keyword_of
-from webadmin.mail.store import Store, uid_set, wire_name
+from webadmin.mail.store import Store, uid_sets, wire_name
 
 _FLAGS = {
     "read": (b"+", b"\\Seen"), "unread": (b"-", b"\\Seen"), "flag": (b"+", b"\\Flagged"), "unflag": (b"-", b"\\Flagged"),
@@ -37,7 +37,8 @@ def act(store: Store, tree: list[Folder], mailbox: str, uids: Sequence[int], wha
 
 
 def _store(store: Store, uids: Sequence[int], sign: bytes, flag: bytes) -> None:
-    store.ask(b"UID STORE", uid_set(uids), sign + b"FLAGS.SILENT", b"(" + flag + b")")
+    for part in uid_sets(uids):
+        store.ask(b"UID STORE", part, sign + b"FLAGS.SILENT", b"(" + flag + b")")
 
 
 def _title(tree: list[Folder], name: str) -> str:
@@ -45,7 +46,8 @@ def _title(tree: list[Folder], name: str) -> str:
 
 
 def _move_to(store: Store, tree: list[Folder], uids: Sequence[int], to: str) -> str:
-    store.ask(b"UID MOVE", uid_set(uids), wire_name(to))
+    for part in uid_sets(uids):
+        store.ask(b"UID MOVE", part, wire_name(to))
     return str(gettext("Moved to %(folder)s: %(num)s", folder=_title(tree, to), num=len(uids)))
 
 
@@ -60,7 +62,8 @@ def _move(store: Store, tree: list[Folder], mailbox: str, uids: Sequence[int], t
 def _copy(store: Store, tree: list[Folder], mailbox: str, uids: Sequence[int], to: str) -> str:
     if not to:
         raise NotPossible(gettext("Choose a folder to copy to."))
-    store.ask(b"UID COPY", uid_set(uids), wire_name(to))
+    for part in uid_sets(uids):
+        store.ask(b"UID COPY", part, wire_name(to))
     return str(gettext("Copied to %(folder)s: %(num)s", folder=_title(tree, to), num=len(uids)))
 
 
@@ -89,7 +92,8 @@ def _delete(store: Store, tree: list[Folder], mailbox: str, uids: Sequence[int],
 
 def _purge(store: Store, _tree: list[Folder], _mailbox: str, uids: Sequence[int], _: str) -> str:
     _store(store, uids, b"+", b"\\Deleted")
-    store.ask(b"UID EXPUNGE", uid_set(uids))
+    for part in uid_sets(uids):
+        store.ask(b"UID EXPUNGE", part)
     return str(gettext("Deleted for good: %(num)s", num=len(uids)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import imaplib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import abort, current_app
@@ -27,6 +27,7 @@ from webadmin.person import person, trusted_proxies
 
 MAX_NAME = 1000  # octets of a mailbox's name
 MAX_MESSAGES = 100_000  # of one search
+MAX_IN_SET = 2000  # messages named in one command; a line has 64 KiB at most
 _CODE = re.compile(r"\[([A-Z-]+)[^\]]*\]\s*")
 _SAID = re.compile(r"(?:NO|BAD) \[b['\"](.*)['\"]\]")
 _TEMPORARY = ("UNAVAILABLE", "SERVERBUG", "INUSE", "EXPUNGEISSUED")
@@ -57,9 +58,21 @@ def shown_name(name: bytes) -> str:
     return text
 
 
-def uid_set(uids: Sequence[int]) -> bytes:
-    """A sequence set."""
-    return b",".join([b"%d" % uid for uid in uids])
+def uid_set(uids: Iterable[int]) -> bytes:
+    """A sequence set; neighbours in the order that is given become a range."""
+    parts: list[list[int]] = []
+    for uid in uids:
+        if parts and uid == parts[-1][1] + 1:
+            parts[-1][1] = uid
+        else:
+            parts.append([uid, uid])
+    return b",".join([b"%d" % low if low == high else b"%d:%d" % (low, high) for low, high in parts])
+
+
+def uid_sets(uids: Collection[int]) -> list[bytes]:
+    """Sequence sets for any number of messages, each short enough for a command's line."""
+    ordered = sorted(uids)
+    return [uid_set(ordered[at : at + MAX_IN_SET]) for at in range(0, len(ordered), MAX_IN_SET)]
 
 
 class Store:
@@ -79,7 +92,6 @@ class Store:
         answered: dict[str, list[Piece]] = dict(self._imap.untagged_responses)
         self._imap.untagged_responses.clear()
         if kind == "OK":
-            answered["tagged"] = data
             return answered
         text = b" ".join(piece for piece in data if isinstance(piece, bytes)).decode("utf-8", "replace")
         code = _CODE.match(text)
@@ -111,14 +123,12 @@ class Store:
 
     def fetch(self, uids: Sequence[int], items: bytes) -> dict[int, dict[bytes, Value]]:
         """The items of messages by UID; those that are gone are not in it."""
-        if not uids:
-            return {}
-        answered = self.ask(b"UID FETCH", uid_set(uids), items)
         found: dict[int, dict[bytes, Value]] = {}
-        for message in messages(answered.get("FETCH", [])):
-            uid = number(message.get(b"UID"))
-            if uid:
-                found.setdefault(uid, {}).update(message)
+        for part in uid_sets(uids):
+            for message in messages(self.ask(b"UID FETCH", part, items).get("FETCH", [])):
+                uid = number(message.get(b"UID"))
+                if uid:
+                    found.setdefault(uid, {}).update(message)
         return found
 
     def search(self, keys: Sequence[bytes], first: int, count: int, order: bytes) -> tuple[list[int], int]:

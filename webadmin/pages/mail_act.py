@@ -17,8 +17,6 @@ from webadmin.pages.login import safe_target
 
 PAGE = Page("Act")
 bp = Blueprint("mail_act", __name__, url_prefix="/mail/act")
-#: set aside with the answer to a script, which shows the words itself
-QUIETLY = "X-Gatepost-Quietly"
 
 
 @bp.post("")
@@ -42,8 +40,6 @@ def index() -> ResponseReturnValue:
                 said = act(store, folders(store), mailbox, uids, what, request.form.get("to", ""), request.form.get("label", ""))  # fmt: skip
             except NotPossible as error:
                 problem = str(error)
-    if request.headers.get(QUIETLY):
-        return {"said": said, "problem": problem}, 409 if problem else 200
     if problem:
         flash(problem, "problem")
     elif said:

@@ -74,12 +74,11 @@ def frame() -> ResponseReturnValue:
     title = gettext("Text of the message")
     page = (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>{clean}</body></html>"
+        f'<title>{title}</title><style>{_STYLE}</style></head><body data-left-out="{left_out}">{clean}</body></html>'
     )
     response = Response(page, mimetype="text/html")
     response.headers["Content-Security-Policy"] = policy
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
-    response.headers["X-Gatepost-Left-Out"] = str(left_out)
     return response
 
 

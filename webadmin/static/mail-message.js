@@ -1,4 +1,4 @@
-// A message's frame is as high as what it holds.
+// A message's frame is as high as what it holds; pictures are offered where some were left out.
 "use strict";
 for (const frame of document.querySelectorAll(".message iframe")) {
   const fit = () => {
@@ -9,6 +9,8 @@ for (const frame of document.querySelectorAll(".message iframe")) {
   frame.addEventListener("load", () => {
     fit();
     const page = frame.contentDocument;
+    const offer = frame.parentElement.querySelector(".pictures");
+    if (offer && page && page.body) offer.hidden = page.body.dataset.leftOut === "0";
     if (page && page.body) new ResizeObserver(fit).observe(page.body);
   });
   fit();

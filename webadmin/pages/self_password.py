@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from webadmin.page import SELF, Page
 from webadmin.passwords import policy, set_password
-from webadmin.person import ask, person
+from webadmin.person import begin, person
 
 PAGE = Page("Password", group=SELF, order=10)
 bp = Blueprint("self_password", __name__, url_prefix="/self/password")
@@ -26,12 +26,12 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 def save() -> ResponseReturnValue:
-    """Change it, and end his other sessions where he wants that."""
+    """Change it. All his sessions end with the old one; this browser gets a new one."""
     form = request.form
-    problem = set_password(person().login, form.get("old", ""), form.get("new", ""), form.get("again", ""))
+    login = person().login
+    problem = set_password(login, form.get("old", ""), form.get("new", ""), form.get("again", ""))
     if problem:
         return _page(problem), 409
-    if form.get("others"):
-        ask("session-end", id="others")
+    begin(login, form["new"], current_app.extensions["gatepost_settings"].session)
     flash(gettext("The password is changed."))
     return redirect(url_for("self_password.index"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from flask import request
 
 from gateway.service.admission import Networks
@@ -9,19 +11,26 @@ from gateway.service.admission import Networks
 MAX_HOPS = 20
 
 
-def client_address(trusted: Networks) -> str:
-    """The address that the request came from: the last one that is no trusted proxy's."""
-    address = request.remote_addr or ""
+def address_of(remote: str, forwarded: str, trusted: Networks) -> str:
+    """The last address that is no trusted proxy's; `forwarded` is X-Forwarded-For. What is no address there ends the
+    search: nothing before it can be believed."""
+    address = remote
     if address not in trusted:
         return address
-    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")[-MAX_HOPS:]):
-        hop = hop.strip()
-        if not hop:
+    for hop in reversed(forwarded.split(",")[-MAX_HOPS:]):
+        try:
+            found = ip_address(hop.strip().partition("%")[0].strip("[]"))
+        except ValueError:
             break
-        address = hop.partition("%")[0].strip("[]")
+        address = str(found)
         if address not in trusted:
             break
     return address
+
+
+def client_address(trusted: Networks) -> str:
+    """The address that the request came from."""
+    return address_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), trusted)
 
 
 def is_https(trusted: Networks) -> bool:

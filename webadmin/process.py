@@ -32,7 +32,14 @@ def run(settings: Settings, sockets: Sockets, pulse: Pulse) -> None:
     offer(app, settings)
     ((_, _, sock),) = sockets
     is_tls = web.tls == "implicit"
-    server = HttpServer(app, sock, threads=web.threads, max_request=web.max_request, is_tls=is_tls)
+    server = HttpServer(
+        app,
+        sock,
+        threads=web.threads,
+        max_request=web.max_request,
+        is_tls=is_tls,
+        proxies=Networks(web.trusted_proxies),
+    )
 
     async def main() -> None:
         stop, drain = asyncio.Event(), asyncio.Event()

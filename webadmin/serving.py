@@ -14,10 +14,15 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import WSGITask
 
+from gateway.service.admission import Networks, group_of
+from webadmin.client import address_of
+from webadmin.turns import Turns
+
 CHANNEL_SECONDS = 120  # a connection that is silent so long is closed
 MAX_CONNECTIONS = 1000
 MAX_HEADER = 65_536  # octets
 IDLE_SECONDS = 3.0  # nobody who is silent so long is about to ask something
+CLIENT_SHARE = 3  # quarters of the threads that one client may have
 LOOK_SECONDS = 0.05  # how often the end looks whether requests are still being answered
 
 
@@ -38,8 +43,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 class HttpServer:
     """One in the process; its loop runs in a thread of its own, requests in `threads` others."""
 
-    def __init__(self, app: Flask, sock: socket.socket, *, threads: int, max_request: int, is_tls: bool) -> None:
-        """Accepts from `sock`; with `is_tls` nothing is accepted here, `take` brings what was decrypted."""
+    def __init__(
+        self, app: Flask, sock: socket.socket, *, threads: int, max_request: int, is_tls: bool, proxies: Networks
+    ) -> None:
+        """Accepts from `sock`; `proxies` are those whose X-Forwarded-For is believed. With `is_tls` nothing is accepted here, `take` brings what was decrypted."""
         #: waitress wants a socket; nobody connects to this one
         self._idle = socket.socketpair() if is_tls else None
         listening = self._idle[0] if self._idle is not None else sock
@@ -48,11 +55,15 @@ class HttpServer:
             environ["gatepost.tls"] = is_tls
             return app(environ, start)
 
+        def client_of(channel: Any) -> str:
+            forwarded = channel.requests[0].headers.get("X_FORWARDED_FOR", "") if channel.requests else ""
+            return group_of(address_of(str(channel.addr[0]), forwarded, proxies))
+
         self._server = create_server(
             answer,
+            _dispatcher=Turns(threads, max(1, threads * CLIENT_SHARE // 4), client_of),
             sockets=[listening],
             _start=not is_tls,
-            threads=threads,
             channel_timeout=CHANNEL_SECONDS,
             connection_limit=MAX_CONNECTIONS,
             max_request_header_size=MAX_HEADER,

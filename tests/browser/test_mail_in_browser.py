@@ -76,6 +76,9 @@ def test_a_long_list_is_filled_as_it_is_scrolled(browse: Any, box: str) -> None:
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     page.wait_for_selector("li.row >> text=Tree 000")
     assert page.locator("li.row >> text=Tree 000").is_visible()
+    for at in (200, 5000):  # a page's address, of the middle and of behind the end
+        visit.open(f"/mail/?mailbox={box}&at={at}")
+        page.wait_for_selector("#rows .block", state="attached")
 
 
 def test_searching_while_typing(browse: Any, box: str) -> None:

@@ -99,7 +99,7 @@
 
   const first = Number(list.dataset.first);
   lay(Number(list.dataset.total), first, [...list.querySelectorAll("li")]);
-  if (first) blocks[first / page | 0].scrollIntoView();
+  if (first) blocks[Math.floor(first / page)]?.scrollIntoView();
 
   // choosing
   let last = null;

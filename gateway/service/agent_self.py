@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from directory.authenticator import Authenticator
-from directory.authenticator_tokens import SESSION
+from directory.authenticator_tokens import PROGRAM, SESSION
 from directory.model import Account, Deferred
 from directory.password_policy import PasswordPolicy, Policies
 from gateway.control.server import Caller, Right, Verb, VerbError
@@ -85,6 +85,8 @@ class SelfVerbs:
         ]
 
     def _end(self, caller: Caller, wanted: EndSession) -> int:
+        if caller.claim is not None and caller.claim.token.startswith(PROGRAM):
+            raise VerbError("sessions are ended by people, not by tokens of programs", 5)
         account, own = self._account(caller), self._own_session(caller)
         tokens = self._authenticator.tokens
         if wanted.id == OTHERS:

@@ -239,7 +239,7 @@ def test_what_tokens_of_programs_may_not(changed: RunningDemo) -> None:
         claim = Claim(token=call(socket, "program-token-add", **own, scope=scope)["token"])
         for verb, more in (("app-password-add", own), ("app-password-list", {"login": "lukas"}),
                            ("app-password-revoke", {"login": "lukas", "id": "all"}), ("program-token-add", own),
-                           ("session-open", {}), ("set-password", {"login": "lukas", "password": "another password"})):  # fmt: skip
+                           ("session-open", {}), ("session-end", {"id": "others"}), ("set-password", {"login": "lukas", "password": "another password"})):  # fmt: skip
             refused(demo, verb, claim, **more)
     claim = Claim(token=call(socket, "program-token-add", **own)["token"])
     assert "reading only" in refused(demo, "preferences-set", claim, values={"signature": "x"})

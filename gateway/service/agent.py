@@ -94,6 +94,7 @@ class Agent:
             settings.directory,
             service_keeps=settings.smtp.keep_sent_shared,
         )
+        self.reading = Reading(self.accounts, settings.directory, reader.generation)
         self.programs = ProgramTokens(authenticator.tokens, self.accounts, authenticator.now)
         self.doctor = LoginDoctor(
             View(self.writer.reader(), profile, settings.defaults),
@@ -141,7 +142,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.programs,
                 agent.doctor,
                 Subscriptions(agent.accounts, settings.directory),
-                Reading(agent.accounts, settings.directory),
+                agent.reading,
                 agent.book,
                 agent.preferences,
                 agent.own,

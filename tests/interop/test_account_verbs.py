@@ -250,17 +250,18 @@ def test_what_tokens_of_programs_may_not(changed: RunningDemo) -> None:
 
 def test_guessers_are_as_slow_here_as_at_a_login(changed: RunningDemo) -> None:
     """And learn nothing: neither whether there is such an account, nor its name in the directory."""
+    run(changed, "user", "add", "gina", "--name", "G", "--address", "gina@example.com", "--password-stdin", given="ginas first one\n")  # fmt: skip
     for number in range(9):
         assert "failed" in refused(changed, "session-open", Claim(f"nobody{number}", "wrong", "", "192.0.2.9")).lower()
-    found = refused(changed, "session-open", Claim("emma", "wrong one", "", "192.0.2.9")).lower()
+    found = refused(changed, "session-open", Claim("gina", "wrong one", "", "192.0.2.9")).lower()
     assert "failed" in found
     answers = {
         refused(changed, "session-open", Claim(login, "wrong two", "", "192.0.2.9"), code=4)
-        for login in ("emma", "nobody")
+        for login in ("gina", "nobody")
     }
     assert len(answers) == 1 and "dc=" not in answers.pop()
     for number in range(4):  # from elsewhere each, more than are tried from unknown places
-        claim = Claim("emma", f"wrong {number}", "", f"198.51.100.{number}")
+        claim = Claim("gina", f"wrong {number}", "", f"198.51.100.{number}")
         with pytest.raises(ControlError) as caught:
             call(Path(changed.facts["control_socket"]), "session-open", claim)
     assert caught.value.code == 4 and "dc=" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 from flask import Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -10,9 +11,12 @@ from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from gateway.observe.log import fields
 from webadmin.api.problem import problem
 from webadmin.backend import NotPossible, SessionEnded, Unavailable
 from webadmin.person import LANGUAGE, current
+
+_log = logging.getLogger("gatepost.web")
 
 
 def register(app: Flask) -> None:
@@ -82,7 +86,5 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 
 def _bug(error: Exception) -> ResponseReturnValue:
-    import logging
-
-    logging.getLogger("gatepost.web").error("event=bug path=%s", request.path, exc_info=error)
+    _log.error("%s", fields(event="bug", method=request.method, path=request.path[:200]), exc_info=error)
     return _page(500, gettext("Internal error"), gettext("This is a fault of the program. It was logged."))

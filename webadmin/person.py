@@ -132,6 +132,8 @@ def end() -> None:
     except SessionEnded:
         pass
     finally:
+        if token:
+            current_app.extensions["gatepost_mailboxes"].drop(token)
         session.clear()
         if language:
             session[LANGUAGE] = language

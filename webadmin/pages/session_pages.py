@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask.typing import ResponseReturnValue
 
 from webadmin import person
+from webadmin.languages import LANGUAGES
 from webadmin.page import Page
 from webadmin.pages.login import safe_target
 from webadmin.person import LANGUAGE
@@ -30,5 +31,7 @@ def bye() -> ResponseReturnValue:
 @bp.post("/language")
 def language() -> ResponseReturnValue:
     """Choose the language."""
-    session[LANGUAGE] = request.form.get("language", "")
+    chosen = request.form.get("language", "")
+    if chosen in LANGUAGES:
+        session[LANGUAGE] = chosen
     return redirect(safe_target(request.form.get("to", "")))

@@ -248,6 +248,18 @@ def test_what_tokens_of_programs_may_not(changed: RunningDemo) -> None:
     assert call(socket, "preferences", claim) == {}
 
 
+def test_who_may_not_look_learns_nothing_of_what_there_is(changed: RunningDemo) -> None:
+    demo, jane = changed, session(changed, "jane", "jane-demo-password")
+    for kind, there, missing in (("user", "lukas", "nix"), ("domain", "example.com", "nix.example"), ("list", "everyone@example.com", "nix@example.com")):  # fmt: skip
+        texts = {refused(demo, "show", jane, 1, kind=kind, name=name).replace(name, "") for name in (there, missing)}
+        assert len(texts) == 1, texts
+    domains = {domain["name"] for domain in data(demo, "domain", "list")}
+    for verb, more in (("change", {"kind": "domain", "name": "nix.example", "changes": []}), ("add-user", {"login": "x", "name": "x"})):  # fmt: skip
+        with pytest.raises(ControlError) as caught:
+            call(Path(demo.facts["control_socket"]), verb, jane, **more)
+        assert not any(domain in str(caught.value) for domain in domains), caught.value
+
+
 def test_guessers_are_as_slow_here_as_at_a_login(changed: RunningDemo) -> None:
     """And learn nothing: neither whether there is such an account, nor its name in the directory."""
     run(changed, "user", "add", "gina", "--name", "G", "--address", "gina@example.com", "--password-stdin", given="ginas first one\n")  # fmt: skip

@@ -71,11 +71,14 @@ class Visit:
 
 @pytest.fixture
 def browse(chromium: Browser, webbed: RunningDemo) -> Iterator[Callable[..., Visit]]:
-    """Makes visits: `browse(login="", phone=False, language="en", dark=False)`."""
+    """Makes visits: `browse(login="", phone=False, language="en", dark=False, scripts=True)`."""
     made: list[Visit] = []
 
-    def browse(login: str = "", *, phone: bool = False, language: str = "en", dark: bool = False) -> Visit:
+    def browse(
+        login: str = "", *, phone: bool = False, language: str = "en", dark: bool = False, scripts: bool = True
+    ) -> Visit:
         context = chromium.new_context(
+            java_script_enabled=scripts,
             viewport={"width": 390, "height": 844} if phone else {"width": 1280, "height": 860},
             locale={"en": "en-GB", "zh": "zh-CN"}[language],
             color_scheme="dark" if dark else "light",

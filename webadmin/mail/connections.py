@@ -171,6 +171,11 @@ class Mailboxes:
         for client in old:
             self._close(client)
 
+    def close(self) -> None:
+        """Close all that are kept."""
+        for token in {token for token, _ in list(self._kept)}:
+            self.drop(token)
+
     @staticmethod
     def _close(client: IMAPClient) -> None:
         with contextlib.suppress(IMAPClientError, OSError):

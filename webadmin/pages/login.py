@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from webadmin import passwords, person
-from webadmin.backend import NotPossible
+from webadmin.backend import NotPossible, Unavailable
 from webadmin.page import Page
 
 PAGE = Page("Sign in", needs=None)
@@ -46,6 +46,9 @@ def enter() -> ResponseReturnValue:
             return passwords.forced(login, to, claim=passwords.claim_of(login, password)), 401
         text = gettext("Login or password is wrong, or this account may not sign in here.")
         return render_template("login.html", to=to, login=login, problem=text, detail=str(problem)), 401
+    except Unavailable as problem:
+        text = gettext("Signing in is not possible at the moment. Your password may be right; try again in a minute.")
+        return render_template("login.html", to=to, login=login, problem=text, detail=str(problem)), 503
     return redirect(safe_target(to))
 
 

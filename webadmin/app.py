@@ -29,6 +29,7 @@ KEY_OCTETS = 32
 MAX_FORM_OCTETS = 1 << 20
 MAX_FORM_PARTS = 2000
 TIMEZONES = available_timezones()
+MAX_STRANGERS_OCTETS = 1 << 16
 
 
 def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str) -> Flask:
@@ -59,6 +60,7 @@ def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) ->
     app.extensions["gatepost_mailboxes"] = Mailboxes(run_dir)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["word_label"] = word_label
+    app.before_request(_bound)  # before the form is read, which the next one does
     csrf = CSRFProtect(app)
     Babel(app, locale_selector=_language, timezone_selector=_timezone).domain_instance = Languages()
     assets.register(app)
@@ -103,6 +105,14 @@ def _timezone() -> str | None:
     """The browser's time zone, as `timezone.js` tells it; None for what is none, and times are in UTC."""
     name = unquote(request.cookies.get("timezone", "")[:60])
     return name if name in TIMEZONES else None
+
+
+def _bound() -> None:
+    """How much is read of a request: forms are short, and of people who are not logged in they are very short."""
+    if TOKEN not in session and "Authorization" not in request.headers:
+        request.max_content_length = MAX_STRANGERS_OCTETS
+    elif request.mimetype == "application/x-www-form-urlencoded":
+        request.max_content_length = MAX_FORM_OCTETS  # it is read whole
 
 
 def _admit() -> ResponseReturnValue | None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import RunningDemo
 from visitor import TOKEN
 
+from gateway.config.load import load
 from webadmin.app import make_app
-from webadmin.settings import WebSettings
+from webadmin.setup.offered import offer
 
 SOCKETS = ("control.sock", "mail.sock", "owner.sock", "web-imap.sock", "web-submission.sock")
 
@@ -25,7 +27,10 @@ class Parts:
         self.run = Path(demo.folder) / "run"
         for name in SOCKETS:
             self.bring_back(name)
-        self.app = make_app(WebSettings(**settings), folder, b"k" * 32, "localhost")
+        whole = load(Path(demo.facts["config_file"]))
+        web = msgspec.structs.replace(whole.web, **settings)
+        self.app = make_app(web, folder, b"k" * 32, "localhost")
+        offer(self.app, msgspec.structs.replace(whole, web=web))
         self.browser = self.app.test_client()
         self._silent: list[socket.socket] = []
 

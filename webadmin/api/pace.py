@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 MAX_KEPT = 10_000
+MAX_OCTETS = 32 << 20  # of all answers that are kept
 
 
 class Pace:
@@ -42,6 +43,7 @@ class Answers:
     ) -> None:
         self._seconds, self._most, self._clock = seconds, most, clock
         self._lock = threading.Lock()
+        self._octets = 0  # of all answers
         self._kept: OrderedDict[tuple[str, str], tuple[float, str, int, bytes]] = OrderedDict()
 
     def of(self, account: str, key: str) -> tuple[str, int, bytes] | None:
@@ -55,6 +57,9 @@ class Answers:
     def keep(self, account: str, key: str, asked: str, status: int, octets: bytes) -> None:
         """Remember an answer."""
         with self._lock:
+            before = self._kept.get((account, key))
+            self._octets += len(octets) - (len(before[3]) if before is not None else 0)
             self._kept[account, key] = self._clock(), asked, status, octets
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            while len(self._kept) > self._most or self._octets > MAX_OCTETS:
+                _, (_, _, _, gone) = self._kept.popitem(last=False)
+                self._octets -= len(gone)

@@ -3,7 +3,7 @@
 Owned by the agent alone, behind a lock file; part of every backup, never rebuilt. `user_version` is the
 format; a newer one is refused. Committed = on disk. Tables: failed logins, addresses of good ones,
 verifiers for the grace time, app passwords, sessions, the journal of directory changes, what people chose in the web
-front end.
+front end, applications for mailboxes.
 
 It opens its file and ends its transactions itself, as `gateway.files.database` does for the gateway's files: directory
 imports nothing of gateway, gateway's files see nothing of directory but model and port, and those are pure.
@@ -22,7 +22,7 @@ from typing import Any
 
 from directory.model import Condition, Deferred
 
-FORMAT = 2
+FORMAT = 3
 BUSY_SECONDS = 10.0
 
 _SCHEMA = """
@@ -46,6 +46,13 @@ _SECOND = """
 CREATE TABLE preference (account TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (account, name)) WITHOUT ROWID;
 """
+#: what format 3 added
+_THIRD = """
+CREATE TABLE application (id TEXT PRIMARY KEY, at REAL NOT NULL, login TEXT NOT NULL, name TEXT NOT NULL,
+  domain TEXT NOT NULL, contact TEXT NOT NULL, note TEXT NOT NULL, client TEXT NOT NULL, state TEXT NOT NULL,
+  decided_by TEXT NOT NULL, entry TEXT NOT NULL, code BLOB NOT NULL) WITHOUT ROWID;
+"""
+_STEPS = (_SCHEMA, _SECOND, _THIRD)
 
 
 class State:
@@ -94,7 +101,7 @@ class State:
             if version > FORMAT:
                 raise sqlite3.DatabaseError(_newer(version))
             if version < FORMAT:
-                missing = _SECOND if version else _SCHEMA + _SECOND
+                missing = "".join(_STEPS[version:])
                 db.executescript(f"BEGIN;{missing}PRAGMA user_version={FORMAT};COMMIT;")
         except sqlite3.Error:
             db.close()

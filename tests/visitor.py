@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import email
 import html
 import re
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +57,27 @@ def words(answer: requests.Response) -> str:
     """What a person reads on the page."""
     text = re.sub(r"<(script|style)\b.*?</\1>", " ", answer.text, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+def letter_link(demo: RunningDemo, contact: str, subject: str) -> str:
+    """The path of the link in the application's mail that went to somebody outside."""
+
+    def found() -> str:
+        for path in Path(demo.facts["smarthost"]["sink_dir"]).rglob("*"):
+            octets = path.read_bytes() if path.is_file() else b""
+            if contact.encode() in octets.partition(b"\n\n")[0]:
+                message = email.message_from_bytes(octets)
+                body = message.get_payload(decode=True)
+                match = re.search(rb"http://[^/]+(/apply/\S+)", body if isinstance(body, bytes) else b"")
+                if match is not None and subject in str(message["Subject"]):
+                    return match[1].decode()
+        return ""
+
+    deadline = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < deadline, f"no letter to {contact}"
+        time.sleep(0.05)
+    return found()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 from zoneinfo import available_timezones
 
-from flask import Flask, Response, g, redirect, request, session, url_for
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFProtect
@@ -148,4 +148,5 @@ def _everywhere() -> dict[str, object]:
         "language": str(get_locale() or "en"),
         "is_https": is_https(trusted_proxies()),
         "signed_in": TOKEN in session,
+        "sign_up": bool(current_app.extensions["gatepost_settings"].sign_up),
     }

@@ -30,6 +30,8 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: the name that mail programs are told to connect to; "" = this host's (hostname)
     client_host: str = ""
     mta_sts: MtaStsSettings = MtaStsSettings()
+    #: domains in which people may apply for a mailbox, which somebody who administers the domain grants; needs web.url
+    sign_up: tuple[str, ...] = ()
     #: addresses or networks of proxies whose X-Forwarded-For is believed
     trusted_proxies: tuple[str, ...] = ()
     #: requests of an account's programs in a minute (/api/v1)

@@ -218,6 +218,8 @@ def _web(settings: Settings) -> Found:
             ("web", "url"),
             f"{web.url!r} is no address such as https://mail.example.com, without anything behind the host",
         )
+    if web.sign_up and not web.url:
+        yield ("web", "sign_up"), "needs web.url: the mail to applicants has a link"
     if not web.listen:
         return
     steps = ("web", "listen")

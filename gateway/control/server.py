@@ -40,6 +40,7 @@ class Right(Enum):
     ACT = "the operator, or a person within his rights in the directory"
     SERVE = "the operator and the other processes of the service"
     OWN = "whoever it belongs to"
+    FRONT = "the operator and the web front end"
 
 
 class VerbError(Exception):
@@ -79,8 +80,8 @@ def peer_uid(transport: asyncio.BaseTransport) -> int:
 
 
 class ControlServer:
-    """Serves `verbs` to root and to the uid that the service runs as, those with Right.ACT to `others`, those with
-    Right.SERVE to `services`, the uids of the service's other processes, those with Right.OWN to every user of the
+    """Serves `verbs` to root and to the uid that the service runs as, those with Right.ACT and
+    Right.FRONT to `others`, those with Right.SERVE to `services`, the uids of the service's other processes, those with Right.OWN to every user of the
     host when it is for `everybody`."""
 
     def __init__(
@@ -154,8 +155,9 @@ class ControlServer:
             return Reply(request.id, error=f"unknown verb; there is {', '.join(sorted(self._verbs))}", code=2)
         is_service = uid in self._services and verb.right is Right.SERVE and request.actor is None
         is_person = uid in self._others and verb.right is Right.ACT and request.actor is not None
+        is_front = uid in self._others and verb.right is Right.FRONT and request.actor is None
         is_owner = self._everybody and verb.right is Right.OWN
-        if uid not in self._operators and not (is_service or is_person or is_owner):
+        if uid not in self._operators and not (is_service or is_person or is_owner or is_front):
             return Reply(request.id, error=f"{request.verb} is for {verb.right.value}", code=5)
         if request.actor is not None and verb.right not in (Right.ACT, Right.OWN):
             return Reply(request.id, error=f"{request.verb} is for {verb.right.value}", code=5)

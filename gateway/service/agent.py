@@ -29,6 +29,7 @@ from gateway.control.server import ControlServer
 from gateway.observe.log import fields
 from gateway.service.agent_accounts import Accounts
 from gateway.service.agent_address_book import AddressBook
+from gateway.service.agent_applications import Applications
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_preferences import PreferenceVerbs
@@ -95,6 +96,7 @@ class Agent:
             service_keeps=settings.smtp.keep_sent_shared,
         )
         self.reading = Reading(self.accounts, settings.directory, reader.generation)
+        self.applications = Applications(self._state, self.accounts, settings.web.sign_up)
         self.programs = ProgramTokens(authenticator.tokens, self.accounts, authenticator.now)
         self.doctor = LoginDoctor(
             View(self.writer.reader(), profile, settings.defaults),
@@ -139,6 +141,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.follower,
                 agent.accounts,
                 agent.tokens,
+                agent.applications,
                 agent.programs,
                 agent.doctor,
                 Subscriptions(agent.accounts, settings.directory),

@@ -214,6 +214,10 @@ class Accounts:
         _log.info("%s", fields(event="changed", verb=verb, dn=done.dn, change=done.number))
         return asdict(done)
 
+    def make_user(self, actor: Actor, wanted: AddUser) -> dict[str, Any]:
+        """As the verb add-user. Raises VerbError, Deferred."""
+        return self.write("add-user", lambda port: self._add_user(actor, wanted))
+
     def actor(self, caller: Caller, *, may_have_to_change: bool = False) -> Actor:
         """Who wants it. Raises VerbError for a claim that is not true, Deferred when that cannot be found out.
 

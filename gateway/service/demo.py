@@ -183,7 +183,11 @@ class Demo:
             # for `gatepost selftest program`
             "programs": {"selftest": {"argv": ["/bin/sh", "-c", "id -u; id -G; exit 100"]}},
             "lists": {"own_from": "never"},  # there is no outside whose DNS could be asked
-            **({"web": {"listen": f"{HOST}:{self._ports['web']}", "url": self._web_url()}} if self._web else {}),
+            **(
+                {"web": {"listen": f"{HOST}:{self._ports['web']}", "url": self._web_url(), "sign_up": ["example.com"]}}
+                if self._web
+                else {}
+            ),
         }
 
     def _web_facts(self) -> dict[str, Any]:

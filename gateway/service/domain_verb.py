@@ -27,7 +27,7 @@ class DomainVerb:
 
     def verbs(self) -> Mapping[str, Verb]:
         """The row of the table. Whoever can reach port 25 learns as much there."""
-        return {"domain-served": Verb(Right.SERVE, self._served, OneDomain)}
+        return {"domain-served": Verb(Right.FRONT, self._served, OneDomain)}
 
     def _served(self, caller: Caller, wanted: OneDomain) -> dict[str, Any]:
         async def look() -> str:

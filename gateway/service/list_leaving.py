@@ -66,7 +66,7 @@ class LeavingVerbs:
 
     def verbs(self) -> Mapping[str, Verb]:
         """The row of the table: for the web front end, which cannot make a token."""
-        return {"list-leave": Verb(Right.SERVE, self._leave, Leave)}
+        return {"list-leave": Verb(Right.FRONT, self._leave, Leave)}
 
     def _leave(self, caller: Caller, wanted: Leave) -> dict[str, Any]:
         async def leave() -> str:

@@ -18,6 +18,7 @@ from gateway.control.server import ControlServer
 from gateway.observe import log
 from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
+from gateway.service.application_mail import ApplicationMail
 from gateway.service.brake_desk import BrakeDesk
 from gateway.service.domain_dns import DnsVerb
 from gateway.service.domain_sums import sum_for_ever
@@ -30,6 +31,7 @@ from gateway.service.instructions import RuleDesk
 from gateway.service.journal_recovery import recover_at_start, recover_for_ever
 from gateway.service.list_desk import make_desk
 from gateway.service.list_leaving import LeavingVerbs
+from gateway.service.list_mailer import ListMailer
 from gateway.service.login import log_in
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
@@ -112,6 +114,11 @@ def run(settings: Settings, pulse: Pulse) -> None:
         actors = Actors(host.directory, settings.directory.rights, host.authenticator, loop)
         verbs = {
             **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
+            **ApplicationMail(
+                ListMailer(host.directory, host.queue, Path(settings.run_dir) / "queue.sock", settings.hostname),
+                settings.web.url,
+                actors,
+            ).verbs(),
             **DomainVerb(host.directory, actors).verbs(),
             **DnsVerb(
                 host.directory, actors, outbound.resolver, settings.hostname, state_dir, settings.tls.cert
@@ -123,9 +130,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             **brakes.verbs(),
         }
         web = resolve(settings.run_as.web).uid if settings.run_as.web else os.getuid()
-        control = await ControlServer(verbs, others={web} - {os.getuid()}, services={web} - {os.getuid()}).start(
-            Path(settings.run_dir) / MAIL_SOCKET
-        )
+        control = await ControlServer(verbs, others={web} - {os.getuid()}).start(Path(settings.run_dir) / MAIL_SOCKET)
         owners = OwnerVerbs(
             runner,
             host.queue,

@@ -82,7 +82,7 @@ def test_a_file_of_the_first_format_is_brought_to_the_second(tmp_path: Path) -> 
     _, secret = Tokens(state).create(APP, "x:1", "telephone", now=1.0)
     state.close()
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE preference; PRAGMA user_version=1;")
+    db.executescript("DROP TABLE application; DROP TABLE preference; PRAGMA user_version=1;")
     db.close()
     again = State(path)
     assert Tokens(again).find(secret, 2.0) is not None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from conftest import RunningDemo, eventually
 from filled_forms import filled
-from visitor import Visitor, words
+from visitor import Visitor, letter_link, words
 
 pytestmark = pytest.mark.xdist_group("web")
 Visit = Callable[..., Visitor]
@@ -82,3 +82,18 @@ def test_s34_daily_management_needs_only_a_browser(visit: Visit) -> None:
     change("/domains/of/s34.example", catch_all="", admins="")
     assert "is deleted" in words(admin.post("/people/delete/s34"))
     assert "is deleted" in words(admin.post("/domains/delete/s34.example"))
+
+
+def test_s27_apply_for_a_mailbox_and_change_its_password_by_browser(visit: Visit, webbed: RunningDemo) -> None:
+    stranger, admin = visit(), visit("admin")
+    form = {"login": "s27", "name": "Row Twenty-seven", "domain": "example.com", "contact": "s27@elsewhere.example"}
+    assert "on its way" in words(stranger.post("/apply/", **form))
+    first = letter_link(webbed, "s27@elsewhere.example", "confirm")
+    assert "waits for a decision" in words(stranger.post(first))
+    assert "The mailbox is there" in words(admin.post("/applications/", id=first.split("/")[2], decision="approve"))
+    second = letter_link(webbed, "s27@elsewhere.example", "is there")
+    stranger.post(second, password="Founding-27-first", again="Founding-27-first")
+    his = visit("s27", "Founding-27-first")
+    changed = his.post("/self/password", old="Founding-27-first", new="Founding-27-second", again="Founding-27-second")
+    assert changed.status_code == 200, words(changed)
+    assert "Row Twenty-seven" in words(visit("s27", "Founding-27-second").get("/mail/"))

@@ -10,6 +10,8 @@ from webadmin.page import Page
 from webadmin.pages import (
     aliases,
     api,
+    applications,
+    apply,
     bulk,
     compose,
     devices,
@@ -87,5 +89,7 @@ PAGES: tuple[PageModule, ...] = (
     journal,
     api,
     quotas,
+    apply,
+    applications,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

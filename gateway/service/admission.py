@@ -27,10 +27,15 @@ _log = logging.getLogger("gatepost.connections")
 
 
 class Admitted(Protocol):
-    """A connection. `places` is what it counts for, the registry's own."""
+    """A connection. `places` is what it counts for, `account` who logged in there, the registry's own."""
 
     address: str
     places: Places | None
+    account: str
+
+    def evict(self) -> bool:
+        """End, since the account may not be here any more; False when it is in the middle of something."""
+        ...
 
     def shed(self) -> bool:
         """End, since others need the place; False when it is busy."""
@@ -53,6 +58,7 @@ class Admission:
         self._share = max(1, limits.unauthenticated_connections // workers)
         #: connections without a login, the one that was silent longest first
         self._waiting: OrderedDict[Admitted, None] = OrderedDict()
+        self._logged_in: dict[str, set[Admitted]] = {}
         self._told: dict[str, float] = {}
         exempt = [ipaddress.ip_network(network, strict=False) for network in limits.exempt_networks]
 
@@ -112,11 +118,31 @@ class Admission:
             connection.places = places
             self._counts.add(places, 1)
         self._waiting.pop(connection, None)
+        self._forget(connection)
+        connection.account = account
+        self._logged_in.setdefault(account, set()).add(connection)
+
+    def accounts(self) -> list[str]:
+        """Who is logged in at this worker."""
+        return list(self._logged_in)
+
+    def of(self, account: str) -> tuple[Admitted, ...]:
+        """The connections of an account."""
+        return tuple(self._logged_in.get(account, ()))
+
+    def _forget(self, connection: Admitted) -> None:
+        if connection.account:
+            others = self._logged_in.get(connection.account, set())
+            others.discard(connection)
+            if not others:
+                self._logged_in.pop(connection.account, None)
+            connection.account = ""
 
     def log_out(self, connection: Admitted) -> None:
         """Count one that had logged in for its address again."""
         places = self._places(connection.address)
         self._uncount(connection)
+        self._forget(connection)
         connection.places = places
         if places is not None:
             self._counts.add(places, 1)
@@ -125,6 +151,7 @@ class Admission:
     def leave(self, connection: Admitted) -> None:
         """One that was admitted has ended."""
         self._open -= 1
+        self._forget(connection)
         self._waiting.pop(connection, None)
         self._uncount(connection)
 

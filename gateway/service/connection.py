@@ -52,7 +52,18 @@ class Door:
 class Connection(asyncio.Protocol):
     """One connection. `address` is the client's, "local" for a unix socket."""
 
-    __slots__ = ("_door", "_header", "_inner", "_timer", "_transport", "address", "places", "port", "speaker")
+    __slots__ = (
+        "_door",
+        "_header",
+        "_inner",
+        "_timer",
+        "_transport",
+        "account",
+        "address",
+        "places",
+        "port",
+        "speaker",
+    )
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -61,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.places: Places | None = None
         self.address, self.port = "local", 0
+        self.account = ""
         #: set by the session when it begins
         self.speaker: Speaker | None = None
 
@@ -171,6 +183,15 @@ class Connection(asyncio.Protocol):
     def log_cut(self, reason: str) -> None:
         """Note why the session was ended, for whoever asks."""
         maillog.cut(client=self.address, service=self._door.service, reason=reason)
+
+    def evict(self) -> bool:
+        """Its account may not be here any more; False when it is in the middle of something."""
+        if self._transport.is_closing() or self.speaker is None:
+            return False
+        if not self.speaker.cut(self.last_words(Condition.AUTHENTICATION_FAILED)):
+            return False
+        self.log_cut("its account may not log in any more")
+        return True
 
     def shed(self) -> bool:
         """Others need the place."""

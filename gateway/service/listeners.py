@@ -62,7 +62,7 @@ class Listeners:
         self._host = host
         self._deadlines = Deadlines()
         counts = SharedCounts(Path(settings.run_dir) / "connections", max(8, 4 * settings.workers))
-        self._admission = Admission(settings.limits, settings.workers, counts, _room_for_connections())
+        self.admission = Admission(settings.limits, settings.workers, counts, _room_for_connections())
         web = resolve(settings.run_as.web).uid if settings.run_as.web else os.getuid()
         self._forwarders = frozenset({0, os.getuid(), web})
         self._certificates = Certificates(settings.tls.cert, settings.tls.key) if settings.tls.cert else None
@@ -93,7 +93,7 @@ class Listeners:
             name, make, refusal = "pop3", self._lines(self._pop3, listener), _pop3_refusal
         return Door(
             service,
-            self._admission,
+            self.admission,
             self._secured(make, listener, name),
             refusal,
             listener.tls == "implicit",

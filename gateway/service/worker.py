@@ -27,6 +27,7 @@ from gateway.route.router import Router
 from gateway.service.accept import Acceptance
 from gateway.service.agent_client import AgentClient
 from gateway.service.checks import checks
+from gateway.service.evicting import look_for_ever
 from gateway.service.final_delivery import FinalDelivery
 from gateway.service.host import Host
 from gateway.service.journal import JournalDesk
@@ -147,7 +148,9 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
             _log.warning("%s", fields(event="no-hints", detail=str(error)))
         publisher = Publisher(Path(settings.run_dir))  # before anything is counted
         keep_trail(settings, f"worker-{number}")
-        servers = await Listeners(host).start(sockets)
+        listeners = Listeners(host)
+        servers = await listeners.start(sockets)
+        evicting = asyncio.ensure_future(look_for_ever(host.directory, listeners.admission))
         pulse.start(stop.set, drain.set, lambda: len(host.sessions), publisher.publish)
         pulse.ready()
         if settings.smtp.open_relay != "no":
@@ -159,6 +162,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         if not stop.is_set():
             _log.info("%s", fields(event="draining", sessions=len(host.sessions)))
             await host.sessions.ended(settings.processes.drain_timeout, stop)
+        evicting.cancel()
         host.sessions.retire()
         await host.sessions.ended(settings.processes.stop_timeout)
         await host.watch.close()

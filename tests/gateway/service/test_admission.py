@@ -25,8 +25,12 @@ class Connected:
     def __init__(self, address: str, busy: bool = False) -> None:
         self.address = address
         self.places: Places | None = None
+        self.account = ""
         self.busy = busy
         self.ended = False
+
+    def evict(self) -> bool:
+        return self.shed()
 
     def shed(self) -> bool:
         self.ended = not self.busy

@@ -13,6 +13,7 @@ from directory.model import Deferred
 from gateway.cli.opened_stores import find_holder, opened
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
+from gateway.config.load import load
 
 if TYPE_CHECKING:
     from gateway.service.host import Host
@@ -62,6 +63,7 @@ def _care(host: Host, account: str, act: str) -> list[Finding]:
 
 
 def _run(path: Path, accounts: tuple[str, ...], is_all: bool, as_json: bool, act: str) -> None:
+    load(path)
     if bool(accounts) == is_all:
         raise click.UsageError("name ACCOUNTS, or say --all")
     results: list[dict[str, Any]] = []

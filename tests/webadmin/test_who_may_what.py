@@ -33,6 +33,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "discovery": ALL,
     "api": ALL,
     "aliases": (DOMAIN, ADMIN),
+    "applications": (DOMAIN, ADMIN),
+    "apply": ALL,
     "bulk": (DOMAIN, ADMIN),
     "domains": (DOMAIN, ADMIN),
     "journal": (ADMIN,),

@@ -213,6 +213,8 @@ def test_the_sweep_does_not_write_old_rights_over_new_ones(bench: Bench, monkeyp
     row, maildir = bench.repository.mailbox(JANE.id, "Work"), bench.stores.open(JANE).path
     assert row is not None
     folder, jane, append = str(Path(maildir, ".Work")), bench.client(), markers.append_mailbox
+    jane.say(b"SELECT Work")
+    assert jane.say(b"STORE 1 +FLAGS (\\Flagged)").endswith(b"a OK STORE completed\r\n")  # something to be noted
 
     def slow(*arguments: object) -> None:
         monkeypatch.setattr(markers, "append_mailbox", append)

@@ -33,6 +33,7 @@ from directory.login_mark import LoginMark
 from directory.login_rules import inside, may_come, may_use, possible, the_one
 from directory.model import Account, Condition, Deferred, Refused, ServiceAccount
 from directory.port import Directory, Login
+from directory.second_factor import Factors
 from directory.state import State
 
 REMEMBERED = 50_000  # successes
@@ -88,6 +89,7 @@ class Authenticator:
         self._exempt = exempt_networks
         self.memory = Memory(state)
         self.tokens = Tokens(state)
+        self.factors = Factors(state)
         self.pace = Pace(self._settings.failures_per_minute, self._settings.failures_per_day)
         self.grace = Grace(self.memory, self._settings.grace, now)
         self.memory.sweep(now(), self._settings.grace)
@@ -107,10 +109,14 @@ class Authenticator:
         now = self.now()
         return self.pace.delay(source, now, known=lambda: self.memory.has_success(source, now))
 
-    def prove(self, login: str, password: str, service: str, address: str, *, near: bool = False) -> Proof:
+    def prove(
+        self, login: str, password: str, service: str, address: str, *, near: bool = False, first_step: bool = False
+    ) -> Proof:
         """Check `password` of `login` for `service` (imap, pop3, submission, ...) from client `address`.
 
         `near`: the connection came through the web front end of this host, which session tokens are for.
+        `first_step`: who asks sees to the second factor; without it the directory's password alone is no good for an
+        account that has one.
 
         Raises Refused (AUTHENTICATION_FAILED, SERVICE_NOT_ALLOWED, PASSWORD_MUST_CHANGE) or Deferred
         (AUTHENTICATION_UNAVAILABLE).
@@ -123,6 +129,9 @@ class Authenticator:
             if error.condition is Condition.AUTHENTICATION_FAILED:
                 self.pace.failed(source, pair_hash(self._key, login.casefold(), password), self.now())
             raise
+        if not first_step and proof.login.method in ("bind", "grace") and self.factors.enrolled(entry.id):
+            # the same words as for a wrong password, and no guess: who guesses must not learn that he has found it
+            raise Refused(Condition.AUTHENTICATION_FAILED, f"{entry.dn}: a second factor is needed, or an app password")
         may_use(entry, service)
         return proof
 
@@ -246,6 +255,11 @@ class Authenticator:
         self.pace.forget()
         self.grace.forget()
         self.memory.forget()
+
+    def forget_successes(self) -> None:
+        """Ask anew whether each password is good, as after a change of second factors."""
+        with self._lock:
+            self._successes.clear()
 
     def close(self) -> None:
         """End the connections and the thread; state.db is the caller's."""

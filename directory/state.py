@@ -2,8 +2,8 @@
 
 Owned by the agent alone, behind a lock file; part of every backup, never rebuilt. `user_version` is the
 format; a newer one is refused. Committed = on disk. Tables: failed logins, addresses of good ones,
-verifiers for the grace time, app passwords, sessions, the journal of directory changes, what people chose in the web
-front end, applications for mailboxes.
+verifiers for the grace time, app passwords, sessions, second factors, the journal of directory changes, what people
+chose in the web front end, applications for mailboxes.
 
 It opens its file and ends its transactions itself, as `gateway.files.database` does for the gateway's files: directory
 imports nothing of gateway, gateway's files see nothing of directory but model and port, and those are pure.
@@ -22,7 +22,7 @@ from typing import Any
 
 from directory.model import Condition, Deferred
 
-FORMAT = 3
+FORMAT = 4
 BUSY_SECONDS = 10.0
 
 _SCHEMA = """
@@ -41,18 +41,23 @@ CREATE TABLE journal (number INTEGER PRIMARY KEY, at REAL NOT NULL, actor TEXT N
   entry TEXT NOT NULL, dn TEXT NOT NULL, change TEXT NOT NULL, undo TEXT NOT NULL, outcome TEXT NOT NULL);
 CREATE INDEX journal_entry ON journal (entry, number);
 """
-#: what format 2 added
-_SECOND = """
+#: what a format has more than the one before it
+_STEPS = {
+    2: """
 CREATE TABLE preference (account TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (account, name)) WITHOUT ROWID;
-"""
-#: what format 3 added
-_THIRD = """
+""",
+    3: """
 CREATE TABLE application (id TEXT PRIMARY KEY, at REAL NOT NULL, login TEXT NOT NULL, name TEXT NOT NULL,
   domain TEXT NOT NULL, contact TEXT NOT NULL, note TEXT NOT NULL, client TEXT NOT NULL, state TEXT NOT NULL,
   decided_by TEXT NOT NULL, entry TEXT NOT NULL, code BLOB NOT NULL) WITHOUT ROWID;
-"""
-_STEPS = (_SCHEMA, _SECOND, _THIRD)
+""",
+    4: """
+CREATE TABLE factor (id TEXT PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+  secret BLOB NOT NULL, counter INTEGER NOT NULL, created REAL NOT NULL, used REAL) WITHOUT ROWID;
+CREATE INDEX factor_account ON factor (account);
+""",
+}
 
 
 class State:
@@ -101,8 +106,8 @@ class State:
             if version > FORMAT:
                 raise sqlite3.DatabaseError(_newer(version))
             if version < FORMAT:
-                missing = "".join(_STEPS[version:])
-                db.executescript(f"BEGIN;{missing}PRAGMA user_version={FORMAT};COMMIT;")
+                steps = "".join(text for number, text in sorted(_STEPS.items()) if number > version)
+                db.executescript(f"BEGIN;{'' if version else _SCHEMA}{steps}PRAGMA user_version={FORMAT};COMMIT;")
         except sqlite3.Error:
             db.close()
             raise

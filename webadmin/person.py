@@ -13,11 +13,11 @@ from flask import current_app, g, request, session
 
 from gateway.control.protocol import Claim
 from gateway.service.admission import Networks
-from webadmin.backend import AGENT_SOCKET, Backend, SessionEnded
+from webadmin.backend import AGENT_SOCKET, Backend, NotPossible, SessionEnded
 from webadmin.browser_name import browser_name
 from webadmin.client import client_address
 
-TOKEN, LOGIN, LANGUAGE = "token", "login", "language"
+TOKEN, LOGIN, LANGUAGE, SECOND = "token", "login", "language", "second"
 
 #: what a page may need, from the widest right down
 ADMIN, DOMAIN_ADMIN, HELPDESK, LIST_OWNER, ANYBODY = "administrator", "domain", "helpdesk", "list", "anybody"
@@ -106,26 +106,68 @@ def person() -> Person:
     return found
 
 
-def begin(login: str, password: str, seconds: int) -> None:
-    """Open a session; the cookie is a new one, whatever the browser sent before. Raises NotPossible, Unavailable."""
+def begin(login: str, password: str, seconds: int) -> bool:
+    """Open a session; the cookie is a new one, whatever the browser sent before. False when a second factor is asked for
+    first, see `second_step`. Raises NotPossible, Unavailable."""
     made = backend().ask(
         AGENT_SOCKET,
         "session-open",
-        Claim(login=login, password=password, address=client_address(trusted_proxies())),
+        Claim(login=login, password=password, address=_here()),
         name=browser_name(request.user_agent.string),
         seconds=seconds,
     )
+    if "second_step" in made:
+        _anew()
+        session[SECOND] = made["second_step"]
+        return False
+    _enter(made)
+    return True
+
+
+def second_step() -> dict[str, Any] | None:
+    """What the agent asks of somebody whose password was right: `kinds`, and what a passkey has to sign."""
+    found: dict[str, Any] | None = session.get(SECOND)
+    return found
+
+
+def finish(code: str, passkey: str, seconds: int) -> None:
+    """Open the session with the second factor. Raises NotPossible (with code 5 when it has to be begun anew), Unavailable."""
+    step = second_step()
+    if step is None:
+        raise NotPossible("", 5)
+    made = backend().ask(
+        AGENT_SOCKET,
+        "session-second-step",
+        Claim(address=_here()),
+        ticket=step["ticket"],
+        code=code[:100],
+        passkey=passkey[:20_000],
+        name=browser_name(request.user_agent.string),
+        seconds=seconds,
+    )
+    _enter(made)
+
+
+def _here() -> str:
+    return client_address(trusted_proxies())
+
+
+def _anew() -> None:
+    """An empty cookie, in the language that was chosen."""
     language = session.get(LANGUAGE)
     session.clear()
-    session[TOKEN], session[LOGIN] = made["password"], made["login"]
     if language:
         session[LANGUAGE] = language
+
+
+def _enter(made: dict[str, Any]) -> None:
+    _anew()
+    session[TOKEN], session[LOGIN] = made["password"], made["login"]
 
 
 def end() -> None:
     """Log out: the session is revoked, the cookie emptied. Raises Unavailable."""
     token = session.get(TOKEN, "")
-    language = session.get(LANGUAGE)
     try:
         if token:
             backend().ask(AGENT_SOCKET, "session-close", claim(), token=token)
@@ -134,6 +176,4 @@ def end() -> None:
     finally:
         if token:
             current_app.extensions["gatepost_mailboxes"].drop(token)
-        session.clear()
-        if language:
-            session[LANGUAGE] = language
+        _anew()

@@ -24,6 +24,7 @@ from gateway.cli.entries import (
 from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.user_app_password import app_password
 from gateway.cli.user_brake import brake
+from gateway.cli.user_second_factor import second_factor
 from gateway.cli.user_token import token
 from gateway.config.load import load
 from gateway.config.settings import Settings
@@ -40,6 +41,7 @@ def command() -> None:
 command.add_command(app_password)
 command.add_command(token)
 command.add_command(brake)
+command.add_command(second_factor)
 
 
 @command.command(name="add")

@@ -18,7 +18,8 @@ def app_password() -> None:
     """Passwords of their own for devices: kept here, never sent to the directory, each may be revoked alone."""
 
 
-def _date(at: float | None, never: str) -> str:
+def date_of(at: float | None, never: str) -> str:
+    """A time for a table, `never` for none."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) if at else never
 
 
@@ -71,7 +72,7 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
         ("id", "name", "services", "networks", "used", "ends"),
         (
             (t["id"], t["name"], " ".join(t["services"]) or "all", " ".join(t["networks"]) or "any",
-             _date(t["used"], "never"), _date(t["expires"], "never"))
+             date_of(t["used"], "never"), date_of(t["expires"], "never"))
             for t in found
         ),
     )  # fmt: skip

@@ -32,9 +32,12 @@ from gateway.service.agent_address_book import AddressBook
 from gateway.service.agent_applications import Applications
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_passkeys import Passkeys
 from gateway.service.agent_preferences import PreferenceVerbs
 from gateway.service.agent_program_tokens import ProgramTokens
 from gateway.service.agent_reading import Reading
+from gateway.service.agent_second_factor import SecondFactors
+from gateway.service.agent_second_step import SecondSteps
 from gateway.service.agent_self import SelfVerbs
 from gateway.service.agent_subscriptions import Subscriptions
 from gateway.service.agent_tokens import TokenVerbs
@@ -80,7 +83,6 @@ class Agent:
             Journal(self._state),
         )
         self.accounts = Accounts(port, authenticator, settings.directory)
-        self.tokens = TokenVerbs(authenticator.tokens, self.accounts, authenticator.now)
         self.own = SelfVerbs(
             self.accounts,
             authenticator,
@@ -98,6 +100,9 @@ class Agent:
         self.reading = Reading(self.accounts, settings.directory, reader.generation)
         self.applications = Applications(self._state, self.accounts, settings.web.sign_up)
         self.programs = ProgramTokens(authenticator.tokens, self.accounts, authenticator.now)
+        passkeys = Passkeys(settings.web.url)
+        self.tokens = TokenVerbs(authenticator, self.accounts, SecondSteps(authenticator, passkeys))
+        self.second_factors = SecondFactors(authenticator, self.accounts, passkeys, self.logins.forget_successes)
         self.doctor = LoginDoctor(
             View(self.writer.reader(), profile, settings.defaults),
             authenticator,
@@ -143,6 +148,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.tokens,
                 agent.applications,
                 agent.programs,
+                agent.second_factors,
                 agent.doctor,
                 Subscriptions(agent.accounts, settings.directory),
                 agent.reading,

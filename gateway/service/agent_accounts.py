@@ -218,10 +218,11 @@ class Accounts:
         """As the verb add-user. Raises VerbError, Deferred."""
         return self.write("add-user", lambda port: self._add_user(actor, wanted))
 
-    def actor(self, caller: Caller, *, may_have_to_change: bool = False) -> Actor:
+    def actor(self, caller: Caller, *, may_have_to_change: bool = False, first_step: bool = False) -> Actor:
         """Who wants it. Raises VerbError for a claim that is not true, Deferred when that cannot be found out.
 
         `may_have_to_change`: a password that is right but must be changed is good enough.
+        `first_step`: a password is good enough although the account has a second factor.
         """
         claim = caller.claim
         if claim is None:
@@ -229,7 +230,7 @@ class Accounts:
         if claim.token:
             return self._by_token(claim.token, claim.address)
         try:
-            proof = self._passwords.prove(claim)
+            proof = self._passwords.prove(claim, first_step=first_step or may_have_to_change)
         except Refused as error:
             if may_have_to_change and error.condition is Condition.PASSWORD_MUST_CHANGE:
                 owner = self.account(claim.login)
@@ -243,6 +244,10 @@ class Accounts:
         if proof.login.method not in ("bind", "grace"):
             raise VerbError("the password of the directory is needed here", 5)
         return Actor(entry.dn, entry, claim.password)
+
+    def prove_again(self, account: Account, password: str, address: str) -> None:
+        """Whoever asks for `account` has typed its password again. Raises VerbError."""
+        self._passwords.prove_again(account, password, address)
 
     def account(self, login: str) -> Account:
         """The account of that login name or address. Raises VerbError."""

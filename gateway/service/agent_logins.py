@@ -113,6 +113,12 @@ class LoginServer:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._tell_workers)
 
+    def forget_successes(self) -> None:
+        """Every login is looked at again, by the workers too. From any thread."""
+        self._authenticator.forget_successes()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._tell_workers)
+
     def _tell_workers(self) -> None:
         for writer in self._writers:
             self._send(writer, Answer(0, flush=True))

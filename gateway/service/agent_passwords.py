@@ -8,7 +8,7 @@ import time
 
 from directory.authenticator import Authenticator, Proof
 from directory.authenticator_tokens import SESSION
-from directory.model import Condition, Deferred, Refused
+from directory.model import Account, Condition, Deferred, Refused
 from gateway.control.protocol import Claim
 from gateway.control.server import VerbError
 from gateway.observe.log import fields
@@ -25,8 +25,18 @@ class Passwords:
         self._authenticator = authenticator
         self._slowed = threading.Semaphore(MAX_SLOWED)
 
-    def prove(self, claim: Claim) -> Proof:
-        """Who it is. Guessers wait or are turned away, and a failure takes as long whatever was wrong. Raises
+    def prove_again(self, account: Account, password: str, address: str) -> None:
+        """Whoever asks for `account` has typed its password again. Raises VerbError."""
+        login = account.logins[0] if account.logins else account.primary or ""
+        try:
+            proof = self.prove(Claim(login=login, password=password, address=address), first_step=True)
+        except Refused:
+            raise VerbError("the password is not right", 1) from None
+        if proof.login.account != account.id or proof.login.method not in ("bind", "grace"):
+            raise VerbError("the password of the directory is needed here", 1)
+
+    def prove(self, claim: Claim, *, first_step: bool = False) -> Proof:
+        """Who it is; `first_step`: also where a second factor is needed besides. Guessers wait or are turned away, and a failure takes as long whatever was wrong. Raises
         Refused; VerbError for what cannot be found out now, without a word on whether there is such an account."""
         begin = time.monotonic()
         try:
@@ -38,7 +48,9 @@ class Passwords:
                     time.sleep(delay)
                 finally:
                     self._slowed.release()
-            return self._authenticator.prove(claim.login, claim.password, "selfservice", claim.address)
+            return self._authenticator.prove(
+                claim.login, claim.password, "selfservice", claim.address, first_step=first_step
+            )
         except Refused:
             time.sleep(max(0.0, begin + FAILURE_SECONDS - time.monotonic()))
             raise

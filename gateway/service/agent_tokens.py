@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import msgspec
 
+from directory.authenticator import Authenticator
 from directory.authenticator_tokens import APP, PROGRAM, SESSION, Token, Tokens
-from directory.model import Account
+from directory.model import Account, ServiceAccount
 from directory.profile_source import WORDS
 from directory.rights import Actor
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.service.agent_accounts import Accounts
+from gateway.service.agent_second_step import SecondSteps
 
 SESSION_SECONDS = 12 * 3600.0
 LONGEST_SESSION = 30 * 86_400.0
@@ -50,6 +52,20 @@ class OpenSession(msgspec.Struct, forbid_unknown_fields=True):
     seconds: float = SESSION_SECONDS
 
 
+class SecondStep(msgspec.Struct, forbid_unknown_fields=True):
+    """The second factor of somebody whose password was right: a code, or what the browser signed with a passkey."""
+
+    ticket: Annotated[str, msgspec.Meta(max_length=100)]
+    code: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    passkey: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
+    name: str = "web"
+    services: tuple[str, ...] = ()
+    seconds: float = SESSION_SECONDS
+
+    def __repr__(self) -> str:
+        return "SecondStep()"
+
+
 class CloseSession(msgspec.Struct, forbid_unknown_fields=True):
     """The session's token."""
 
@@ -66,8 +82,10 @@ def _facts(token: Token) -> dict[str, Any]:
 class TokenVerbs:
     """The verbs' functions."""
 
-    def __init__(self, tokens: Tokens, accounts: Accounts, now: Any) -> None:
-        self._tokens, self._accounts, self._now = tokens, accounts, now
+    def __init__(self, authenticator: Authenticator, accounts: Accounts, steps: SecondSteps) -> None:
+        self._authenticator, self._accounts, self._steps = authenticator, accounts, steps
+        self._tokens: Tokens = authenticator.tokens
+        self._now = authenticator.now
 
     def verbs(self) -> Mapping[str, Verb]:
         """The rows of the table."""
@@ -76,6 +94,7 @@ class TokenVerbs:
             "app-password-list": Verb(Right.ACT, self._list, OfLogin),
             "app-password-revoke": Verb(Right.ACT, self._revoke, Revoke),
             "session-open": Verb(Right.ACT, self._open, OpenSession),
+            "session-second-step": Verb(Right.ACT, self._second_step, SecondStep),
             "session-close": Verb(Right.ACT, self._close, CloseSession),
         }
 
@@ -123,17 +142,29 @@ class TokenVerbs:
         return ended
 
     def _open(self, caller: Caller, wanted: OpenSession) -> dict[str, Any]:
-        self._known(wanted.services)
-        actor = self._accounts.actor(caller)
+        actor = self._accounts.actor(caller, first_step=True)
         if actor.account is None or not actor.password:
             raise VerbError("a session is opened with login and password", 5)
+        self._check(wanted)
+        if isinstance(actor.account, Account) and self._authenticator.factors.enrolled(actor.account.id):
+            return {"second_step": self._steps.begin(actor.account)}
+        return self._opened(actor.account, wanted)
+
+    def _second_step(self, caller: Caller, wanted: SecondStep) -> dict[str, Any]:
+        self._check(wanted)
+        return self._opened(self._steps.finish(wanted.ticket, wanted.code, wanted.passkey), wanted)
+
+    def _check(self, wanted: OpenSession | SecondStep) -> None:
+        self._known(wanted.services)
         if not 1 <= wanted.seconds <= LONGEST_SESSION:
             raise VerbError(f"a session lasts 1 to {LONGEST_SESSION:.0f} seconds", 2)
+
+    def _opened(self, account: Account | ServiceAccount, wanted: OpenSession | SecondStep) -> dict[str, Any]:
         expires = self._now() + wanted.seconds
         return {
-            **self._make(SESSION, actor.account.id, wanted.name, services=wanted.services, expires=expires),
-            "account": actor.account.id,
-            "login": actor.account.logins[0] if actor.account.logins else "",
+            **self._make(SESSION, account.id, wanted.name, services=wanted.services, expires=expires),
+            "account": account.id,
+            "login": account.logins[0] if account.logins else "",
         }
 
     def _close(self, caller: Caller, wanted: CloseSession) -> int:

@@ -76,15 +76,16 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
     assert len(read_key(tmp_path / "no" / "folder")) == 32
 
 
-def test_a_file_of_the_first_format_is_brought_to_the_second(tmp_path: Path) -> None:
+def test_a_file_of_the_first_format_is_brought_to_the_last(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     state = State(path)
     _, secret = Tokens(state).create(APP, "x:1", "telephone", now=1.0)
     state.close()
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE application; DROP TABLE preference; PRAGMA user_version=1;")
+    db.executescript("DROP TABLE application; DROP TABLE preference; DROP TABLE factor; PRAGMA user_version=1;")
     db.close()
     again = State(path)
     assert Tokens(again).find(secret, 2.0) is not None
-    assert again.rows("SELECT count(*) FROM preference") == [(0,)]
+    for table in ("preference", "factor"):
+        assert again.rows(f"SELECT count(*) FROM {table}") == [(0,)]
     again.close()

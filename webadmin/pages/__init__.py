@@ -30,6 +30,9 @@ from webadmin.pages import (
     people,
     pick,
     quotas,
+    second_factor,
+    second_factor_desk,
+    second_step,
     self_apps,
     self_data,
     self_forward,
@@ -91,5 +94,8 @@ PAGES: tuple[PageModule, ...] = (
     quotas,
     apply,
     applications,
+    second_step,
+    second_factor,
+    second_factor_desk,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

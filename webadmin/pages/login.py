@@ -40,7 +40,8 @@ def enter() -> ResponseReturnValue:
     try:
         if not login or not password:
             raise NotPossible("")
-        person.begin(login, password, current_app.extensions["gatepost_settings"].session)
+        if not person.begin(login, password, current_app.extensions["gatepost_settings"].session):
+            return redirect(url_for("second_step.index", to=to or None))
     except NotPossible as problem:
         if passwords.must_change(problem):
             return passwords.forced(login, to, claim=passwords.claim_of(login, password)), 401
@@ -60,6 +61,7 @@ def change() -> ResponseReturnValue:
     problem = passwords.set_password(login, form.get("old", ""), new, form.get("again", ""))
     if problem:
         return passwords.forced(login, to, problem), 409
-    person.begin(login, new, current_app.extensions["gatepost_settings"].session)
+    if not person.begin(login, new, current_app.extensions["gatepost_settings"].session):
+        return redirect(url_for("second_step.index", to=to or None))
     flash(gettext("The password is changed."))
     return redirect(safe_target(to))

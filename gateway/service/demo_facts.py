@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from directory.view import View
 from gateway.config.load import load
 from gateway.service.worker import make_host
 
+COPY_SECONDS = 60.0
 _PASSWORD = re.compile(r"^dn: uid=([^,]+),.*?^userPassword: (.+?)$", re.MULTILINE | re.DOTALL)
 
 
@@ -21,10 +23,16 @@ def _primary_first(entry: MailboxHolder) -> list[str]:
 
 
 def facts(config: Path, ldif: str) -> dict[str, Any]:
-    """The parts of demo.json that stand in the directory. First account = an ordinary active person."""
+    """The parts of demo.json that stand in the directory, as soon as the copy of it is whole. First account = an ordinary
+    active person. Raises TimeoutError."""
     settings = load(config)
     host = make_host(settings, 99)
     assert isinstance(host.directory, View)
+    deadline = time.monotonic() + COPY_SECONDS
+    while not host.directory.freshness().complete:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no whole copy of the directory within {COPY_SECONDS:.0f} seconds")
+        time.sleep(0.02)
     passwords = dict(_PASSWORD.findall(ldif))
     accounts, aliases, lists = [], [], []
     for entry in host.directory.search(settings.directory.base, "sub", "(objectClass=*)"):

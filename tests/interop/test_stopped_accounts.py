@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import json
+import re
 import smtplib
 import subprocess
 import time
@@ -146,7 +147,11 @@ def test_a_flood_to_outside_is_stopped_and_told(demo: RunningDemo) -> None:
     eventually(lambda: notices(demo, "jane@example.com"))
     (text,) = notices(demo, "jane@example.com")
     assert "different recipients outside today; at most 0 on a day before" in text
-    assert "on hold: 1 message at the moment" in text and "gatepost user brake release jane --drop" in text
+    # how much of the flood had not left by then is a matter of milliseconds
+    assert (
+        re.search(r"on hold: (1 message|\d+ messages) at the moment", text)
+        and "gatepost user brake release jane --drop" in text
+    )
     code, text = run(demo, "status")
     assert code == 1 and "sending    NOT OK  " in text and "jane@example.com (login jane)" in text, text
     assert "jane" in run(demo, "user", "brake", "list")[1]

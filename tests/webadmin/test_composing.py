@@ -267,7 +267,7 @@ def test_people_of_the_directory_are_found_and_hidden_ones_not(visit: Visit, web
     assert [one["address"] for one in jane.get("/compose/people?q=müll j").json()] == ["jmueller@example.com"]
     assert jane.get("/compose/people?q=sales@").json()[0]["kind"] in ("list", "alias")
     assert jane.get("/compose/people?q=李娜").json()[0]["address"] == "li.na@例子.example"
-    assert jane.get("/compose/people?q=closed").json() == []
+    assert "closed@example.com" not in [one["address"] for one in jane.get("/compose/people?q=closed").json()]
     assert len(jane.get("/compose/people?q=e").json()) <= 8
     webbed.change("anna", {"gatepostHidden": ["TRUE"]})
     eventually(lambda: jane.get("/compose/people?q=anna.fischer").json() == [])

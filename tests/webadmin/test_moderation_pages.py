@@ -89,11 +89,11 @@ def test_others_see_nothing_of_it(moderated: RunningDemo, visit: Visit) -> None:
         assert felix.get(path).status_code in (403, 404)
     assert felix.post(where, decision="approve").status_code in (403, 404)
     # who looks after another list gets no further with this one's posts
-    gatepost(moderated, "list", "add", "web-other@example.com", "--name", "Other", "--owner", "sophie")
-    sophie = visit("sophie")
-    assert sophie.get("/moderation/").status_code == 200
-    assert sophie.get(where).status_code == 404 and sophie.post(where, decision="approve").status_code == 404
-    assert sophie.get(where.replace("web-moderated", "web-other")).status_code == 404
+    gatepost(moderated, "list", "add", "web-other@example.com", "--name", "Other", "--owner", "ursula")
+    ursula = visit("ursula")
+    assert ursula.get("/moderation/").status_code == 200
+    assert ursula.get(where).status_code == 404 and ursula.post(where, decision="approve").status_code == 404
+    assert ursula.get(where.replace("web-moderated", "web-other")).status_code == 404
     visit("emma").post(where, decision="reject")
 
 

@@ -61,7 +61,7 @@ def _keep_together(item: pytest.Item) -> None:
     """See to it that the id of a test ends with its group, from where the other side of xdist takes it."""
     group = f"@{_group_of(item)}"
     if not item.nodeid.endswith(group):
-        # xdist 3.8 writes what pytest 9.2 does not read any more (pytest-xdist issue 1386): nothing would be kept together
+        # xdist 3.8 writes what pytest 9.2 does not read any more: nothing would be kept together
         item._id = type(item._id).parse(item.nodeid + group)  # type: ignore[attr-defined]
     assert item.nodeid.endswith(group), "pytest and pytest-xdist do not keep groups of tests together"
 

@@ -18,12 +18,11 @@ class MemoryReaders:
     """Part of MemoryRepository."""
 
     _lock: threading.RLock
+    if TYPE_CHECKING:  # of the class that this is part of
 
-    def _seen(self, account: str, mailbox: int) -> _Mailbox:
-        raise NotImplementedError
+        def _seen(self, account: str, mailbox: int) -> _Mailbox: ...
 
-    def _box(self, account: str, mailbox: int) -> _Mailbox:
-        raise NotImplementedError
+        def _box(self, account: str, mailbox: int) -> _Mailbox: ...
 
     def _rows_for(self, account: str, mailbox: int, reader: str, after_modseq: int) -> list[MessageRow]:
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import msgspec
 
 from gateway.cli.entries import acting_as, ask, table
 from gateway.cli.options import configuration_file, for_machines, in_seconds, tell
+from gateway.cli.user_app_password import date_of
 from gateway.config.load import load
 
 
@@ -54,7 +54,7 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
         ("id", "name", "scope", "networks", "used", "ends"),
         (
             (t["id"], t["name"], t["scope"], " ".join(t["networks"]) or "any",
-             _date(t["used"]), _date(t["expires"]))
+             date_of(t["used"], "never"), date_of(t["expires"], "never"))
             for t in found
         ),
     )  # fmt: skip
@@ -70,7 +70,3 @@ def revoke(path: Path, as_login: str, login: str, token_id: str, as_json: bool) 
     """End the token ID of LOGIN at once; `all` ends every one."""
     ended = ask(load(path), "program-token-revoke", as_login, login=login, id=token_id)
     tell({"ended": ended}, f"{ended} token{'s' if ended != 1 else ''} of {login} ended", as_json)
-
-
-def _date(at: float | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) if at else "never"

@@ -153,7 +153,9 @@ class Authenticator:
         entry, mark, version = self._find(login)
         may_come(entry, address, self.now())
         if is_token(password):
-            token = self.tokens.check(password, entry.id, service, address, self.now(), near=near)
+            token = self.tokens.check(
+                password, entry.id, service, address, self.now(), near=near, password=mark.password
+            )
             self._note_success(entry.id, source)
             return Proof(Login(entry.id, method_of(token)), 0.0), entry
         pair = pair_hash(self._key, entry.id, password)

@@ -24,6 +24,8 @@ MAX_TOKENS = 100  # an account
 MAX_NAME = 100  # characters
 READ_ONLY = "readonly"  # among the services of a program's token: it changes nothing
 USED_SECONDS = 3600.0  # "last used" is written once an hour
+#: in place of the mark, where only Gatepost itself knows that it set a password since
+CHANGED = "changed"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -40,6 +42,12 @@ class Token:
     created: float
     expires: float | None
     used: float | None
+    #: the account's `LoginMark.password` when it was made; None = made before that was noted
+    password: str | None
+
+    def is_older(self, password: str) -> bool:
+        """True when the account's password was changed since; `password`: the account's mark now."""
+        return self.password is not None and self.password != password
 
 
 def method_of(token: Token) -> str:
@@ -62,10 +70,10 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-_COLUMNS = "id, kind, account, name, services, networks, created, expires, used"
+_COLUMNS = "id, kind, account, name, services, networks, created, expires, used, password"
 
 
-def _token(row: tuple[str, str, str, str, str, str, float, float | None, float | None]) -> Token:
+def _token(row: tuple[str, str, str, str, str, str, float, float | None, float | None, str | None]) -> Token:
     return Token(row[0], row[1], row[2], row[3], tuple(row[4].split()), tuple(row[5].split()), *row[6:])
 
 
@@ -85,8 +93,9 @@ class Tokens:
         services: tuple[str, ...] = (),
         networks: tuple[str, ...] = (),
         expires: float | None = None,
+        password: str = "",
     ) -> tuple[Token, str]:
-        """A new token and its secret, which is nowhere kept. Raises ValueError with what is wrong, for a person."""
+        """A new token and its secret, which is nowhere kept; `password`: the account's mark. Raises ValueError with what is wrong, for a person."""
         self._state.check()
         if kind not in (APP, SESSION, PROGRAM):
             raise ValueError(f"{kind!r} is no kind of token")
@@ -101,7 +110,7 @@ class Tokens:
         if expires is not None and expires <= now:
             raise ValueError("the end lies in the past")
         secret = kind + _text(SECRET_OCTETS if kind == APP else SESSION_SECRET_OCTETS)
-        token = Token(_text(ID_OCTETS), kind, account, name.strip(), services, networks, now, expires, None)
+        token = Token(_text(ID_OCTETS), kind, account, name.strip(), services, networks, now, expires, None, password)
         with self._state.transaction() as db:
             db.execute("DELETE FROM token WHERE expires IS NOT NULL AND expires<=?", (now,))
             held = db.execute("SELECT count(*) FROM token WHERE account=? AND kind=?", (account, kind)).fetchone()[0]
@@ -115,7 +124,7 @@ class Tokens:
                     (account, kind, held - MAX_TOKENS + 1),
                 )
             db.execute(
-                "INSERT INTO token VALUES (?,?,?,?,?,?,?,?,?,NULL)",
+                f"INSERT INTO token (hash, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,NULL,?)",
                 (
                     _hash(secret),
                     token.id,
@@ -126,16 +135,29 @@ class Tokens:
                     " ".join(networks),
                     now,
                     expires,
+                    password,
                 ),
             )
         return token, secret
 
-    def check(self, secret: str, account: str, service: str, address: str, now: float, *, near: bool = False) -> Token:
+    def check(
+        self,
+        secret: str,
+        account: str,
+        service: str,
+        address: str,
+        now: float,
+        *,
+        near: bool = False,
+        password: str = "",
+    ) -> Token:
         """The token, when it is `account`'s and good for this login; `near`: it comes through the web front end of this
-        host. Raises Refused."""
+        host; `password`: the account's mark now, other than which no session outlives. Raises Refused."""
         found = self.find(secret, now)
         if found is None or found.account != account:
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: unknown, revoked or expired token")
+        if found.kind == SESSION and found.is_older(password):
+            raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: session {found.id} is older than the password")
         if found.networks and not inside(address, found.networks):
             raise Refused(Condition.AUTHENTICATION_FAILED, f"{account}: token {found.id} not from {address}")
         if found.kind != APP and not near and not inside(address, LOOPBACK):
@@ -173,3 +195,20 @@ class Tokens:
             return db.execute(
                 "DELETE FROM token WHERE account=? AND kind=? AND (?3 IS NULL OR id=?3)", (account, kind, token_id)
             ).rowcount
+
+    def end_older_sessions(self, account: str, password: str) -> int:
+        """End the sessions of an account that are older than its password, whose mark is `password`; how many."""
+        self._state.check()
+        with self._state.transaction() as db:
+            return db.execute(
+                "DELETE FROM token WHERE account=? AND kind=? AND password IS NOT NULL AND password<>?",
+                (account, SESSION, password),
+            ).rowcount
+
+    def password_set(self, account: str) -> None:
+        """Note that an account's password was set by Gatepost, for tokens to which the directory would not show it."""
+        self._state.check()
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE token SET password=? WHERE account=? AND (password IS NULL OR password='')", (CHANGED, account)
+            )

@@ -38,6 +38,8 @@ class LoginMark:
     shows_changes: bool
     #: what the server's password policy writes is readable
     shows_policy: bool
+    #: differs after any change of the password, where the server records those; "" where it does not
+    password: str = ""
 
     def same_password(self, content: str, version: str, *, by_policy: bool) -> bool:
         """True when the password is certainly still what it was under the remembered content and version.
@@ -69,4 +71,5 @@ def login_mark(raw: RawEntry) -> LoginMark:
         version_of(raw),
         any(name in raw.attributes for name in _CHANGED),
         any(name in raw.attributes for name in _POLICY),
+        " ".join(f"{name}={raw.texts(name)[0]}" for name in _CHANGED if name in raw.attributes),
     )

@@ -22,7 +22,7 @@ from typing import Any
 
 from directory.model import Condition, Deferred
 
-FORMAT = 4
+FORMAT = 5
 BUSY_SECONDS = 10.0
 
 _SCHEMA = """
@@ -56,6 +56,10 @@ CREATE TABLE application (id TEXT PRIMARY KEY, at REAL NOT NULL, login TEXT NOT 
 CREATE TABLE factor (id TEXT PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
   secret BLOB NOT NULL, counter INTEGER NOT NULL, created REAL NOT NULL, used REAL) WITHOUT ROWID;
 CREATE INDEX factor_account ON factor (account);
+""",
+    # what `LoginMark.password` was when the token was made; NULL = made before that was noted
+    5: """
+ALTER TABLE token ADD COLUMN password TEXT;
 """,
 }
 

@@ -15,6 +15,7 @@ from flask_wtf.csrf import CSRFProtect
 from gateway.service.admission import Networks
 from webadmin import assets, errors, menu, shown
 from webadmin.backend import Backend
+from webadmin.body_limits import FORM, BodyLimits
 from webadmin.client import is_https
 from webadmin.entries.labels import word_label
 from webadmin.headers import protect
@@ -26,10 +27,8 @@ from webadmin.settings import WebSettings
 
 KEY_FILE = "key"
 KEY_OCTETS = 32
-MAX_FORM_OCTETS = 1 << 20
 MAX_FORM_PARTS = 2000
 TIMEZONES = available_timezones()
-MAX_STRANGERS_OCTETS = 1 << 16
 
 
 def create_app(settings: WebSettings, run_dir: Path, folder: Path, hostname: str) -> Flask:
@@ -47,7 +46,7 @@ def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) ->
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.tls == "implicit" or settings.url.startswith("https:"),
         MAX_CONTENT_LENGTH=settings.max_request,
-        MAX_FORM_MEMORY_SIZE=MAX_FORM_OCTETS,
+        MAX_FORM_MEMORY_SIZE=FORM,
         MAX_FORM_PARTS=MAX_FORM_PARTS,
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session
         WTF_CSRF_SSL_STRICT=False,  # the Referer is not sent, see headers.py
@@ -58,6 +57,7 @@ def make_app(settings: WebSettings, run_dir: Path, key: bytes, hostname: str) ->
     app.extensions["gatepost_settings"] = settings
     app.extensions["gatepost_hostname"] = hostname
     app.extensions["gatepost_mailboxes"] = Mailboxes(run_dir)
+    app.extensions["gatepost_body_limits"] = BodyLimits(app, settings.max_request, TOKEN)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["word_label"] = word_label
     app.before_request(_bound)  # before the form is read, which the next one does
@@ -108,11 +108,10 @@ def _timezone() -> str | None:
 
 
 def _bound() -> None:
-    """How much is read of a request: forms are short, and of people who are not logged in they are very short."""
-    if TOKEN not in session and "Authorization" not in request.headers:
-        request.max_content_length = MAX_STRANGERS_OCTETS
-    elif request.mimetype == "application/x-www-form-urlencoded":
-        request.max_content_length = MAX_FORM_OCTETS  # it is read whole
+    """How much is read of a request, also where another server has taken it."""
+    headers = {name.upper().replace("-", "_"): value for name, value in request.headers}
+    limits: BodyLimits = current_app.extensions["gatepost_body_limits"]
+    request.max_content_length = limits.of(request.path, headers)
 
 
 def _admit() -> ResponseReturnValue | None:

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from gateway.observe.log import fields
 from webadmin.api.problem import problem
 from webadmin.backend import NotPossible, SessionEnded, Unavailable
-from webadmin.person import LANGUAGE, current
+from webadmin.person import LANGUAGE, TOKEN, current, over
 
 _log = logging.getLogger("gatepost.web")
 
@@ -42,6 +42,8 @@ def not_allowed() -> ResponseReturnValue:
 
 def _session_ended(_: SessionEnded) -> ResponseReturnValue:
     language = session.get(LANGUAGE)
+    if TOKEN in session:
+        over(session[TOKEN])
     session.clear()
     if language:
         session[LANGUAGE] = language

@@ -165,6 +165,12 @@ def _enter(made: dict[str, Any]) -> None:
     session[TOKEN], session[LOGIN] = made["password"], made["login"]
 
 
+def over(token: str) -> None:
+    """The session of this token has ended: its IMAP connections are closed, and its cookie counts no more."""
+    current_app.extensions["gatepost_mailboxes"].drop(token)
+    current_app.extensions["gatepost_body_limits"].ended(token)
+
+
 def end() -> None:
     """Log out: the session is revoked, the cookie emptied. Raises Unavailable."""
     token = session.get(TOKEN, "")
@@ -175,5 +181,5 @@ def end() -> None:
         pass
     finally:
         if token:
-            current_app.extensions["gatepost_mailboxes"].drop(token)
+            over(token)
         _anew()

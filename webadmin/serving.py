@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import socket
 import threading
 import time
@@ -10,11 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
+from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 from waitress.task import WSGITask
 
 from gateway.service.admission import Networks, group_of
+from webadmin.body_limits import BodyLimits
 from webadmin.client import address_of
 from webadmin.turns import Turns
 
@@ -36,8 +40,28 @@ class _Task(WSGITask):  # type: ignore[misc]
         return header
 
 
+class _Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request as it comes in. Of its body no more is taken than the header allows."""
+
+    def __init__(self, adj: Adjustments, limits: BodyLimits) -> None:
+        super().__init__(adj)
+        self.adj: Adjustments = adj
+        self._limits = limits
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.chunked or self.content_length > 0:
+            self.adj = copy.copy(self.adj)
+            self.adj.max_request_body_size = self._limits.of(self.path, self.headers) + 1
+            if self.content_length >= self.adj.max_request_body_size:
+                self.expect_continue = False  # it is answered now
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
+
+    def parser_class(self, adj: Adjustments) -> _Request:
+        return _Request(adj, self.server.body_limits)
 
 
 class HttpServer:
@@ -74,6 +98,7 @@ class HttpServer:
             clear_untrusted_proxy_headers=False,  # proxies are judged in webadmin.client, by web.trusted_proxies
         )
         self._server.channel_class = _Channel
+        self._server.body_limits = app.extensions["gatepost_body_limits"]
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     def start(self) -> None:

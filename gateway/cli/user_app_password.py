@@ -69,13 +69,19 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
         click.echo(msgspec.json.encode(found).decode())
         return
     table(
-        ("id", "name", "services", "networks", "used", "ends"),
+        ("id", "name", "services", "networks", "used", "ends", "password"),
         (
             (t["id"], t["name"], " ".join(t["services"]) or "all", " ".join(t["networks"]) or "any",
-             date_of(t["used"], "never"), date_of(t["expires"], "never"))
+             date_of(t["used"], "never"), date_of(t["expires"], "never"), "changed since" if t["is_older"] else "")
             for t in found
         ),
     )  # fmt: skip
+    older = sum(t["is_older"] for t in found)
+    if older:
+        click.echo(
+            f"{older} made before the password was changed, and still good: "
+            f"gatepost user app-password revoke {login} older"
+        )
 
 
 @app_password.command(name="revoke")
@@ -85,6 +91,6 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
 @click.argument("token", metavar="ID")
 @for_machines
 def revoke(path: Path, as_login: str, login: str, token: str, as_json: bool) -> None:
-    """End the app password ID of LOGIN at once; `all` ends every one."""
+    """End the app password ID of LOGIN at once; `all` ends every one, `older` those made before the password was changed."""
     ended = ask(load(path), "app-password-revoke", as_login, login=login, id=token)
     tell({"ended": ended}, f"{ended} app password{'s' if ended != 1 else ''} of {login} ended", as_json)

@@ -51,10 +51,10 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
         click.echo(msgspec.json.encode(found).decode())
         return
     table(
-        ("id", "name", "scope", "networks", "used", "ends"),
+        ("id", "name", "scope", "networks", "used", "ends", "password"),
         (
             (t["id"], t["name"], t["scope"], " ".join(t["networks"]) or "any",
-             date_of(t["used"], "never"), date_of(t["expires"], "never"))
+             date_of(t["used"], "never"), date_of(t["expires"], "never"), "changed since" if t["is_older"] else "")
             for t in found
         ),
     )  # fmt: skip

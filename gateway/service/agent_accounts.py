@@ -17,7 +17,7 @@ import msgspec
 
 from directory import write_entries
 from directory.authenticator import Authenticator
-from directory.authenticator_tokens import APP, method_of
+from directory.authenticator_tokens import APP, SESSION, method_of
 from directory.login_rules import inside, may_come, may_use
 from directory.model import (
     Account,
@@ -276,12 +276,20 @@ class Accounts:
         with self._lock:
             return self._port.rights.is_administrator(actor)
 
+    def password_mark(self, account: str) -> str:
+        """What differs after any change of the account's password, where the directory records those."""
+        with self._lock:
+            mark = self._port.directory.login_mark(account)
+        return mark.password if mark is not None else ""
+
     def _by_token(self, token: str, address: str) -> Actor:
         now = self._authenticator.now()
         found = self._authenticator.tokens.find(token, now)
         with self._lock:
             entry = self._port.directory.by_id(found.account) if found is not None else None
         if found is None or found.kind == APP or not isinstance(entry, Account):
+            raise VerbError(SESSION_ENDED, 5)
+        if found.kind == SESSION and found.is_older(self.password_mark(entry.id)):
             raise VerbError(SESSION_ENDED, 5)
         try:  # as at a login: what was taken away since then counts at once
             may_come(entry, address, now)

@@ -61,8 +61,9 @@ class Passwords:
             raise VerbError(error.text, 4) from None
 
     def end_sessions(self, account: str) -> None:
-        """Whoever came in with the old password is out of the web front end."""
+        """Whoever came in with the old password is out of the web front end; his other tokens are known to be older."""
         try:
             self._authenticator.tokens.revoke(account, SESSION)
+            self._authenticator.tokens.password_set(account)
         except Deferred as error:  # the password is set
             _log.warning("%s", fields(event="sessions-not-ended", account=account, detail=error.detail))

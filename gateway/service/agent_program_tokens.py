@@ -49,9 +49,11 @@ class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Of verbs that need none."""
 
 
-def _facts(token: Token) -> dict[str, Any]:
-    shown = {name: value for name, value in asdict(token).items() if name not in ("kind", "account", "services")}
-    return {**shown, "scope": "read" if READ_ONLY in token.services else "write"}
+def _facts(token: Token, mark: str) -> dict[str, Any]:
+    """`is_older`: than the account's password, whose mark is `mark`."""
+    hidden = ("kind", "account", "services", "password")
+    shown = {name: value for name, value in asdict(token).items() if name not in hidden}
+    return {**shown, "is_older": token.is_older(mark), "scope": "read" if READ_ONLY in token.services else "write"}
 
 
 class ProgramTokens:
@@ -88,19 +90,21 @@ class ProgramTokens:
 
     def _add(self, caller: Caller, wanted: AddToken) -> dict[str, Any]:
         account = self._account(caller, wanted.login)
+        mark = self._accounts.password_mark(account.id)
         services = ("selfservice", READ_ONLY) if wanted.scope == "read" else ("selfservice",)
         try:
             token, secret = self._tokens.create(
                 PROGRAM, account.id, wanted.name, now=self._now(), services=services, networks=wanted.networks,
-                expires=self._now() + wanted.seconds,
+                expires=self._now() + wanted.seconds, password=mark,
             )  # fmt: skip
         except ValueError as error:
             raise VerbError(str(error), 2) from None
-        return {**_facts(token), "token": secret}
+        return {**_facts(token, mark), "token": secret}
 
     def _list(self, caller: Caller, wanted: OfLogin) -> list[dict[str, Any]]:
         account = self._account(caller, wanted.login)
-        return [_facts(token) for token in self._tokens.of(account.id, PROGRAM, self._now())]
+        mark = self._accounts.password_mark(account.id)
+        return [_facts(token, mark) for token in self._tokens.of(account.id, PROGRAM, self._now())]
 
     def _revoke(self, caller: Caller, wanted: Revoke) -> int:
         account = self._account(caller, wanted.login)

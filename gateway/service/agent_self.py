@@ -72,6 +72,7 @@ class SelfVerbs:
     def _sessions(self, caller: Caller, _: Nothing) -> list[dict[str, Any]]:
         account, own = self._account(caller), self._own_session(caller)
         now = self._authenticator.now()
+        self._authenticator.tokens.end_older_sessions(account.id, self._accounts.password_mark(account.id))
         return [
             {
                 "id": token.id,

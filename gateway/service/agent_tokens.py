@@ -19,6 +19,7 @@ from gateway.service.agent_second_step import SecondSteps
 
 SESSION_SECONDS = 12 * 3600.0
 LONGEST_SESSION = 30 * 86_400.0
+OLDER = "older"
 
 
 class AddAppPassword(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,7 +39,7 @@ class OfLogin(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Revoke(msgspec.Struct, forbid_unknown_fields=True):
-    """One by its id, or `all`."""
+    """One by its id, `all`, or `older`: those that are older than the password."""
 
     login: str
     id: str
@@ -75,8 +76,10 @@ class CloseSession(msgspec.Struct, forbid_unknown_fields=True):
         return "CloseSession()"
 
 
-def _facts(token: Token) -> dict[str, Any]:
-    return {name: value for name, value in asdict(token).items() if name not in ("kind", "account")}
+def _facts(token: Token, mark: str) -> dict[str, Any]:
+    """`is_older`: than the account's password, whose mark is `mark`."""
+    shown = {name: value for name, value in asdict(token).items() if name not in ("kind", "account", "password")}
+    return {**shown, "is_older": token.is_older(mark)}
 
 
 class TokenVerbs:
@@ -116,11 +119,12 @@ class TokenVerbs:
                 raise VerbError(f"{service!r} is no service; there is {', '.join(WORDS['services'])}", 2)
 
     def _make(self, kind: str, account: str, name: str, **more: Any) -> dict[str, Any]:
+        mark = self._accounts.password_mark(account)
         try:
-            token, secret = self._tokens.create(kind, account, name, now=self._now(), **more)
+            token, secret = self._tokens.create(kind, account, name, now=self._now(), password=mark, **more)
         except ValueError as error:
             raise VerbError(str(error), 2) from None
-        return {**_facts(token), "password": secret}
+        return {**_facts(token, mark), "password": secret}
 
     def _add(self, caller: Caller, wanted: AddAppPassword) -> dict[str, Any]:
         self._known(wanted.services)
@@ -132,10 +136,18 @@ class TokenVerbs:
 
     def _list(self, caller: Caller, wanted: OfLogin) -> list[dict[str, Any]]:
         account = self._account(caller, wanted.login)
-        return [_facts(token) for token in self._tokens.of(account.id, APP, self._now())]
+        mark = self._accounts.password_mark(account.id)
+        return [_facts(token, mark) for token in self._tokens.of(account.id, APP, self._now())]
 
     def _revoke(self, caller: Caller, wanted: Revoke) -> int:
         account = self._account(caller, wanted.login)
+        if wanted.id == OLDER:
+            mark = self._accounts.password_mark(account.id)
+            return sum(
+                self._tokens.revoke(account.id, APP, token.id)
+                for token in self._tokens.of(account.id, APP, self._now())
+                if token.is_older(mark)
+            )
         ended = self._tokens.revoke(account.id, APP, None if wanted.id == "all" else wanted.id)
         if not ended and wanted.id != "all":
             raise VerbError(f"{wanted.login} has no app password {wanted.id}", 1)

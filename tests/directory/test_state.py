@@ -82,7 +82,9 @@ def test_a_file_of_the_first_format_is_brought_to_the_last(tmp_path: Path) -> No
     _, secret = Tokens(state).create(APP, "x:1", "telephone", now=1.0)
     state.close()
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE application; DROP TABLE preference; DROP TABLE factor; PRAGMA user_version=1;")
+    db.executescript(
+        "DROP TABLE application; DROP TABLE preference; DROP TABLE factor; ALTER TABLE token DROP COLUMN password; PRAGMA user_version=1;"
+    )
     db.close()
     again = State(path)
     assert Tokens(again).find(secret, 2.0) is not None

@@ -121,6 +121,7 @@ def test_the_help_desk_resets_what_is_lost_and_it_is_written_down(visit: Visit, 
     who = visit("factor4", password)
     enrol(who, password)
     desk = visit("henry")
+    assert 'href="/second-factor/of/factor4"' in desk.get("/people/of/factor4").text
     assert "Telephone" in words(desk.get("/second-factor/of/factor4"))
     assert visit("sophie").get("/second-factor/of/factor4").status_code == 403
     assert desk.get("/second-factor/of/admin").status_code == 404, "an administrator is not the help desk's"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
 
+import ldap3
 import pytest
 import requests
 from conftest import RunningDemo, eventually
@@ -149,8 +151,11 @@ def test_storage_and_the_largest_mailboxes(visit: Visit, webbed: RunningDemo) ->
 def test_app_passwords_are_shown_once_and_revoked(visit: Visit, webbed: RunningDemo) -> None:
     login = new_person(webbed, "selfapps")
     visitor = visit(login, PASSWORD)
-    assert visitor.post("/self/apps", name="").status_code == 409
-    assert "no network" in words(visitor.post("/self/apps", name="x", networks="nonsense"))
+    assert visitor.post("/self/apps", name="", services=["imap"]).status_code == 409
+    assert "no network" in words(visitor.post("/self/apps", name="x", services=["imap"], networks="nonsense"))
+    nothing = visitor.post("/self/apps", name="for nothing")
+    assert nothing.status_code == 409 and "Choose what the password is for." in words(nothing)
+    assert 'value="for nothing"' in nothing.text and " checked" not in nothing.text
     page = visitor.post("/self/apps", name="Telephone <b>", services=["imap"], days="30")
     secret = re.search(r'id="secret">(gpa_\w+)<', page.text)
     assert secret is not None and "Telephone <b>" in words(page) and "gpa_" not in visitor.get("/self/apps").text
@@ -165,6 +170,36 @@ def test_app_passwords_are_shown_once_and_revoked(visit: Visit, webbed: RunningD
         pytest.raises(Exception, match="AUTHENTICATIONFAILED"),
     ):
         client.login(login, secret[1])
+
+
+def test_a_password_set_with_directory_tools_ends_sessions_and_marks_app_passwords(
+    visit: Visit, webbed: RunningDemo
+) -> None:
+    login = new_person(webbed, "selfolder")
+    visitor, control = visit(login, PASSWORD), webbed.folder / "run" / "control.sock"
+    made = call(control, "app-password-add", login=login, name="telephone", services=["imap"])
+    assert made["is_older"] is False and "older than" not in words(visitor.get("/self/apps"))
+    passwords = (f"set by other tools {number}" for number in itertools.count())
+    with webbed.administrator() as admin:
+        admin.search(webbed.facts["directory"]["base"], f"(uid={login})")
+        dn, now = admin.response[0]["dn"], [PASSWORD]
+
+        def changed() -> bool:
+            """Once more each time: slapd notes the second of a change, and the first may be in that of the entry's birth."""
+            now.append(next(passwords))
+            assert admin.modify(dn, {"userPassword": [(ldap3.MODIFY_REPLACE, [now[-1]])]}), admin.result
+            return "/login" in visitor.get("/self/data").url
+
+        eventually(changed, 30)
+    with IMAPClient("127.0.0.1", port=webbed.port("imap"), ssl=False) as client:
+        client.login(login, made["password"])
+    eventually(lambda: visit().post("/login", login=login, password=now[-1]).status_code == 200, 30)
+    again = visit(login, now[-1])
+    page = words(again.get("/self/apps"))
+    assert "telephone older than the password" in page and "Your password was changed since" in page
+    assert [one["name"] for one in call(control, "app-password-list", login=login) if one["is_older"]] == ["telephone"]
+    assert "1 app password is revoked." in words(again.post("/self/apps/revoke", id="older"))
+    assert "Your password was changed since" not in words(again.get("/self/apps"))
 
 
 def test_sessions_of_ones_own_are_seen_and_ended(visit: Visit, webbed: RunningDemo) -> None:

@@ -14,7 +14,7 @@ from webadmin.person import ADMIN, DOMAIN_ADMIN, HELPDESK, ask
 
 PAGE = Page("People", group=ACCOUNTS, needs=(ADMIN, DOMAIN_ADMIN, HELPDESK), order=10)
 bp = Blueprint("people", __name__, url_prefix="/people")
-views.register(bp, USER)
+views.register(bp, USER, also="people/links.html")
 
 
 @bp.get("/password/<path:name>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from webadmin.backend import NotPossible
 from webadmin.page import SELF, Page
@@ -34,13 +34,16 @@ def add() -> ResponseReturnValue:
     """A new one; its secret is shown once and never again."""
     form = request.form
     days = form.get("days", "0")
+    services = [service for service in SERVICES if service in form.getlist("services")]
     networks = form.get("networks", "").replace(",", " ").split()[:20]
     try:
+        if not services:
+            raise NotPossible(gettext("Choose what the password is for."), 2)
         made = ask(
             "app-password-add",
             login=person().login,
             name=form.get("name", "").strip()[:100],
-            services=[service for service in SERVICES if service in form.getlist("services")],
+            services=services,
             networks=networks,
             seconds=int(days) * 86_400 if days in map(str, DAYS) else 0,
         )
@@ -51,7 +54,7 @@ def add() -> ResponseReturnValue:
 
 @bp.post("/revoke")
 def revoke() -> ResponseReturnValue:
-    """The device with it is locked out at once."""
-    ask("app-password-revoke", login=person().login, id=request.form.get("id", "")[:40] or "-")
-    flash(gettext("The app password is revoked."))
+    """The device with it is locked out at once; `older`: all that are older than the password."""
+    ended = ask("app-password-revoke", login=person().login, id=request.form.get("id", "")[:40] or "-")
+    flash(ngettext("%(num)s app password is revoked.", "%(num)s app passwords are revoked.", ended))
     return redirect(url_for("self_apps.index"))

@@ -15,3 +15,7 @@ class MailboxExists(ValueError):
 
 class InvalidMailboxName(ValueError):
     """The name cannot be a mailbox here (RFC 5530 CANNOT)."""
+
+
+class StoreHoldsMail(ValueError):
+    """Something would take the place of messages that are there."""

@@ -94,7 +94,7 @@ def account_content(account: str, addresses: Iterable[str], created: int) -> byt
 def mailbox_content(row: MailboxRow, messages: Iterable[MessageRow] = (), seen: Iterable[Seen] = ()) -> bytes:
     """What `.gatepost-mailbox` holds, see `write_mailbox`."""
     flagged = (message for message in messages if message.flags or message.keywords)
-    return b"\n".join([_mailbox_line(row), *map(_flag_line, flagged), *map(_seen_line, seen), b""])
+    return b"\n".join([_mailbox_line(row), *map(flag_line, flagged), *map(seen_line, seen), b""])
 
 
 def _mailbox_line(row: MailboxRow) -> bytes:
@@ -124,7 +124,7 @@ def append_mailbox(folder: str, row: MailboxRow, messages: Iterable[MessageRow],
         size = os.fstat(fd).st_size
         # what a power cut left of a line must not swallow the next one
         start = b"" if not size or os.pread(fd, 1, size - 1) == b"\n" else b"\n"
-        noted = [*map(_flag_line, messages), *map(_seen_line, seen), _mailbox_line(row), b""]
+        noted = [*map(flag_line, messages), *map(seen_line, seen), _mailbox_line(row), b""]
         lines = start + b"\n".join(noted)
         while lines:
             lines = lines[os.write(fd, lines) :]
@@ -165,7 +165,8 @@ def read_mailbox(folder: str) -> dict[str, Any] | None:
     return None
 
 
-def _flag_line(message: MessageRow) -> bytes:
+def flag_line(message: MessageRow) -> bytes:
+    """What a mailbox's marker notes of a message, without line end."""
     return f"{message.ukey}\t{message.flags}\t{message.keywords}".encode()
 
 
@@ -183,7 +184,8 @@ def read_flags(folder: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _seen_line(seen: Seen) -> bytes:
+def seen_line(seen: Seen) -> bytes:
+    """What a mailbox's marker notes of what a reader has seen, without line end."""
     ukey, reader, is_seen = seen
     return f"{ukey}\t{'S' if is_seen else ''}\tseen\t{reader}".encode()
 

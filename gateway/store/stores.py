@@ -7,11 +7,11 @@ Deferred(STORE_UNAVAILABLE), a full store Refused(MAILBOX_FULL), what a client a
 
 from __future__ import annotations
 
-from gateway.store.caring import Caring
 from gateway.store.delivering import LfPieces, Target
+from gateway.store.importing import Importing
 
 __all__ = ["LfPieces", "Stores", "Target"]
 
 
-class Stores(Caring):
+class Stores(Importing):
     """Opens stores by account id; creates them at the first delivery or login."""

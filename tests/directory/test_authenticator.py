@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from followed_company import Company, dn_of, eventually
 from directory import authenticator_grace
 from directory.authenticator_settings import AuthSettings
 from directory.authenticator_tokens import APP, SESSION
+from directory.login_mark import LoginMark
 from directory.model import Condition, Deferred, Refused
 
 
@@ -155,6 +157,52 @@ def test_slapd_gone_and_back(company: Company) -> None:
     company.start()
     eventually(lambda: login(company, "joe", "joe-first-password") == "bind")
     assert login(company, "jane", "jane-first-password") == "bind"
+
+
+def test_what_was_proven_is_known_before_its_verifier_is_made(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("QUIET_SECONDS", "BUSY_SECONDS"):
+        monkeypatch.setattr(authenticator_grace, name, 600.0)
+    memory, mark = company.authenticator.memory, LoginMark("content", "1", shows_changes=True, shows_policy=False)
+    grace = authenticator_grace.Grace(memory, 3600.0, company.clock)
+    try:
+        grace.proven("x:1", "first", b"1", mark, policy=False)
+        assert grace.vouches("x:1", "first", b"1", mark)
+        assert memory.verifier("x:1") is None, "nothing is on disk yet"
+        assert not grace.vouches("x:1", "another", b"2", mark)
+        assert not grace.vouches("x:2", "first", b"1", mark)
+        assert not grace.vouches("x:1", "first", b"1", replace(mark, content="changed"))
+        grace.proven("x:1", "second", b"2", mark, policy=False)
+        assert grace.vouches("x:1", "second", b"2", mark)
+        assert not grace.vouches("x:1", "first", b"1", mark), "the last one only"
+        company.clock.ahead += 3601
+        assert not grace.vouches("x:1", "second", b"2", mark)
+        grace.proven("x:1", "second", b"2", mark, policy=False)
+        grace.forget()
+        assert not grace.vouches("x:1", "second", b"2", mark)
+    finally:
+        grace.close()
+
+
+def test_a_verifier_of_the_same_password_is_only_dated_anew(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, mark = company.authenticator.memory, LoginMark("content", "1", shows_changes=True, shows_policy=False)
+    grace = authenticator_grace.Grace(memory, 3600.0, company.clock)
+    try:
+        grace.proven("x:1", "first", b"1", mark, policy=False)
+        grace.settle()
+        made = memory.verifier("x:1")
+        company.clock.ahead += 3000
+        monkeypatch.setattr(authenticator_grace, "_matches", lambda *_: pytest.fail("it was looked at again"))
+        grace.proven("x:1", "first", b"1", mark, policy=False)
+        grace.settle()
+        again = memory.verifier("x:1")
+        assert made is not None
+        assert again is not None
+        assert again.verifier == made.verifier
+        assert again.at >= made.at + 3000
+    finally:
+        grace.close()
 
 
 def test_no_grace_when_it_is_off(company: Company) -> None:

@@ -196,3 +196,33 @@ def test_nothing_serious_stands_in_the_way_of_a_screen_reader(browse: Any, box: 
         found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
         assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], path
     visit.picture("mail-folders")
+
+
+INVITATION = """\
+BEGIN:VCALENDAR
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:harvest@x.example
+SUMMARY:Harvest meeting
+DTSTART:20301203T090000Z
+DTEND:20301203T100000Z
+LOCATION:Barn 3
+ORGANIZER;CN=Ann Author:mailto:ann@elsewhere.example
+ATTENDEE;CN=Ursula;PARTSTAT=NEEDS-ACTION:mailto:ursula@example.org
+DESCRIPTION:Bring a basket.
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "look"), [("", {}), ("-dark-phone", {"dark": True, "phone": True}), ("-zh", {"language": "zh"})]
+)
+def test_an_invitation_is_answered(browse: Any, room: Mailroom, name: str, look: dict[str, Any]) -> None:
+    box = room.mailbox()
+    uid = room.add(box, letter(INVITATION, "Harvest meeting", "Content-Type: text/calendar; method=REQUEST"))
+    visit = browse("ursula", **look)
+    page = visit.open(f"/mail/message?mailbox={box}&uid={uid}")
+    page.click("button[value=accept]")
+    page.wait_for_selector("button[value=accept][aria-pressed=true]")
+    visit.picture(f"invitation{name}")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import email
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 
+import icalendar
 import pytest
-from conftest import RunningDemo
+from conftest import RunningDemo, eventually
+from imapclient import IMAPClient
 from mailroom import Mailroom, letter
 from visitor import Visitor, words
+
+from gateway.control.client import call
+from webadmin.mail.invitation_answers import invitation
 
 pytestmark = pytest.mark.xdist_group("web")
 Visit = Callable[..., Visitor]
@@ -113,6 +120,64 @@ def test_an_invitation_is_shown_in_words(grace: Visitor, room: Mailroom) -> None
     assert "Invitation: Harvest meeting <b>" in said and "Tue, 1 Dec 2026, 09:00" in said and "repeats" in said
     assert "Barn 3" in said and "Ann Author <ann@x.example>" in said and "Bob <bob@x.example> (comes)" in said
     assert "meeting <b>" not in page.text and "Come!" in said
+
+
+def test_an_invitation_is_answered_by_mail(grace: Visitor, room: Mailroom, webbed: RunningDemo) -> None:
+    box = room.mailbox()
+    facts = {"login": "organizer", "name": "Ann", "addresses": ["organizer@example.com"]}
+    call(webbed.folder / "run" / "control.sock", "add-user", password="organizer password 1", **facts)
+    calendar = INVITATION.replace("ann@x.example", "organizer@example.com").replace(
+        "ATTENDEE;", "SEQUENCE:3\nATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:MAILTO:Grace@example.com\nATTENDEE;"
+    )
+    calendar = calendar.replace("Harvest meeting <b>", f"Harvest {box}")
+    kind = "Content-Type: text/calendar; charset=utf-8; method=REQUEST"
+    uid = room.add(box, letter(calendar, "Inv", f"Message-ID: <inv-{box}@x.example>\n{kind}"))
+    where = {"mailbox": box, "uid": str(uid)}
+    page = grace.get("/mail/message", params=where)
+    fields = {name: re.findall(rf'name="{name}" value="([^"]+)"', page.text)[0] for name in ("part", "key")}
+    assert grace.post("/mail/answer", answer="maybe", **where, **fields).status_code == 400
+    assert grace.post("/mail/answer", answer="accept", **where, **(fields | {"part": "9"})).status_code == 404
+    for _ in range(2):  # a button that is pressed twice sends once
+        page = grace.post("/mail/answer", answer="tentative", **where, **fields)
+    assert "You have answered" in words(page) and 'value="tentative" class="small" aria-pressed="true"' in page.text
+    with IMAPClient("127.0.0.1", port=webbed.port("imap"), ssl=False) as client:
+        client.login("organizer", "organizer password 1")
+        client.select_folder("INBOX", readonly=True)
+        wanted = ["SUBJECT", f"Tentative: Harvest {box}"]
+        eventually(lambda: client.noop() and client.search(wanted))
+        (found,) = client.search(wanted)
+        sent = email.message_from_bytes(client.fetch([found], ["BODY.PEEK[]"])[found][b"BODY[]"])
+    assert sent["In-Reply-To"] == f"<inv-{box}@x.example>" and "grace@example.com" in sent["From"].lower()
+    text, answer = sent.get_payload()
+    assert "comes perhaps" in text.get_payload(decode=True).decode()
+    assert answer.get_content_type() == "text/calendar" and answer.get_param("method") == "REPLY"
+    event = icalendar.Calendar.from_ical(answer.get_payload(decode=True))
+    (event,) = event.walk("VEVENT")
+    assert (event["UID"], event["SEQUENCE"]) == ("1@x.example", 3) and str(
+        event["ORGANIZER"]
+    ) == "mailto:organizer@example.com"
+    assert str(event["ATTENDEE"]).lower() == "mailto:grace@example.com"
+    assert event["ATTENDEE"].params["PARTSTAT"] == "TENTATIVE" and "DESCRIPTION" not in event
+    gone = where | {"uid": str(uid + 1000)}
+    assert grace.post("/mail/answer", answer="accept", **gone, **fields).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "calendar",
+    [
+        INVITATION.replace("METHOD:REQUEST", "METHOD:CANCEL"),
+        INVITATION.replace("mailto:ann@x.example", "https://x.example/ann"),
+        INVITATION.replace("mailto:ann@x.example", "mailto:ann@x.example\\, eve"),
+        INVITATION.replace("ann@x.example", "bob@x.example"),
+        INVITATION.replace("UID:1@x.example\n", ""),
+        INVITATION.replace("bob@", "rob@"),
+        INVITATION[:60],
+        "",
+    ],
+)
+def test_what_is_no_invitation_to_the_reader_is_not_answered(calendar: str) -> None:
+    assert invitation(INVITATION, {"bob@x.example"}) is not None
+    assert invitation(calendar, {"bob@x.example"}) is None
 
 
 def test_times_are_those_of_the_readers_clock(visit: Visit, room: Mailroom) -> None:

@@ -45,6 +45,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "pick": (OWNER, DOMAIN, HELPDESK, ADMIN),
     "shared": (DOMAIN, ADMIN),
     "mail_act": SIGNED_IN,
+    "mail_answer": SIGNED_IN,
     "message": SIGNED_IN,
     "mail_parts": SIGNED_IN,
     "mail_folders": SIGNED_IN,

@@ -1,4 +1,4 @@
-"""Invitations in messages (RFC 5545, RFC 5546): what of an event people want to know. They are shown, not answered."""
+"""Invitations in messages (RFC 5545, RFC 5546): what of an event people want to know."""
 
 from __future__ import annotations
 

@@ -57,6 +57,8 @@ class Letter:
     #: "answered" or "forwarded", and the place of that message; "" = a new one
     about: str = ""
     wants_receipt: bool = False
+    #: a calendar object that answers an invitation, beside the text (RFC 6047); b"" = it is an ordinary letter
+    calendar: bytes = b""
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -125,7 +127,9 @@ def octets(letter: Letter, now: float, *, hidden: bool = False, draft: bool = Fa
     if draft and letter.about:
         head.append(tokens_field(ABOUT, (letter.about.encode("utf-8").hex(),)))
     head += [tokens_field("User-Agent", ("Gatepost",)), tokens_field("MIME-Version", ("1.0",))]
-    body = _multipart("alternative", [_plain(letter), _html(letter)]) if letter.html else _plain(letter)
+    others = [_html(letter)] if letter.html else []
+    others += [_calendar(letter)] if letter.calendar else []
+    body = _multipart("alternative", [_plain(letter), *others]) if others else _plain(letter)
     if letter.attachments:
         body = _multipart("mixed", [body, *(attachment.part for attachment in letter.attachments)])
     return b"".join(head) + body
@@ -142,6 +146,15 @@ def _html(letter: Letter) -> bytes:
     part = EmailMessage(policy=_ASCII)
     page = f'<!doctype html><html><head><meta charset="utf-8"></head><body>{rich.cleaned(letter.html)}</body></html>\n'
     part.set_content(page, subtype="html", charset="utf-8")
+    del part["MIME-Version"]
+    return part.as_bytes()
+
+
+def _calendar(letter: Letter) -> bytes:
+    part = EmailMessage(policy=_ASCII)
+    part.set_content(
+        letter.calendar, maintype="text", subtype="calendar", params={"method": "REPLY", "charset": "utf-8"}
+    )
     del part["MIME-Version"]
     return part.as_bytes()
 

@@ -20,6 +20,7 @@ from webadmin.client import client_address
 from webadmin.mail import beginnings, drafts, rich, source
 from webadmin.mail.compose_form import MAX_ATTACHMENTS, ComposeForm, Identity
 from webadmin.mail.connections import Mailboxes
+from webadmin.mail.identities import identities as may_write_as
 from webadmin.mail.letter import Letter, new_key, octets, uploaded
 from webadmin.mail.once import Once
 from webadmin.mail.sending import RecipientsRefused, Sent, send
@@ -41,11 +42,6 @@ def _connection() -> Any:
     return mailboxes.of(person(), client_address(trusted_proxies()))
 
 
-def _identities() -> dict[str, Identity]:
-    found = [Identity(one["address"], one["name"], one["store"]) for one in ask("identities")]
-    return {identity.address.lower(): identity for identity in found}
-
-
 def _room() -> int:
     """Octets of a message at most."""
     most: int = current_app.extensions["gatepost_settings"].max_request
@@ -61,7 +57,7 @@ def _shown(form: ComposeForm, identities: dict[str, Identity], code: int = 200) 
 @bp.get("")
 def index() -> ResponseReturnValue:
     """The form, empty or with what is answered, passed on or gone on with."""
-    identities = _identities()
+    identities = may_write_as()
     if (text := request.args.get("draft", "")) and (place := _named(text)):
         with _connection() as client:
             letter = drafts.resumed(found := source.read(client, place))
@@ -127,7 +123,7 @@ def act() -> ResponseReturnValue:
     what = request.form.get("do", "save")
     if what == "discard":
         return _discard(form)
-    identities = _identities()
+    identities = may_write_as()
     try:
         with _connection() as client:
             _take_attachments(client, form)

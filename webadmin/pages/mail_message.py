@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from flask import Blueprint, current_app, render_template, request, session, url_for
@@ -12,7 +13,10 @@ from markupsafe import Markup
 from webadmin.backend import NotPossible
 from webadmin.mail import authentication, dates, reading
 from webadmin.mail.folders import folders, special_of
-from webadmin.mail.invitations import MAX_CALENDAR, events
+from webadmin.mail.identities import identities
+from webadmin.mail.invitation_answers import KEYWORDS, invitation
+from webadmin.mail.invitations import MAX_CALENDAR, Event, events
+from webadmin.mail.letter import new_key
 from webadmin.mail.listing import conversation
 from webadmin.mail.places import asked_mailbox, asked_uid, link
 from webadmin.mail.plain import html_of
@@ -48,6 +52,16 @@ class Attached:
     is_picture: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Events of one calendar in the message. `part`: by which they are answered, "" = they are not; `key` makes that once."""
+
+    events: list[Event]
+    part: str
+    answered: str
+    key: str
+
+
 @bp.get("")
 def index() -> ResponseReturnValue:
     """The message, and what may be done with it; it is read from now on."""
@@ -65,6 +79,7 @@ def index() -> ResponseReturnValue:
         folder = next((each for each in tree if each.name == mailbox), None)
         others = conversation(store, person().id, folder, uid) if session.get("threads") and folder else []
     own = current_app.extensions["gatepost_hostname"]
+    as_whom = identities() if calendars else {}
     return render_template(
         "mail/message.html",
         message=message,
@@ -72,10 +87,9 @@ def index() -> ResponseReturnValue:
         folders=tree,
         special=special_of(tree, mailbox),
         texts=[_text(part, texts, mailbox, uid) for part in message.shown.texts[: reading.MAX_TEXTS]],
-        events=[
-            event
+        invitations=[
+            _invited(part, reading.text_of(part, data), as_whom, message)
             for part, data in zip(message.shown.invitations, calendars, strict=False)
-            for event in events(reading.text_of(part, data))
         ],
         conversation=others,
         day=lambda when: dates.short(to_user_timezone(when), to_user_timezone(reading.now())),
@@ -110,6 +124,12 @@ def printed() -> ResponseReturnValue:
         attached=[_attached(part, number, mailbox, uid) for number, part in enumerate(message.shown.attached, 1)],
         when=dates.long(message.sent or message.arrived),
     )
+
+
+def _invited(part: Part, calendar: str, own: Collection[str], message: reading.Message) -> Invited:
+    can_answer = invitation(calendar, own) is not None
+    answered = next((answer for answer, keyword in KEYWORDS.items() if message.has(keyword)), "")
+    return Invited(events(calendar), part.path if can_answer else "", answered, new_key())
 
 
 def _mark_seen(store: Store, uid: int) -> None:

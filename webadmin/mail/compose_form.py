@@ -126,7 +126,10 @@ class ComposeForm:
         author = identities.get(self.author.lower()) or next(iter(identities.values()), None)
         return Letter(
             self.key,
-            author=author.person if author is not None else None,
+            author.person if author is not None else None,
+            sorted_out.get("to", ()),
+            sorted_out.get("cc", ()),
+            sorted_out.get("bcc", ()),
             subject=self.subject,
             text=rich.text_of(self.html) if self.html else self.text,
             html=self.html,
@@ -135,7 +138,6 @@ class ComposeForm:
             references=self.references,
             about=self.about,
             wants_receipt=self.wants_receipt,
-            **sorted_out,
         )
 
     def moment(self) -> float:

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, get_locale, gettext
 from flask_wtf.csrf import CSRFProtect
 
 from gateway.service.admission import Networks
@@ -137,6 +137,12 @@ def _finish(response: Response) -> Response:
     return response
 
 
+def _company() -> str:
+    """What the company's own sign-in is called; "" = there is none."""
+    oidc = current_app.extensions["gatepost_settings"].oidc
+    return (oidc.label or gettext("the company account")) if oidc.issuer else ""
+
+
 def _everywhere() -> dict[str, object]:
     """What every template may use."""
     found = g.get("person")
@@ -147,5 +153,6 @@ def _everywhere() -> dict[str, object]:
         "language": str(get_locale() or "en"),
         "is_https": is_https(trusted_proxies()),
         "signed_in": TOKEN in session,
+        "company": _company(),
         "sign_up": bool(current_app.extensions["gatepost_settings"].sign_up),
     }

@@ -6,6 +6,7 @@ somebody still has. What the agent says is asked once a request.
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from webadmin.backend import AGENT_SOCKET, Backend, NotPossible, SessionEnded
 from webadmin.browser_name import browser_name
 from webadmin.client import client_address
 
-TOKEN, LOGIN, LANGUAGE, SECOND = "token", "login", "language", "second"
+TOKEN, LOGIN, LANGUAGE, SECOND, COMPANY = "token", "login", "language", "second", "company"
 
 #: what a page may need, from the widest right down
 ADMIN, DOMAIN_ADMIN, HELPDESK, LIST_OWNER, ANYBODY = "administrator", "domain", "helpdesk", "list", "anybody"
@@ -116,12 +117,27 @@ def begin(login: str, password: str, seconds: int) -> bool:
         name=browser_name(request.user_agent.string),
         seconds=seconds,
     )
-    if "second_step" in made:
-        _anew()
-        session[SECOND] = made["second_step"]
-        return False
-    _enter(made)
-    return True
+    return _entered(made)
+
+
+def begin_at_company(to: str) -> str:
+    """The address of the company's sign-in, from where this browser comes back. Raises NotPossible, Unavailable."""
+    begun = backend().serve(AGENT_SOCKET, "oidc-begin")
+    session[COMPANY] = {"state": begun["state"], "to": to}
+    return str(begun["url"])
+
+
+def finish_at_company(state: str, code: str, issuer: str, seconds: int) -> tuple[bool, str]:
+    """Open the session of whoever came back: as `begin`, and where he wanted to. Raises NotPossible, also for a browser that
+    did not begin it; Unavailable."""
+    begun = session.pop(COMPANY, None) or {}
+    if not state or not hmac.compare_digest(state.encode(), str(begun.get("state", "")).encode()):
+        raise NotPossible("", 5)
+    made = backend().serve(
+        AGENT_SOCKET, "oidc-finish", state=state, code=code, issuer=issuer, address=_here(),
+        name=browser_name(request.user_agent.string), seconds=seconds,
+    )  # fmt: skip
+    return _entered(made), str(begun.get("to", ""))
 
 
 def second_step() -> dict[str, Any] | None:
@@ -158,6 +174,16 @@ def _anew() -> None:
     session.clear()
     if language:
         session[LANGUAGE] = language
+
+
+def _entered(made: dict[str, Any]) -> bool:
+    """False when the agent asks for a second factor first."""
+    if "second_step" in made:
+        _anew()
+        session[SECOND] = made["second_step"]
+        return False
+    _enter(made)
+    return True
 
 
 def _enter(made: dict[str, Any]) -> None:

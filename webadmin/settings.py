@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gateway.service.oidc_settings import OidcSettings
+
 
 class MtaStsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `web.mta_sts`: what https://mta-sts.DOMAIN/.well-known/mta-sts.txt says for each own domain."""
@@ -30,6 +32,7 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: the name that mail programs are told to connect to; "" = this host's (hostname)
     client_host: str = ""
     mta_sts: MtaStsSettings = MtaStsSettings()
+    oidc: OidcSettings = OidcSettings()
     #: domains in which people may apply for a mailbox, which somebody who administers the domain grants; needs web.url
     sign_up: tuple[str, ...] = ()
     #: addresses or networks of proxies whose X-Forwarded-For is believed

@@ -69,6 +69,10 @@ def _users(settings: Settings) -> Found:
         needs.append((("relay", "credentials", key, "password_file"), credentials.password_file, who.mail, 4, "read"))
     for name, volume in settings.store.volumes.items():
         needs.append((("store", "volumes", name, "path"), volume.path, who.mail, 3, "written to"))
+    if settings.web.oidc.issuer:
+        secret_file, ca_file = settings.web.oidc.client_secret_file, settings.web.oidc.ca_file
+        needs += [(("web", "oidc", "client_secret_file"), secret_file, who.directory, 4, "read")]
+        needs += [(("web", "oidc", "ca_file"), ca_file, who.directory, 4, "read")]
     if settings.web.tls == "implicit":
         needs += [(("tls", "cert"), settings.tls.cert, who.web, 4, "read")]
         needs += [(("tls", "key"), settings.tls.key, who.web, 4, "read")]

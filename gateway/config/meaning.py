@@ -12,6 +12,7 @@ from directory.model.send_limit import parse_limit
 from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Listener, Settings
 from gateway.route.next_hop import host_and_port, parse_way
+from gateway.service.oidc_settings import OidcSettings
 from gateway.store.errors import InvalidMailboxName
 from gateway.store.layout import checked_name
 from gateway.store.repository import INBOX
@@ -220,6 +221,8 @@ def _web(settings: Settings) -> Found:
         )
     if web.sign_up and not web.url:
         yield ("web", "sign_up"), "needs web.url: the mail to applicants has a link"
+    if web.oidc.issuer:
+        yield from _oidc(web.oidc, web.url)
     if not web.listen:
         return
     steps = ("web", "listen")
@@ -242,6 +245,20 @@ def _web(settings: Settings) -> Found:
         for listener in listeners:
             if (listener.address, listener.port) == (address.strip("[]"), number):
                 yield steps, f"{web.listen} is also the port of {service}"
+
+
+def _oidc(oidc: OidcSettings, url: str) -> Found:
+    steps = ("web", "oidc")
+    if not oidc.issuer.startswith("https://") or "?" in oidc.issuer or "#" in oidc.issuer:
+        yield (*steps, "issuer"), f"{oidc.issuer!r} is no address such as https://sso.example.com/realms/staff"
+    if not oidc.client_id:
+        yield (*steps, "client_id"), "is empty; it is what Gatepost is registered as at the provider"
+    if "openid" not in oidc.scopes:
+        yield (*steps, "scopes"), "lacks openid, without which there is no ID token"
+    if not oidc.claim:
+        yield (*steps, "claim"), "is empty; preferred_username or email are usual"
+    if not url:
+        yield steps, "needs web.url, to which the provider sends browsers back"
 
 
 def _directory(settings: Settings) -> Found:

@@ -32,6 +32,7 @@ from gateway.service.agent_address_book import AddressBook
 from gateway.service.agent_applications import Applications
 from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
+from gateway.service.agent_oidc import CompanySignIn
 from gateway.service.agent_passkeys import Passkeys
 from gateway.service.agent_preferences import PreferenceVerbs
 from gateway.service.agent_program_tokens import ProgramTokens
@@ -102,6 +103,7 @@ class Agent:
         self.programs = ProgramTokens(authenticator.tokens, self.accounts, authenticator.now)
         passkeys = Passkeys(settings.web.url)
         self.tokens = TokenVerbs(authenticator, self.accounts, SecondSteps(authenticator, passkeys))
+        self.company = CompanySignIn(settings.web.oidc, settings.web.url, self.accounts, self.tokens, authenticator.now)
         self.second_factors = SecondFactors(authenticator, self.accounts, passkeys, self.logins.forget_successes)
         self.doctor = LoginDoctor(
             View(self.writer.reader(), profile, settings.defaults),
@@ -148,6 +150,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.tokens,
                 agent.applications,
                 agent.programs,
+                agent.company,
                 agent.second_factors,
                 agent.doctor,
                 Subscriptions(agent.accounts, settings.directory),

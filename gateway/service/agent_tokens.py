@@ -157,10 +157,14 @@ class TokenVerbs:
         actor = self._accounts.actor(caller, first_step=True)
         if actor.account is None or not actor.password:
             raise VerbError("a session is opened with login and password", 5)
+        return self.open_proven(actor.account, wanted)
+
+    def open_proven(self, account: Account | ServiceAccount, wanted: OpenSession) -> dict[str, Any]:
+        """A session of somebody who has proven who he is; where he has a second factor, the ticket for that. Raises VerbError."""
         self._check(wanted)
-        if isinstance(actor.account, Account) and self._authenticator.factors.enrolled(actor.account.id):
-            return {"second_step": self._steps.begin(actor.account)}
-        return self._opened(actor.account, wanted)
+        if isinstance(account, Account) and self._authenticator.factors.enrolled(account.id):
+            return {"second_step": self._steps.begin(account)}
+        return self._opened(account, wanted)
 
     def _second_step(self, caller: Caller, wanted: SecondStep) -> dict[str, Any]:
         self._check(wanted)

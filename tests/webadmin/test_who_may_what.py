@@ -23,6 +23,7 @@ SIGNED_IN = ALL[1:]
 ROWS: dict[str, tuple[str, ...]] = {
     "home": SIGNED_IN,
     "login": ALL,
+    "company_sign_in": ALL,
     "session": ALL,
     "mail": SIGNED_IN,
     "people": (DOMAIN, HELPDESK, ADMIN),

@@ -13,6 +13,7 @@ from webadmin.pages import (
     applications,
     apply,
     bulk,
+    company_sign_in,
     compose,
     devices,
     discovery,
@@ -61,6 +62,7 @@ class PageModule(Protocol):
 PAGES: tuple[PageModule, ...] = (
     home,
     login,
+    company_sign_in,
     session_pages,
     mail,
     mail_act,

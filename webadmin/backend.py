@@ -12,6 +12,7 @@ from typing import Any
 from directory.write_problem import CHANGED_MEANWHILE
 from gateway.control.client import ControlError, call
 from gateway.control.protocol import Claim
+from webadmin.said import in_words
 
 AGENT_SOCKET, MAIL_SOCKET, OWNER_SOCKET = "control.sock", "mail.sock", "owner.sock"
 ANSWER_SECONDS = 30.0
@@ -24,7 +25,13 @@ class NotPossible(Exception):
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
+        #: as it was said, in English where another process said it
+        self.said = message
         self.code = code
+
+    def __str__(self) -> str:
+        """For a person."""
+        return in_words(self.said)
 
 
 class Unavailable(Exception):

@@ -63,7 +63,7 @@ def set_password(login: str, old: str, new: str, again: str) -> str:
 
 
 def _words(problem: NotPossible) -> str:
-    text = str(problem)
+    text = problem.said
     if problem.code == NOT_ALLOWED and "authentication failed" in text:
         return str(gettext("The password that you have is not right."))
     known = next((reason for reason in REASONS if reason in text), None)
@@ -71,7 +71,7 @@ def _words(problem: NotPossible) -> str:
         return str(gettext("Not changed: %(reason)s.", reason=gettext(known)))
     if "quality" in text:
         return str(gettext("Not changed: %(reason)s.", reason=gettext(REASONS[1])))
-    return text
+    return str(problem)
 
 
 def claim_of(login: str, password: str) -> Claim:
@@ -81,7 +81,7 @@ def claim_of(login: str, password: str) -> Claim:
 
 def must_change(problem: NotPossible) -> bool:
     """True when somebody was not let in because his password, which is right, must be changed first."""
-    return problem.code == NOT_ALLOWED and str(problem).endswith(Condition.PASSWORD_MUST_CHANGE.text)
+    return problem.code == NOT_ALLOWED and problem.said.endswith(Condition.PASSWORD_MUST_CHANGE.text)
 
 
 def forced(login: str, to: str, problem: str = "", claim: Claim | None = None) -> str:

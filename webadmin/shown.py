@@ -9,6 +9,8 @@ from babel.units import format_unit
 from flask import Flask
 from flask_babel import format_datetime, get_locale
 
+from webadmin.said import in_words
+
 UNITS = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte")
 
 
@@ -43,4 +45,4 @@ def readable(address: str) -> str:
 
 def register(app: Flask) -> None:
     """For all templates."""
-    app.jinja_env.filters.update(when=when, octets=octets, readable=readable)
+    app.jinja_env.filters.update(when=when, octets=octets, readable=readable, said=in_words)

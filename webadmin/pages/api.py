@@ -115,7 +115,7 @@ def _data(operation: Operation) -> dict[str, Any] | Response:
 
 
 def _refused(error: NotPossible) -> Response:
-    text = str(error)
+    text = error.said  # programs read English
     if error.code == NOT_ALLOWED:
         return problem(403, text)
     if isinstance(error, Changed):

@@ -53,11 +53,11 @@ def back() -> ResponseReturnValue:
             return _again(gettext("Signing in with the company account was not accepted."), 401)
         is_in, to = person.finish_at_company(state, code, issuer, seconds)
     except NotPossible as problem:
-        if str(problem) == NOT_LET_IN:
+        if problem.said == NOT_LET_IN:
             return _again(
                 gettext("There is no account here for that company account, or it may not sign in here."), 401
             )
-        if not str(problem) or str(problem).startswith(TOO_LONG):
+        if not problem.said or problem.said.startswith(TOO_LONG):
             return _again(gettext("That took too long, or this browser did not begin it. Please try again."), 401)
         return _again(gettext("Signing in with the company account was not accepted."), 401)
     except Unavailable:

@@ -24,7 +24,7 @@ def _password() -> str:
 
 
 def _words(problem: NotPossible) -> str:
-    return gettext("The password is not right.") if "password" in str(problem) else str(problem)
+    return gettext("The password is not right.") if "password is not right" in problem.said else str(problem)
 
 
 def _page(problem: str = "") -> str:

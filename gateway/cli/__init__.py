@@ -15,6 +15,7 @@ from gateway import __version__
 #: verb -> module in this package; imported only when used
 VERBS = (
     "account",
+    "adopt",
     "alias",
     "check",
     "checkpassword",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +22,13 @@ class Maildrop:
     uidvalidity: int
     uids: Sequence[int]
     sizes: Sequence[int]
+    #: unique-ids that another server gave, by UID
+    uidls: Mapping[int, str] = field(default_factory=dict)
+
+    def unique_id(self, uid: int) -> bytes:
+        """What UIDL calls a message, for ever."""
+        told = self.uidls.get(uid)
+        return b"%08Xu%08Xv" % (uid, self.uidvalidity) if told is None else told.encode("ascii", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ class Pop3Executor:
         try:
             self._mailbox = stores.open_mailbox(holder, INBOX)
             rows = stores.repository.outline(holder.id, self._mailbox.id)
+            uidls = stores.unique_ids(holder, self._mailbox)
         except BaseException:
             self._locked = False
             self._unlock()
@@ -148,7 +149,7 @@ class Pop3Executor:
             if self._closed:  # the client has gone meanwhile; `close` may have been too early to see the lock
                 self._unlock()
         uids, sizes = array("I", (row[0] for row in rows)), array("Q", (row[4] for row in rows))
-        self._maildrop = Maildrop(self._mailbox.uidvalidity, uids, sizes)
+        self._maildrop = Maildrop(self._mailbox.uidvalidity, uids, sizes, uidls)
         return self._maildrop
 
     def _content(self, request: Content) -> Piece | Awaitable[Piece | None]:

@@ -22,15 +22,16 @@ MAX_UID = 2**32 - 1
 MAX_FOLDERS = 10_000
 
 
-def restore_account(repository: Repository, account: str, maildir: str) -> AccountRow:
-    """The row of an account, its INBOX and every folder that stands there. Raises OSError, Deferred."""
+def restore_account(repository: Repository, account: str, maildir: str, gap: int = UID_GAP) -> AccountRow:
+    """The row of an account, its INBOX and every folder that stands there. New UIDs begin `gap` above the highest that
+    is known. Raises OSError, Deferred."""
     facts = markers.read_mailbox(maildir)
     row = repository.create_account(
         account,
         maildir,
         time.time(),
         inbox_uidvalidity=_number(facts, "uidvalidity"),
-        inbox_uidnext=_uidnext(facts, maildir),
+        inbox_uidnext=_uidnext(facts, maildir, gap),
     )
     acl, metadata = _text(facts, "acl"), _text(facts, "metadata")
     if acl or metadata:
@@ -43,11 +44,11 @@ def restore_account(repository: Repository, account: str, maildir: str) -> Accou
         inbox = repository.mailbox_by_id(account, INBOX_ID)
         if inbox is not None:
             markers.write_mailbox(maildir, inbox, ())
-    restore_folders(repository, account, maildir)
+    restore_folders(repository, account, maildir, gap)
     return row
 
 
-def restore_folders(repository: Repository, account: str, maildir: str) -> list[MailboxRow]:
+def restore_folders(repository: Repository, account: str, maildir: str, gap: int = UID_GAP) -> list[MailboxRow]:
     """Rows for folders that have none, other programs' ones too; a folder that was renamed keeps its row.
 
     Returns the new and the renamed rows. Raises OSError, Deferred.
@@ -83,7 +84,7 @@ def restore_folders(repository: Repository, account: str, maildir: str) -> list[
                 str(facts.get("special_use", "")) if facts else "",
                 mailbox=_number(facts, "id"),
                 uidvalidity=_number(facts, "uidvalidity"),
-                uidnext=_uidnext(facts, folder),
+                uidnext=_uidnext(facts, folder, gap),
                 acl=_text(facts, "acl"),
                 metadata=_text(facts, "metadata"),
             )
@@ -107,7 +108,7 @@ def _text(facts: dict[str, Any] | None, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _uidnext(facts: dict[str, Any] | None, folder: str) -> int:
+def _uidnext(facts: dict[str, Any] | None, folder: str, gap: int) -> int:
     """Above every UID that the marker and the file names tell of; 0 when the mailbox is new to us."""
     if facts is None:
         return 0
@@ -117,4 +118,4 @@ def _uidnext(facts: dict[str, Any] | None, folder: str) -> int:
             uid = number_in(split_file(file)[0], "U")
             if uid is not None and highest < uid <= MAX_UID:
                 highest = uid
-    return min(highest + UID_GAP, MAX_UID)
+    return min(highest + gap, MAX_UID)

@@ -1,0 +1,186 @@
+"""A Dovecot store becomes a store here: mbsync, which knows it from Dovecot, fetches nothing again; POP3 neither."""
+
+from __future__ import annotations
+
+import imaplib
+import json
+import poplib
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RunningDemo, eventually
+from in_process import run
+from packaged_dovecot import PASSWORD, Dovecot, dovecot
+
+MESSAGES = 5_000
+LOGIN = "emma"
+WORK = "Work/&AMQ-rzte"  # Work/Ärzte
+ITEMS = "(UID FLAGS INTERNALDATE RFC822.SIZE)"
+
+
+class Mbsync:
+    """Copies of all mailboxes of one account, and what mbsync remembers of them."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        (where / "mail").mkdir()
+
+    def sync(self, port: int, login: str, password: str) -> str:
+        """Synchronise with a server; how many messages came, as mbsync tells it."""
+        (self.where / "rc").write_text(
+            f"""IMAPAccount far
+Host 127.0.0.1
+Port {port}
+User {login}
+Pass {password}
+SSLType None
+AuthMechs LOGIN
+Timeout 120
+
+IMAPStore far
+Account far
+
+MaildirStore near
+Path {self.where}/mail/
+Inbox {self.where}/mail/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns INBOX "Work/*" "Sent Items"
+Create Near
+Sync Pull
+SyncState *
+"""
+        )
+        done = subprocess.run(
+            ["mbsync", "-c", str(self.where / "rc"), "-a"], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.where)) for path in self.where.glob("mail/**/[cn][ue][rw]/*")}
+
+
+def everything(port: int, login: str, password: str) -> dict[str, Any]:
+    """What an IMAP client may have remembered of each mailbox."""
+    found: dict[str, Any] = {}
+    with imaplib.IMAP4("127.0.0.1", port, timeout=60) as client:
+        client.login(login, password)
+        found["subscribed"] = {re.sub(rb'.* "?/"? ', b"", line).strip(b'"') for line in client.lsub()[1] if line}
+        for name in ("INBOX", WORK, "Sent Items"):
+            assert client.select(f'"{name}"')[0] == "OK"
+            validity = client.response("UIDVALIDITY")[1]
+            lines = client.fetch("1:*", ITEMS)[1]
+            rows = {}
+            for line in lines:
+                uid = int(re.search(rb"UID (\d+)", line)[1])  # type: ignore[index,arg-type]
+                flags = re.search(rb"FLAGS \(([^)]*)\)", line)[1].split()  # type: ignore[index,arg-type]
+                date = re.search(rb'INTERNALDATE "([^"]*)"', line)[1]  # type: ignore[index,arg-type]
+                size = int(re.search(rb"SIZE (\d+)", line)[1])  # type: ignore[index,arg-type]
+                rows[uid] = (
+                    frozenset(flags) - {b"\\Recent"},
+                    imaplib.Internaldate2tuple(b'INTERNALDATE "%s"' % date),
+                    size,
+                )
+            found[name] = validity, rows
+    return found
+
+
+def can_log_in(port: int, login: str, password: str) -> bool:
+    with imaplib.IMAP4("127.0.0.1", port, timeout=60) as client:
+        try:
+            client.login(login, password)
+        except imaplib.IMAP4.error:
+            return False
+    return True
+
+
+def unique_ids(port: int, login: str, password: str) -> list[bytes]:
+    client = poplib.POP3("127.0.0.1", port, timeout=60)
+    client.user(login)
+    client.pass_(password)
+    found = [line.split()[1] for line in client.uidl()[1]]
+    client.quit()
+    return found
+
+
+def fill(server: Dovecot, login: str) -> None:
+    """5,000 messages, some of them read, marked, deleted; keywords, folders, subscriptions."""
+    maildir = server.maildir(login)
+    for place in ("cur", "new", "tmp"):
+        (maildir / place).mkdir(parents=True)
+    for number in range(MESSAGES):
+        place = "new" if number % 100 == 0 else "cur"
+        file = maildir / place / f"17000{number:05d}.M{number}P1.host{':2,' if place == 'cur' else ''}"
+        file.write_bytes(b"From: a@example.com\nSubject: message %d\n\nText of %d\n" % (number, number))
+    server.owns(maildir.parent)
+    with imaplib.IMAP4("127.0.0.1", server.imap, timeout=60) as client:
+        client.login(login, PASSWORD)
+        client.select()
+        client.store("1:2500", "+FLAGS.SILENT", r"(\Seen)")
+        client.store("1:9", "+FLAGS.SILENT", r"(\Flagged $Label1 work)")
+        client.store("17,4999", "+FLAGS.SILENT", r"(\Answered)")
+        client.store("100:200", "+FLAGS.SILENT", r"(\Deleted)")
+        client.expunge()
+        for name in (WORK, '"Sent Items"'):
+            assert client.create(name)[0] == "OK"
+        client.subscribe(WORK)
+        date = imaplib.Time2Internaldate(1_500_000_000)
+        for name in (WORK, '"Sent Items"'):
+            for number in range(3):
+                client.append(name, r"(\Seen other)", date, b"Subject: %d\r\n\r\nin a folder\r\n" % number)
+        client.select(WORK)
+        client.store("2", "+FLAGS.SILENT", r"(\Deleted)")
+        client.expunge()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Dovecot]:
+    with dovecot() as running:
+        yield running
+
+
+def account(demo: RunningDemo, login: str) -> tuple[int, str, str]:
+    found = next(each for each in demo.facts["accounts"] if each["login"] == login)
+    return demo.port("imap"), login, found["password"]
+
+
+def test_dovecots_clients_refetch_nothing(demo: RunningDemo, server: Dovecot, tmp_path: Path) -> None:
+    fill(server, LOGIN)
+    there = server.imap, LOGIN, PASSWORD
+    here = account(demo, LOGIN)
+    client = Mbsync(tmp_path)
+    client.sync(*there)
+    copies = client.files()
+    assert len(copies) == MESSAGES - 101 + 5
+    before, ids = everything(*there), unique_ids(server.pop3, LOGIN, PASSWORD)
+    files = {path: path.stat().st_ino for path in server.maildir(LOGIN).glob("**/cur/*")}
+
+    words = "adopt", "dovecot", LOGIN, str(server.maildir(LOGIN))
+    code, said = run(demo, *words, "--dry-run")
+    assert (code, said.splitlines()[0]) == (0, f"INBOX: {MESSAGES - 101}")
+    assert run(demo, "user", "disable", LOGIN, "--suspend")[0] == 0
+    code, said = run(demo, *words, "--json")
+    assert code == 0, said
+    assert json.loads(said)["copied"] == 0
+    assert run(demo, *words)[0] == 0  # again is success
+    assert run(demo, "store", "check", LOGIN) == (0, "1 checked, 0 not in order\n")
+    assert {path: path.stat().st_ino for path in files} == files  # nothing of Dovecot's has changed
+
+    assert run(demo, "user", "enable", LOGIN)[0] == 0
+    eventually(lambda: can_log_in(*here))
+    after = everything(*here)
+    assert {name: after[name] for name in before if name != "subscribed"} == {
+        name: before[name] for name in before if name != "subscribed"
+    }
+    assert before["subscribed"] | {b"INBOX"} <= after["subscribed"]
+    assert unique_ids(demo.port("pop3"), LOGIN, here[2]) == ids
+    client.sync(*here)
+    assert client.files() == copies

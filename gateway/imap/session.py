@@ -126,25 +126,28 @@ class Session:
             if may_look:
                 yield b"* OK Still here\r\n"
                 yield from self.look()
-            yield from self.changes(may_expunge=True)
+            yield from self._tell_selected(may_expunge=True)
             yield from self.tell_news()
-        except Deferred:
+        except (Deferred, Refused):
             pass  # told with the next change
 
     def _notify(self) -> Dialogue:
         """What NOTIFY tells between commands."""
         try:
-            if self.notified is not None and self.selected is not None:
-                last = self.selected.view.last_uid
-                yield from self.changes(may_expunge=not self.notified.is_delayed)
-                if self.selected is not None and self.notified.fetch is not None:
-                    view = self.selected.view
-                    yield from self.notified.fetch(
-                        view.numbers(((last + 1, 0),), by_uid=True) if view.last_uid > last else ()
-                    )
+            if self.notified is not None:
+                yield from self._tell_selected(may_expunge=not self.notified.is_delayed)
             yield from self.tell_news()
         except (Deferred, Refused):
             pass  # told with the next change
+
+    def _tell_selected(self, *, may_expunge: bool) -> Dialogue:
+        """As `changes`, and of new messages what NOTIFY wants told with them (RFC 5465 5.2)."""
+        fetch = self.notified.fetch if self.notified is not None else None
+        last = self.selected.view.last_uid if self.selected is not None else 0
+        yield from self.changes(may_expunge=may_expunge)
+        if self.selected is not None and fetch is not None:
+            view = self.selected.view
+            yield from fetch(view.numbers(((last + 1, 0),), by_uid=True) if view.last_uid > last else ())
 
     def news_items(self) -> list[bytes]:
         """What STATUS tells unasked (RFC 5465 5)."""
@@ -365,8 +368,8 @@ class Session:
             self.framing.skip(parser.refused)
         if self.selected is not None and self.selected.view.is_pending and not self.closing:
             try:
-                yield from self.changes(may_expunge=not keeps_numbers)
-            except Deferred:
+                yield from self._tell_selected(may_expunge=not keeps_numbers)
+            except (Deferred, Refused):
                 pass  # told with a later command
         if self.is_notifying and not self.closing:
             try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.imap.flags import SEEN, has_flag
@@ -51,7 +51,8 @@ class _Step:
     __slots__ = ("following", "removed")
 
     def __init__(self) -> None:
-        self.removed: Sequence[int] = ()
+        #: UID -> (MODSEQ, flags) of what was removed, as it was last
+        self.removed: Mapping[int, tuple[int, bytes]] = {}
         self.following: _Step | None = None
 
 
@@ -102,7 +103,7 @@ class Columns:
             for name in ("uids", "modseqs", "flags", "sizes", "dates"):
                 getattr(kept, name).extend(getattr(self, name)[start:end])
             start = end + 1
-        self.step.removed = [self.uids[at] for at in indexes]
+        self.step.removed = {self.uids[at]: (self.modseqs[at], self.flags[at]) for at in indexes}
         self.step.following = kept.step
         return kept
 
@@ -148,7 +149,9 @@ class Contents:
     def fill(self, columns: Columns, *, uidnext: int, modseq: int) -> None:
         """Begin with a whole mailbox, complete up to `modseq`. Only for contents that nothing was applied to."""
         self.columns = columns
-        self.uidnext, self.modseq, self._log_from = uidnext, modseq, modseq
+        # a message that came after UIDNEXT was read is here already
+        self.uidnext = max(uidnext, columns.uids[-1] + 1 if columns.uids else 0)
+        self.modseq = self._log_from = modseq
 
     def apply(self, rows: Iterable[Row], gone: Iterable[int], *, uidnext: int, modseq: int) -> None:
         """Take over what changed since `self.modseq`, complete up to `modseq`: rows by UID, expunged UIDs.
@@ -187,7 +190,7 @@ class Contents:
                 self._log.extend(change for change in kept if change[0] > self._log_from)
             else:
                 self._log.extend(changed)
-        self.uidnext = max(self.uidnext, uidnext)
+        self.uidnext = max(self.uidnext, uidnext, last + 1)
         self.modseq = modseq
 
     def changed_since(self, modseq: int) -> Iterable[int]:
@@ -322,9 +325,21 @@ class View:
         for number in range(1, self.count + 1) if numbers is None else numbers:
             at = number - 1
             uid, now = columns.uids[at], columns
-            if contents.columns is not columns and (moved := contents.columns.index(uid)) >= 0:
-                at, now = moved, contents.columns
+            if contents.columns is not columns:
+                if (moved := contents.columns.index(uid)) >= 0:
+                    at, now = moved, contents.columns
+                else:
+                    modseq, flags = self._last_of(uid)
+                    yield Message(number, uid, modseq, flags, now.sizes[at], now.dates[at])
+                    continue
             yield Message(number, uid, now.modseqs[at], now.flags[at], now.sizes[at], now.dates[at])
+
+    def _last_of(self, uid: int) -> tuple[int, bytes]:
+        """MODSEQ and flags of a message that is expunged: it may have changed since these columns were left behind."""
+        step = self._columns.step
+        while uid not in step.removed and step.following is not None:
+            step = step.following
+        return step.removed[uid]
 
     def still_there(self, numbers: Sequence[int]) -> Sequence[int]:
         """Those of the messages that are not expunged, whether the session knows or not."""

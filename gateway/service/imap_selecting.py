@@ -163,14 +163,18 @@ def _whole(repository: Repository, key: Key) -> Columns:
 
 
 def _apply(contents: Contents, delta: Delta) -> bool:
-    """Take over what was read. False when it is the beginning and something is there already: read again."""
+    """Take over what was read. False when it is to be read again: it was the beginning and something was there already,
+    or the mailbox has changed while its parts were read."""
     uidnext, modseq = delta.mailbox.uidnext, delta.mailbox.highestmodseq
     if delta.whole is None:
-        rows = (Row(uid, at, flags_text(f, k), size, date) for uid, at, f, k, size, date in delta.rows)
-        contents.apply(rows, delta.gone, uidnext=uidnext, modseq=modseq)
-    elif contents.modseq and not delta.since:
+        rows = [Row(uid, at, flags_text(f, k), size, date) for uid, at, f, k, size, date in delta.rows]
+        # these are of one moment, maybe a later one than the mailbox's own row, and what is gone was read last: all
+        # changes up to the greatest MODSEQ are here, and no session is told of one before those below it
+        contents.apply(rows, delta.gone, uidnext=uidnext, modseq=max([modseq, *(row.modseq for row in rows)]))
+        return True
+    if contents.modseq and not delta.since:
         return contents.modseq >= modseq
-    elif not contents.modseq:
+    if not contents.modseq:
         contents.fill(delta.whole, uidnext=uidnext, modseq=modseq)
     else:  # the tombstones do not reach back so far
         whole = delta.whole
@@ -181,7 +185,7 @@ def _apply(contents: Contents, delta: Delta) -> bool:
             uidnext=uidnext,
             modseq=modseq,
         )
-    return True
+    return max(delta.whole.modseqs, default=0) <= modseq
 
 
 def rows_of(rows: Iterable[MessageRow]) -> Iterator[Row]:

@@ -134,3 +134,12 @@ def test_there_are_so_many_mailboxes_and_so_much_news(
     assert one.woken() == "* OK [NOTIFICATIONOVERFLOW] too much has changed, NOTIFY has ended\r\n"
     other.executor.host.deliver()  # type: ignore[attr-defined]
     assert one.say("NOOP") == "T OK NOOP completed\r\n"
+
+
+def test_what_comes_during_a_command_is_told_with_what_was_asked_for(two: tuple[Client, Client]) -> None:
+    one, other = two
+    one.say("SELECT INBOX")
+    one.say("NOTIFY SET (selected (MessageNew (UID FLAGS) MessageExpunge))")
+    other.executor.host.deliver()  # type: ignore[attr-defined]
+    assert "* 1 EXISTS\r\n* 1 FETCH (UID 1 FLAGS ())\r\nT OK" in one.say("NOOP")
+    assert one.woken() == ""

@@ -183,3 +183,22 @@ def test_an_empty_mailbox_has_no_last_message() -> None:
     with pytest.raises(BadCommand):
         view.numbers(((1, 0),), by_uid=False)
     assert list(view.numbers(((1, 0),), by_uid=True)) == []
+
+
+def test_what_is_gone_is_shown_as_it_was_last() -> None:
+    """Flags that were told do not become older ones because others have removed the message."""
+    truth, contents = Truth(), Contents(("t:1", 1, ""), 7)
+    for _ in range(3):
+        truth.do("add", 0)
+    truth.read(contents)
+    behind = View(contents)
+    truth.do("expunge", 0)
+    truth.read(contents)
+    truth.do("change", 0)  # UID 2, which the session knows as its number 2
+    truth.read(contents)
+    changed = truth.rows[2]
+    assert b"UID 2 FLAGS (" + changed.flags in behind.changes(may_expunge=False)
+    truth.do("expunge", 0)
+    truth.read(contents)
+    told = behind.message(2)
+    assert (told.uid, told.modseq, told.flags) == (2, changed.modseq, changed.flags)

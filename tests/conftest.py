@@ -31,7 +31,7 @@ GATEPOST = [sys.executable, "-m", "gateway"]
 
 #: groups that take longer than twenty seconds, the longest first
 LONG = (
-    "founding", "nfs", "selftest-trouble", "processes", "test_following", "test_authenticator", "test_one_file",
+    "founding", "mail-programs", "nfs", "selftest-trouble", "processes", "test_following", "test_authenticator", "test_one_file",
     "test_slapd_killed", "test_queue_killed_at_each_step", "rspamd", "test_stopped_accounts", "test_exit_codes",
     "test_live_directory", "test_queue_verbs", "test_pop3_trouble", "test_sendmail", "test_lists",
 )  # fmt: skip
@@ -193,6 +193,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 def webbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     """The one demo of all tests of the web front end (xdist group "web"); each makes people of its own for what it changes."""
     running = RunningDemo(tmp_path_factory.mktemp("webbed"), web=True)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """The one demo of the tests with other programs and many messages (xdist group "mail-programs"); each has an account of its own."""
+    running = RunningDemo(tmp_path_factory.mktemp("busy"))
     yield running
     running.stop()
 

@@ -13,7 +13,7 @@ from directory.model import Deferred, Refused
 from gateway.ask import Ask, Dialogue
 from gateway.imap.content import Content, CountLines, ReadSpan, SkipOctets
 from gateway.imap.fetch_items import Body
-from gateway.mime import Section, What, header_end, locate, section_octets, selected_fields
+from gateway.mime import Section, What, has_blank_line, header_end, locate, section_octets, selected_fields
 from gateway.mime.line_ends import after_octets
 
 
@@ -46,7 +46,8 @@ def body_at_once(item: Body, content: Content) -> bytes | None:
         end = header_end(data)
         if section.what is What.FIELDS:
             # of a header larger than the piece only its beginning is looked at
-            return _value(item, selected_fields(data[:end], section.names, invert=section.invert))
+            blank = end < content.size or has_blank_line(data[:end])
+            return _value(item, selected_fields(data[:end], section.names, invert=section.invert, blank=blank))
         if end == len(data) < content.size:
             return None
         return _value(item, data[:end].replace(b"\n", b"\r\n"))

@@ -44,6 +44,11 @@ def days(year: int, month: int, day: int) -> int:
     return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
 
 
+def is_day(year: int, month: int, day: int) -> bool:
+    """True when the month has that day (RFC 5322 3.3)."""
+    return 1 <= month <= 12 and 1 <= day <= days(year + month // 12, month % 12 + 1, 1) - days(year, month, 1)
+
+
 class Wanted:
     """A text that is looked for, folded, and what makes a miss in an envelope quick.
 
@@ -133,7 +138,8 @@ class Subject:
         year = int(match[3])
         if len(match[3]) < 4:  # RFC 5322 4.3
             year += 2000 if year < 50 and len(match[3]) == 2 else 1900
-        return days(year, MONTHS[match[2].lower()], int(match[1]))
+        month, day = MONTHS[match[2].lower()], int(match[1])
+        return days(year, month, day) if is_day(year, month, day) else -1
 
     def header_texts(self, name: bytes) -> list[str]:
         """Every field of that name, folded."""

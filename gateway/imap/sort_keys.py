@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from gateway.imap.base_subject import base_subject
 from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.search_subject import MONTHS, Subject, days
+from gateway.imap.search_subject import MONTHS, Subject, days, is_day
 from gateway.imap.view import Message
 from gateway.mime.encoded import decode_header_text
 from gateway.mime.envelope_fields import CC, DATE, FROM, SUBJECT, TO
@@ -37,7 +37,7 @@ def _usual_date(text: bytes) -> float | None:
     if match is None or (month := MONTHS.get(match[2].lower())) is None:
         return None
     day, year, hour, minute, second = map(int, match.group(1, 3, 4, 5, 6))
-    if not (1 <= day <= 31 and year >= 1900 and hour < 24 and minute < 60 and second < 60):
+    if not (is_day(year, month, day) and year >= 1900 and hour < 24 and minute < 60 and second < 60):
         return None
     zone = int(match[8]) * 3600 + int(match[9]) * 60
     at = days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
@@ -53,7 +53,7 @@ def sent_at(message: Message, subject: Subject) -> float:
     text = octets.decode("latin-1").strip()
     try:
         found = email.utils.parsedate_tz(text)
-        if found is not None and found[0] >= 1900:
+        if found is not None and found[0] >= 1900 and is_day(*found[:3]):
             return float(calendar.timegm(found[:9]) - (found[9] or 0))
     except (ValueError, OverflowError, TypeError, IndexError):
         pass

@@ -85,7 +85,10 @@ class _Reader:
                 inner = match[1]
                 self._word(_PAIR.sub(rb"\1", inner) if b"\\" in inner else inner)
             elif first == 0x3C and self._angle is None:  # <
-                self._phrase = b"".join(self._words).strip() or None
+                before = (
+                    self._words if self._local is None else [*self._local, b"@", *self._words]
+                )  # an address as name
+                self._phrase = b"".join(before).strip() or None
                 self._words, self._angle, self._spaced = [], [], False
                 self._local = None
             elif first == 0x3E:  # >
@@ -166,7 +169,7 @@ class _Reader:
         else:
             local, host = words, b""
         name = self._phrase if self._angle is not None else None
-        if name is None and self._comment:
+        if self._angle is None and self._comment:
             name = self._comment
         self._out.append(_structure(name, self._route, local, host))
         self._clear()

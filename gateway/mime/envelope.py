@@ -9,7 +9,7 @@ from gateway.mime.quoting import nstring
 
 def envelope_of(fields: Fields) -> bytes:
     """The parenthesised list. Sender and Reply-To are From's where they are missing or empty."""
-    get = fields.get
+    get, joined = fields.get, fields.joined
     author = addresses(get(b"\nfrom:"))
     sender, reply_to = get(b"\nsender:"), get(b"\nreply-to:")
     of_sender = addresses(sender) if sender else b"NIL"
@@ -20,9 +20,9 @@ def envelope_of(fields: Fields) -> bytes:
         author,
         author if of_sender == b"NIL" else of_sender,
         author if of_reply == b"NIL" else of_reply,
-        addresses(get(b"\nto:")),
-        addresses(get(b"\ncc:")),
-        addresses(get(b"\nbcc:")),
+        addresses(joined(b"\nto:")),
+        addresses(joined(b"\ncc:")),
+        addresses(joined(b"\nbcc:")),
         nstring(get(b"\nin-reply-to:")),
         nstring(get(b"\nmessage-id:")),
     )

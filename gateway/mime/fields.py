@@ -28,6 +28,14 @@ class Fields:
         """True when the lower-case header contains `text`; the start of each line has a line feed before it."""
         return text in self._low
 
+    def joined(self, name: bytes) -> bytes | None:
+        """Like `get`, with further fields of the name behind commas: addresses stand in all of them (RFC 5322 4.5.3)."""
+        first = self.get(name)
+        if self._low.count(name) < 2:
+            return first
+        wanted = name[1:-1]
+        return b", ".join([value for known, value in unfolded(self._raw) if known == wanted and value])[:MAX_FIELD]
+
     def get(self, name: bytes) -> bytes | None:
         """The unfolded value without surrounding space, None when there is no such field."""
         low, raw = self._low, self._raw

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 
 #: kinds of part
 LEAF, MULTIPART, MESSAGE = 0, 1, 2

@@ -138,7 +138,10 @@ class _Scanner:
             # no blank line before the next delimiter: all header, or nothing at all
             end = self._before(start)
             fields = Fields(self._stored, start, end)
-            return self._leaf(start, end, end, fields, default)
+            found = content_type(fields.get(b"\ncontent-type:"))
+            if found is not None and found[0].lower() in (b"multipart", b"message"):
+                found = None  # there is nothing inside
+            return self._leaf(start, end, end, fields, default, found)
         return self.entity(start, body, Fields(self._stored, start, body), default, depth)
 
     def entity(self, start: int, body: int, fields: Fields, default: bytes, depth: int) -> tuple[Part, Rendered]:

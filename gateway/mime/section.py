@@ -85,12 +85,20 @@ def section_octets(stored: bytes, parsed: Parsed, section: Section) -> bytes | N
         return None
     octets = stored[span[0] : span[1]]
     if section.what is What.FIELDS:
-        return selected_fields(octets, section.names, invert=section.invert)
+        return selected_fields(octets, section.names, invert=section.invert, blank=has_blank_line(octets))
     return octets.replace(b"\n", b"\r\n")
 
 
-def selected_fields(header: bytes, names: frozenset[bytes], *, invert: bool = False) -> bytes:
-    """The fields whose lower-case name is in `names` (not in, with `invert`), and the blank line, CRLF."""
+def has_blank_line(header: bytes) -> bool:
+    """True unless a whole header has no line behind it that ends it."""
+    return header in (b"\n", b"\r\n") or header.endswith((b"\n\n", b"\n\r\n"))
+
+
+def selected_fields(header: bytes, names: frozenset[bytes], *, invert: bool = False, blank: bool = True) -> bytes:
+    """The fields whose lower-case name is in `names` (not in, with `invert`), CRLF, and with `blank` a blank line.
+
+    Only of a message that has neither a body nor a blank line there is none (RFC 9051 6.4.5.1).
+    """
     kept: list[bytes] = []
     keep = False
     for line in header.split(b"\n"):
@@ -101,8 +109,9 @@ def selected_fields(header: bytes, names: frozenset[bytes], *, invert: bool = Fa
             keep = bool(colon) and (name.strip().lower() in names) is not invert
         if keep:
             kept.append(line)
-    kept.append(b"\r\n" if kept else b"")
-    return b"\r\n".join(kept) if len(kept) > 1 else b"\r\n"
+    if blank:
+        kept.append(b"")
+    return b"".join([line + b"\r\n" for line in kept])
 
 
 def field_values(header: bytes, name: bytes) -> list[bytes]:

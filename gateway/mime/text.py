@@ -35,7 +35,8 @@ def _text(read: Read, part: Part) -> Iterator[str]:
         if child.body > child.start:
             yield _header(read, child)
         yield from _text(read, child)
-    if part.kind == LEAF and part.type == b"text" and part.end > part.body:
+    # which other parts may be left out, and these may not: RFC 9051 6.4.4
+    if part.kind == LEAF and part.type in (b"text", b"message") and part.end > part.body:
         yield part_text(part, read(part.body, min(part.end, part.body + MAX_TEXT)))
 
 

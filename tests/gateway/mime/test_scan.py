@@ -75,6 +75,27 @@ def test_addresses(text: bytes, expected: bytes) -> None:
     assert addresses(text) == expected
 
 
+@pytest.mark.parametrize(
+    "header, shown",
+    [
+        (b"To: a@x\nSubject: s\nTo: b@x\n", b'((NIL NIL "a" "x")(NIL NIL "b" "x"))'),
+        (b"Cc: a@x\nCC: b@x\n", b'(NIL NIL "a" "x")(NIL NIL "b" "x")'),
+        (b"Bcc:\nBcc: b@x\n", b'((NIL NIL "b" "x"))'),
+        (b"From: a@x <b@y>\n", b'(("a@x" NIL "b" "y"))'),
+        (b"From: (c) <b@y>\n", b'((NIL NIL "b" "y"))'),
+    ],
+)
+def test_addresses_of_an_envelope(header: bytes, shown: bytes) -> None:
+    assert shown in envelope(header + b"\n")
+
+
+def test_a_part_that_is_all_header_has_its_type() -> None:
+    stored = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n--b\nContent-Type: message/rfc822\n\n--b--\n"
+    html, inner = scan(stored).root.children
+    assert (html.type, html.subtype, html.body, html.end) == (b"text", b"html", html.end, html.end)
+    assert (inner.kind, inner.type) == (LEAF, b"text")
+
+
 def test_structure_of_a_nested_message() -> None:
     parsed = scan(NESTED)
     assert parsed.bodystructure == (

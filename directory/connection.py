@@ -6,13 +6,15 @@ read, no alias dereference (slapd refuses syncrepl with it), referrals never cha
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
+import threading
 import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 import ldap3
@@ -26,17 +28,35 @@ from directory.tls import HELP, VerifiedTls, tls_context
 AVOID_SECONDS = 60.0
 
 
+#: how long a receiving thread may take to see the end of its connection
+RECEIVER_SECONDS = 10.0
+#: what keeps a socket's descriptor until its connection is closed here, however often ldap3 closes the socket:
+#: OpenSSL reads and writes by number, and a thread of ldap3 that is in it would go on in whatever has the number next
+_descriptors: weakref.WeakKeyDictionary[ldap3.Connection, IO[bytes]] = weakref.WeakKeyDictionary()
+
+
 def close(connection: ldap3.Connection | None) -> None:
-    """Close a connection in whatever state it is."""
+    """Close a connection in whatever state it is. No thread of it touches the descriptor afterwards."""
     if connection is None:
         return
     sock = connection.socket
+    receiver = getattr(connection.strategy, "receiver", None)
+    if receiver is not None and receiver.is_alive() and receiver is not threading.current_thread():
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # it reads the end, under TLS too, and ends
+        receiver.join(RECEIVER_SECONDS)
+        if receiver.is_alive():
+            return  # the descriptor goes with the thread
     try:
         connection.unbind()
     except (LDAPException, OSError):
         pass
     if isinstance(sock, socket.socket):
         sock.close()  # ldap3 forgets it when the other end is gone already
+    held = _descriptors.pop(connection, None)
+    if held is not None:
+        held.close()
 
 
 def _keep_alive(connection: ldap3.Connection) -> None:
@@ -154,6 +174,7 @@ class Servers:
                     **options,
                 )
                 connection.open()
+                _descriptors[connection] = connection.socket.makefile("rb", buffering=0)
                 if patient:
                     # ldap3 leaves its connect time limit on the socket: a quiet search would end by it
                     connection.socket.settimeout(None)
@@ -168,8 +189,7 @@ class Servers:
                         self._avoid[candidate] = self._clock() + AVOID_SECONDS
                         continue
             except (LDAPException, OSError) as error:
-                if connection is not None and isinstance(connection.socket, socket.socket):
-                    connection.socket.close()  # ldap3 keeps one that could not connect
+                close(connection)
                 help_text = f"; {HELP}" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
                 reasons.append(f"{candidate}: {error}{help_text}")
                 self._avoid[candidate] = self._clock() + AVOID_SECONDS

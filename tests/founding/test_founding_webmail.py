@@ -62,7 +62,8 @@ def test_s30_a_browser_alone_does_every_mail_operation(browse: Any, webbed: Runn
     page.click("form.list button[value=move]")
     page.wait_for_selector("text=Moved to Keep: 1")
     page.click("#folders a:has-text('Keep')")
-    page.click("li.row >> text=S30 harvest")
+    with page.expect_navigation():
+        page.click("li.row >> text=S30 harvest")
     with page.expect_navigation():
         page.keyboard.press("#")
     page.wait_for_selector("text=Moved to Trash: 1")

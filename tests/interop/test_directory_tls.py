@@ -67,6 +67,22 @@ def test_the_right_authority(slapd: TlsSlapd, strategy: str, secure: str) -> Non
         close(connection)
 
 
+@pytest.mark.parametrize("strategy", [ldap3.ASYNC, ldap3.ASYNC_STREAM])
+def test_a_closed_connection_leaves_its_descriptor_alone(slapd: TlsSlapd, tmp_path: Path, strategy: str) -> None:
+    # a thread of ldap3 that is in OpenSSL while its socket is closed would write into whatever has the number next
+    servers = Servers(settings(slapd, ldaps(slapd), ca_file="right/ca.pem"))
+    content = b"x" * 100
+    for number in range(12):
+        connection = servers.open(strategy, patient=strategy == ldap3.ASYNC_STREAM)
+        receiver = connection.strategy.receiver
+        close(connection)
+        assert not receiver.is_alive()
+        path = tmp_path / str(number)
+        path.write_bytes(content)
+        with path.open("r+b", buffering=0) as file, path.open("rb", buffering=0) as other:
+            assert (file.tell(), other.tell(), path.read_bytes()) == (0, 0, content)
+
+
 @pytest.mark.parametrize("secure", ["ldaps", "starttls"])
 @pytest.mark.parametrize(
     ("tls", "expected"),

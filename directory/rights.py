@@ -4,7 +4,7 @@
 |---|---|
 | the operator (root and the service's own user on this host), members of `directory.rights.administrators` | everything |
 | who is named by a domain's `gatepostDomainAdmin` | accounts, aliases, lists and shared mailboxes whose every address lies in that domain, but not where mail is stored or as whom one may send; the domain's catch-all |
-| members of `directory.rights.helpdesk` | passwords, "must change" and `active`/`noaccess` of ordinary people |
+| members of `directory.rights.helpdesk` | passwords, "must change" and `active`/`noaccess` of ordinary people; sees on its way all mail, without its contents |
 | the owner of a list or alias | its members or targets and who may send there |
 | everybody | his own forwards, vacation, telephone numbers and the like (`write=SELF` in the model), and password |
 
@@ -129,6 +129,13 @@ class Rights:
         if isinstance(entry, _OF_A_DOMAIN) and self._administers(account, entry.addresses):
             return True
         return isinstance(entry, Account) and is_one_of(self._directory, account, self._settings.helpdesk)
+
+    def mail_domains(self, actor: Actor, *, to_change: bool = False) -> frozenset[str] | None:
+        """Names and aliases of the domains whose mail `actor` may look at on its way, or hold, drop and hurry; None = all
+        mail. The help desk only looks."""
+        if self.is_administrator(actor) or (not to_change and "helpdesk" in self.roles(actor)):
+            return None
+        return frozenset(name for domain in self.domains_of(actor) for name in (domain.name, *domain.aliases))
 
     def refusal(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from gateway.service.queue_runner import QueueRunner
 
 ANSWER_SECONDS = 30.0
 T = TypeVar("T")
+What: TypeAlias = Literal["hold", "release", "retry"]
 
 
 class OneMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,7 +31,7 @@ class OneMessage(msgspec.Struct, forbid_unknown_fields=True):
 class Change(msgspec.Struct, forbid_unknown_fields=True):
     """What is to be done with one message; with all of them where there is no id (retry and release only)."""
 
-    what: Literal["hold", "release", "retry"]
+    what: What
     message: str = ""
 
 
@@ -53,7 +54,7 @@ class QueueVerbs:
             "queue-now": Verb(Right.OPERATE, lambda caller, wanted: self._in_loop(self._now)),
             "queue-change": Verb(Right.OPERATE, self._change, Change),
             "queue-drop": Verb(Right.OPERATE, self._drop, OneMessage),
-            "queue-explain": Verb(Right.OPERATE, self._explain, OneMessage),
+            "queue-explain": Verb(Right.OPERATE, lambda caller, wanted: self.explained(wanted.message), OneMessage),
         }
 
     def _in_loop(self, work: Callable[[], T]) -> T:
@@ -92,63 +93,65 @@ class QueueVerbs:
         except (Damaged, OSError) as error:
             raise VerbError(f"{message}: {error}", 1) from None
 
-    def _change(self, caller: Caller, wanted: Change) -> dict[str, Any]:
+    def change(self, what: What, message: str, by: str) -> int:
+        """How many targets were changed, of one message or (retry, release) of all. Raises VerbError, Deferred."""
+
         def change() -> int:
             now = time.time()
-            if wanted.message:
-                self._check(wanted.message)
-            elif wanted.what == "hold":
+            if message:
+                self._check(message)
+            elif what == "hold":
                 raise VerbError("hold needs the id of a message", 2)
-            if wanted.what == "retry":
+            if what == "retry":
                 self._runner.steps.destinations.forget()
             before, after = {
                 "hold": (WAITING, HELD),
                 "release": (HELD, WAITING),
                 "retry": (WAITING, WAITING),
-            }[wanted.what]
-            number = self._state.change(wanted.message or None, before, after, now)
+            }[what]
+            due = max(now, self.envelope(message).not_before) if message and what == "release" else now
+            number = self._state.change(message or None, before, after, due)
             self._runner.wake([])
             return number
 
         number = self._in_loop(change)
-        maillog.queue_changed(id=wanted.message, what=wanted.what, targets=number, by=f"uid {caller.uid}")
-        return {"what": wanted.what, "message": wanted.message, "targets": number}
+        maillog.queue_changed(id=message, what=what, targets=number, by=by)
+        return number
 
-    def _drop(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
+    def drop(self, message: str, by: str) -> int:
+        """Throw a message away; how many targets it had. Raises VerbError, Deferred."""
+
         def drop() -> int:
-            self._check(wanted.message)
-            number = len(self._state.targets(wanted.message))
+            self._check(message)
+            number = len(self._state.targets(message))
             try:
-                self._runner.drop(wanted.message)
+                self._runner.drop(message)
             except OSError as error:
-                raise VerbError(f"{wanted.message}: {error}", 4) from None
+                raise VerbError(f"{message}: {error}", 4) from None
             return number
 
         number = self._in_loop(drop)
-        maillog.queue_changed(id=wanted.message, what="drop", targets=number, by=f"uid {caller.uid}")
-        return {"what": "drop", "message": wanted.message, "targets": number}
+        maillog.queue_changed(id=message, what="drop", targets=number, by=by)
+        return number
 
-    def _explain(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
+    def explained(self, message: str) -> dict[str, Any]:
+        """Everything about one message but its contents. Raises VerbError, Deferred."""
+
         def explain() -> dict[str, Any]:
-            self._write_down(wanted.message)
-            try:
-                envelope = self._folder.read(wanted.message)
-            except FileNotFoundError:
-                raise VerbError(f"no message {wanted.message} in the queue", 1) from None
-            except (Damaged, OSError) as error:
-                raise VerbError(f"{wanted.message}: {error}", 1) from None
+            envelope = self.envelope(message)
             now = time.time()
             # in its first attempt a message has no rows
-            rows = self._state.targets(wanted.message) or [
+            rows = self._state.targets(message) or [
                 TargetRow(number, TRYING, 1, now, "") for number in range(len(envelope.targets))
             ]
             return {
-                "message": wanted.message,
+                "message": message,
                 "return_path": envelope.return_path,
-                "is_tried_now": wanted.message in self._runner.busy,
+                "is_tried_now": message in self._runner.busy,
                 "given_up": envelope.began + self._settings.lifetime,
                 "targets": [
                     {
+                        "number": row.number,
                         "address": envelope.targets[row.number].address,
                         "state": row.state,
                         "attempts": row.attempts,
@@ -162,6 +165,24 @@ class QueueVerbs:
             }
 
         return self._in_loop(explain)
+
+    def envelope(self, message: str) -> QueuedEnvelope:
+        """Of one message, written down in `queue.db` where it was not yet; in the runner's loop. Raises VerbError."""
+        self._write_down(message)
+        try:
+            return self._folder.read(message)
+        except FileNotFoundError:
+            raise VerbError(f"no message {message} in the queue", 1) from None
+        except (Damaged, OSError) as error:
+            raise VerbError(f"{message}: {error}", 1) from None
+
+    def _change(self, caller: Caller, wanted: Change) -> dict[str, Any]:
+        number = self.change(wanted.what, wanted.message, f"uid {caller.uid}")
+        return {"what": wanted.what, "message": wanted.message, "targets": number}
+
+    def _drop(self, caller: Caller, wanted: OneMessage) -> dict[str, Any]:
+        number = self.drop(wanted.message, f"uid {caller.uid}")
+        return {"what": "drop", "message": wanted.message, "targets": number}
 
     def _told(self, envelope: QueuedEnvelope, target: Target, now: float) -> list[str]:
         """Where a target would go at this moment."""

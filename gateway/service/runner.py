@@ -39,6 +39,7 @@ from gateway.service.outbound import Outbound
 from gateway.service.owner_verbs import OWNER_SOCKET, OwnerVerbs
 from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
+from gateway.service.queue_desk import QueueDesk
 from gateway.service.queue_runner import QueueRunner
 from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
@@ -112,6 +113,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             Path(settings.run_dir) / "queue.sock",
         )
         actors = Actors(host.directory, settings.directory.rights, host.authenticator, loop)
+        queue_verbs = QueueVerbs(runner, host.queue, state, settings.queue, loop)
         verbs = {
             **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
             **ApplicationMail(
@@ -125,7 +127,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
             ).verbs(),
             **QuotaVerb(host.directory, host.stores.repository if host.stores.has_index else None, actors).verbs(),
             **LeavingVerbs(host.directory, host.lists, desk.subscription, actors).verbs(),
-            **QueueVerbs(runner, host.queue, state, settings.queue, loop).verbs(),
+            **queue_verbs.verbs(),
+            **QueueDesk(queue_verbs, host.queue, state_dir / "queue.db", actors).verbs(),
             **SelftestVerbs(host).verbs(),
             **brakes.verbs(),
         }

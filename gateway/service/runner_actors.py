@@ -28,7 +28,7 @@ class Actors:
         authenticator: Authenticator,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._directory, self._authenticator, self._loop = directory, authenticator, loop
+        self.directory, self._authenticator, self._loop = directory, authenticator, loop
         self.rights = Rights(directory, settings)
 
     def in_loop(self, work: Callable[[], Awaitable[T]], seconds: float = ANSWER_SECONDS) -> T:
@@ -58,7 +58,7 @@ class Actors:
             raise VerbError(text, 5) from None
         except Deferred as error:
             raise VerbError(f"{claim.login}: {error.text}", 4) from None
-        entry = self._directory.by_id(found.account)
+        entry = self.directory.by_id(found.account)
         if not isinstance(entry, Account):
             raise VerbError("this account is gone", 5)
         if found.method == "app":
@@ -88,7 +88,7 @@ class Actors:
 
         async def check() -> tuple[Actor, MailingList]:
             actor = await self._actor(caller)
-            entry = self._directory.by_id(list_id)
+            entry = self.directory.by_id(list_id)
             if not isinstance(entry, MailingList) or not self.rights.may_see(actor, entry):
                 raise VerbError("there is no such list that you look after", 1)
             if to_change and actor.reads_only:

@@ -119,7 +119,7 @@ def test_a_token_for_reading_changes_nothing(webbed: RunningDemo, program: Calla
     assert reader("GET", "/me")["login"] == "admin" and reader("GET", "/users/jane")["id"]
     for operation in OPERATIONS:
         if operation.changes:
-            path = operation.path.format(name="jane", post="x", member="x", number="1")
+            path = operation.path.format(name="jane", post="x", member="x", number="1", message="x")
             assert reader(operation.method, path, {}, 403)["detail"] == "this token is for reading only"
 
 

@@ -52,6 +52,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "mail_folders": SIGNED_IN,
     "compose": SIGNED_IN,
     "quotas": (DOMAIN, HELPDESK, ADMIN),
+    "queue": (DOMAIN, HELPDESK, ADMIN),
     "self_apps": SIGNED_IN,
     "self_queue": SIGNED_IN,
     "self_storage": SIGNED_IN,

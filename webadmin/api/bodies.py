@@ -138,3 +138,20 @@ class Latest(msgspec.Struct, forbid_unknown_fields=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
     login: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class QueueSearch(msgspec.Struct, forbid_unknown_fields=True):
+    """Parts of addresses, the domain of either, the state of a recipient; messages behind the one of id `after`."""
+
+    sender: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    recipient: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    domain: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    state: Literal["", "new", "later", "trying", "deferred", "held", "failed"] = ""
+    after: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
+class QueueChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to be done with a message that waits."""
+
+    what: Literal["hold", "release", "retry"]

@@ -31,6 +31,7 @@ from webadmin.pages import (
     moderation,
     people,
     pick,
+    queue,
     quotas,
     second_factor,
     second_factor_desk,
@@ -101,5 +102,6 @@ PAGES: tuple[PageModule, ...] = (
     second_step,
     second_factor,
     second_factor_desk,
+    queue,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

@@ -1,0 +1,49 @@
+"""Operation, clicked through in a browser."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from typing import Any
+
+import pytest
+from conftest import RunningDemo
+
+pytestmark = pytest.mark.xdist_group("web")
+
+
+def waits(demo: RunningDemo, recipient: str) -> None:
+    """A message of Jane's that waits by her wish."""
+    with smtplib.SMTP("localhost", demo.port("submission"), timeout=30) as client:
+        client.starttls(context=ssl.create_default_context(cafile=demo.facts["ca_file"]))
+        client.login("jane", "jane-demo-password")
+        client.sendmail(
+            "jane@example.com", [recipient], "From: jane@example.com\r\nSubject: Waits\r\n\r\nx\r\n", ["HOLDFOR=86400"]
+        )
+
+
+def test_a_waiting_message_is_held_and_thrown_away(browse: Any, webbed: RunningDemo) -> None:
+    waits(webbed, "opal@queue-browser.example")
+    visit = browse("admin")
+    page = visit.open("/queue/?domain=queue-browser.example")
+    visit.picture("ops-queue")
+    page.click("ul.queue a")
+    page.click("button:has-text('Hold')")
+    page.wait_for_selector("text=The message is held")
+    visit.picture("ops-queued")
+    page.click("text=Throw away")
+    visit.picture("ops-queue-drop")
+    page.click("button:has-text('Throw it away')")
+    page.wait_for_selector("text=was thrown away")
+    visit.open("/queue/?domain=queue-browser.example").wait_for_selector("text=Nothing that matches waits.")
+
+
+def test_the_queue_on_a_telephone(browse: Any, webbed: RunningDemo) -> None:
+    waits(webbed, "opal@a-very-long-domain-of-somebody-elsewhere.queue-phone.example")
+    visit = browse("admin", phone=True, dark=True, language="zh")
+    page = visit.open("/queue/?recipient=queue-phone.example")
+    visit.picture("ops-queue-phone-zh-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.click("ul.queue a")
+    visit.picture("ops-queued-phone-zh-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

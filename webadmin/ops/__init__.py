@@ -1,0 +1,1 @@
+"""What the pages of operation share: words for states, answers and events."""

@@ -32,6 +32,7 @@ from gateway.store.errors import StoreHoldsMail
 from gateway.store.exporting import Carried, Exporting
 from gateway.store.layout import PLACES
 from gateway.store.opening import trouble
+from gateway.store.rebuilding import restore_account
 from gateway.store.repository import INBOX_ID
 
 
@@ -83,6 +84,28 @@ class Importing(Exporting):
                 self._exchange(holder, building, path, done)
         self.open(holder)
         return done
+
+    def unpack(self, holder: MailboxHolder, source: IO[bytes], path: str) -> Imported:
+        """Make what `source` holds the Maildir `path` of a holder, where nothing is yet; no index is touched.
+
+        The next `open` makes the rows. Raises ArchiveProblem, Deferred.
+        """
+        parent = os.path.dirname(path)
+        with trouble(path):
+            make_folders("/", parent)
+            with _alone(parent, os.path.basename(path)) as building:
+                done = _unpack(source, building, lambda _: None)
+                markers.write_account(building, holder.id, holder.addresses)
+                _put_on_disk(building, done.folders)
+                os.rename(building, path)
+                sync_folder(parent)
+        return done
+
+    def recognize(self, holder: MailboxHolder, path: str) -> None:
+        """Rows for a store that stands at `path`, and all in it, where the index is new. Raises OSError, Deferred."""
+        row = restore_account(self.repository, holder.id, path)
+        self.repository.own(holder.id, holder.addresses, time.time())
+        self._restored(row)
 
     def _check_empty(self, holder: MailboxHolder, path: str) -> None:
         """Raises StoreHoldsMail, Deferred."""

@@ -14,7 +14,7 @@ LAYERS = {
     **dict.fromkeys(("policy", "route", "lists", "observe"), 1),
     **dict.fromkeys(("files", "store", "queue", "deliver", "filters", "control"), 2),
     "service": 3,
-    **dict.fromkeys(("config", "cli", "imports", "__main__"), 4),
+    **dict.fromkeys(("config", "cli", "imports", "backup", "__main__"), 4),
 }
 PROTOCOLS = {"smtp", "imap", "pop3", "managesieve", "sieve"}
 # settings are values: service/ receives them, config/ only puts them together

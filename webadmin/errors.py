@@ -84,7 +84,8 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     if error.code == 404 and not request.path.startswith("/api/"):
         with contextlib.suppress(SessionEnded, Unavailable, NotPossible):
             current()  # so that the page has his menu
-    return _page(error.code or 500, gettext("Not possible"), texts.get(error.code or 0, error.name))
+    title = gettext("Not found") if error.code == 404 else gettext("Not possible")
+    return _page(error.code or 500, title, texts.get(error.code or 0, error.name))
 
 
 def _bug(error: Exception) -> ResponseReturnValue:

@@ -16,7 +16,11 @@ UNITS = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte")
 
 def when(stamp: float | None) -> str:
     """A unix time, in the reader's words; – for none."""
-    return "–" if stamp is None else format_datetime(dt.datetime.fromtimestamp(stamp, dt.UTC), "short")
+    if stamp is None:
+        return "–"
+    # "11/12/26" is one day in one English-speaking country and another in the next
+    pattern = "d MMM y, HH:mm" if str(get_locale() or "en").startswith("en") else "short"
+    return str(format_datetime(dt.datetime.fromtimestamp(stamp, dt.UTC), pattern))
 
 
 def octets(number: int | float | None) -> str:
@@ -26,6 +30,8 @@ def octets(number: int | float | None) -> str:
     size, unit = float(number), 0
     while size >= 1000 and unit < len(UNITS) - 1:
         size, unit = size / 1024, unit + 1
+    if not unit:
+        return f"{size:.0f} B"
     text: str = format_unit(
         round(size, 1 if unit > 0 and size < 100 else None), f"digital-{UNITS[unit]}", "short", locale=get_locale()
     )

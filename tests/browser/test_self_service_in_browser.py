@@ -38,7 +38,7 @@ def test_an_app_password_for_a_telephone(browse) -> None:  # type: ignore[no-unt
     page.wait_for_selector("#secret:has-text('gpa_')")
     visit.picture("self-apps")
     page.click("button[aria-label='Revoke Telephone']")
-    page.wait_for_selector("text=The app password is revoked.")
+    page.wait_for_selector("text=1 app password is revoked.")
 
 
 def test_every_page_fits_a_telephone_in_chinese(browse) -> None:  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import icalendar
-from flask_babel import format_date, format_datetime, get_locale, gettext
+from flask_babel import format_date, format_datetime, get_locale, gettext, to_user_timezone
 
 from webadmin.mail.addresses import clean
 
@@ -85,7 +85,8 @@ def _when(event: Any) -> str:
     if isinstance(start, datetime):
         shown = _stamp(start)
         if isinstance(end, datetime):
-            return f"{shown} – {_stamp(end)}"
+            is_one_day = to_user_timezone(start).date() == to_user_timezone(end).date()
+            return f"{shown} – {format_datetime(end, 'HH:mm') if is_one_day else _stamp(end)}"
         return shown
     last = date.fromordinal(end.toordinal() - 1) if end is not None and end > start else start
     return _day(start) if last == start else f"{_day(start)} – {_day(last)}"

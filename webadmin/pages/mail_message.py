@@ -151,7 +151,8 @@ def _attached(part: Part, number: int, mailbox: str, uid: int) -> Attached:
     url = url_for("mail_parts.part", mailbox=mailbox, uid=uid, part=part.path)
     can_preview = part.type in PREVIEWED
     return Attached(
-        part.file_name or gettext("Part %(number)s", number=number),
+        part.file_name
+        or (gettext("Invitation") if part.type == "text/calendar" else gettext("Part %(number)s", number=number)),
         part.type,
         part.decoded_size,
         url,

@@ -13,8 +13,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from gateway.files.durable import sync_folder
+from gateway.files.turn import aside
 
 PARALLEL = 4
 _MANY = 16
@@ -139,16 +141,13 @@ class Commit:
 
     def file(self, fd: int) -> None:
         """The content of an open file is on disk on return. Raises OSError."""
-        if self._volume is None:
-            os.fsync(fd)
-        else:
-            self._volume.wait()
+        aside(partial(os.fsync, fd) if self._volume is None else self._volume.wait)
 
     def folders(self, paths: Iterable[str]) -> None:
         """The names in these folders are on disk on return. Raises OSError."""
-        if self._volume is not None:
-            self._volume.wait()
-            return
+        aside(partial(self._sync_folders, paths) if self._volume is None else self._volume.wait)
+
+    def _sync_folders(self, paths: Iterable[str]) -> None:
         wanted = list(dict.fromkeys(paths))
         if len(wanted) < _MANY:
             self._sync_all(wanted)
@@ -166,9 +165,10 @@ class Commit:
         All are told to be written before the first is waited for: a file system with a journal puts them into it
         at once, and finds little left to do for the others.
         """
-        if self._volume is not None:
-            self._volume.wait()
-            return
+        aside(partial(self._sync_open, files, folders) if self._volume is None else self._volume.wait)
+
+    @staticmethod
+    def _sync_open(files: Sequence[int], folders: Sequence[int]) -> None:
         for fd in files:
             _libc.sync_file_range(fd, 0, 0, _WRITE)  # what went wrong here is told by fsync
         for fd in (*files, *folders):

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from directory.model import Condition, Deferred
+from gateway.files.turn import in_turn
 from gateway.observe import metrics
 from gateway.observe.log import fields
 from gateway.store.settings import StoreSettings
@@ -42,6 +44,7 @@ class Pool:
     def __init__(self, name: str, threads: int, waiting: int, deadline: float) -> None:
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix=f"files-{name}" if name else "files")
         self.is_down = False
+        self._turn = threading.Lock()
         self._name, self._limit, self._deadline = name or "(none)", threads + waiting, deadline
         self._late_limit = max(1, threads // 2)
         self._late = 0
@@ -66,7 +69,7 @@ class Pool:
             except RuntimeError:
                 pass  # the loop has ended, nobody waits any more
 
-        self.executor.submit(work).add_done_callback(done)
+        self.executor.submit(in_turn, self._turn, work).add_done_callback(done)
         answer: T = await call.future
         return answer
 

@@ -194,9 +194,10 @@ class Changing(Appending):
         if not rows:
             return
         finder = Finder(folder)
+        are_kept = keeps and bool(self._settings.keep_expunged)
         try:
             for message in rows:
-                finder.do(message, self._keeping(account, mailbox, message) if keeps else os.unlink)
+                finder.do(message, self._keeping(account, mailbox, message) if are_kept else os.unlink)
             self.commit_of(folder).folders([os.path.join(folder, "cur")])
         except (OSError, Deferred):
             return

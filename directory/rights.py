@@ -6,7 +6,7 @@
 | who is named by a domain's `gatepostDomainAdmin` | accounts, aliases, lists and shared mailboxes whose every address lies in that domain, but not where mail is stored or as whom one may send; the domain's catch-all |
 | members of `directory.rights.helpdesk` | passwords, "must change" and `active`/`noaccess` of ordinary people; sees on its way all mail, without its contents |
 | the owner of a list or alias | its members or targets and who may send there |
-| everybody | his own forwards, vacation, telephone numbers and the like (`write=SELF` in the model), and password |
+| everybody | his own forwards, vacation, telephone numbers and the like (`write=SELF` in the model), photo and password |
 
 Nobody touches the entry of somebody who may do more than he: only administrators touch administrators, the help desk and
 who administers further domains. Nobody changes his own status.
@@ -35,7 +35,7 @@ from directory.port import Directory, groups_of, is_one_of
 from directory.raw import canonical_dn
 
 READS_ONLY = "this token is for reading only"
-PASSWORD = "password"  # stands among field names
+PASSWORD, PHOTO = "password", "photo"  # stand among field names
 _STORAGE = frozenset({"mail_host", "store", "maildir", "delivery", "sieve", "send_as", "relay_hosts"})
 _HELPDESK = frozenset({PASSWORD, "must_change_password", "status"})
 _LIST_OWNER = frozenset({
@@ -45,7 +45,7 @@ _LIST_OWNER = frozenset({
 })  # fmt: skip
 _ALIAS_OWNER = frozenset({"forwards", "targets", "accept_from", "reject_from", "display_name"})
 _LDAP = {each.name: each.metadata["ldap"] for each in dataclasses.fields(Account) if "ldap" in each.metadata}
-_SELF = frozenset({PASSWORD, *(name for name, facts in _LDAP.items() if facts.write == SELF)})
+_SELF = frozenset({PASSWORD, PHOTO, *(name for name, facts in _LDAP.items() if facts.write == SELF)})
 _OF_A_DOMAIN = Account | Alias | MailingList | SharedMailbox
 
 

@@ -409,16 +409,27 @@ class WritePort:
         why = self.rights.refusal(actor, entry, {PASSWORD}, kind=type(entry), addresses=entry.addresses)
         if why:
             raise NotAllowed(why)
-        number = self.journal.begin(
-            self._now(), actor.name, "passwd", entry.id, entry.dn, {"password": True}, None
-        )  # fmt: skip
-        with self._outcome(number):
-            self._server.password(actor, entry.dn, new, (old or actor.password) if own else None)
-        version = self._shown(entry.id, entry.dn)
+        before = (old or actor.password) if own else None
+        done = self.for_good(
+            actor, entry, "passwd", {"password": True}, lambda server: server.password(actor, entry.dn, new, before)
+        )
         if own and entry.must_change_password:
             operator = Actor(f"{actor.name} (after the change)")
             self.change(operator, entry, [Wish("must_change_password", "set", ())], verb="passwd")
-        return Written(entry.id, entry.dn, version, number)
+        return done
+
+    def read(self, entry: Entry, attribute: str) -> list[bytes]:
+        """The values of an attribute as the directory itself has them. Raises WriteProblem, Deferred."""
+        return (self._server.read(entry.dn, [attribute]) or {}).get(attribute.lower(), [])
+
+    def for_good(
+        self, actor: Actor, entry: Entry, verb: str, change: dict[str, Any], do: Callable[[WriteServer], None]
+    ) -> Written:
+        """Do what is allowed and cannot be taken back, between the two halves of its row. Raises WriteProblem, Deferred."""
+        number = self.journal.begin(self._now(), actor.name, verb, entry.id, entry.dn, change, None)
+        with self._outcome(number):
+            do(self._server)
+        return Written(entry.id, entry.dn, self._shown(entry.id, entry.dn), number)
 
     # -- taking back ---------------------------------------------------------------------------------------
 

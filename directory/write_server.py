@@ -91,12 +91,12 @@ class WriteServer:
         """Why nothing can be written for people who have no right of their own in the directory; "" = it can."""
         return "" if self._writers is not None else "directory.write_bind is not set"
 
-    def read(self, dn: str) -> dict[str, list[bytes]] | None:
+    def read(self, dn: str, attributes: Sequence[str] = ("*", "+")) -> dict[str, list[bytes]] | None:
         """The entry as the server has it now, attribute names in lower case; None when there is none."""
         connection = self._servers.open()
         try:
             _, result, response, _ = connection.search(
-                dn, "(objectClass=*)", ldap3.BASE, ldap3.DEREF_NEVER, attributes=["*", "+"]
+                dn, "(objectClass=*)", ldap3.BASE, ldap3.DEREF_NEVER, attributes=list(attributes)
             )
         except (LDAPException, OSError) as error:
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"read {dn}: {error}") from error
@@ -133,6 +133,11 @@ class WriteServer:
 
     def _versions(self, dn: str) -> list[str]:
         return [value.decode() for value in (self.read(dn) or {}).get("entrycsn", ())]
+
+    def replace(self, actor: Actor, dn: str, attribute: str, octets: bytes) -> None:
+        """Give an attribute this one value, b"" = none. Raises WriteProblem, Deferred."""
+        changes = {attribute: [(ldap3.MODIFY_REPLACE, [octets] if octets else [])]}
+        self._do(actor, lambda connection: connection.modify(dn, changes))
 
     def add(self, actor: Actor, dn: str, classes: Sequence[str], values: Mapping[str, Sequence[str]]) -> None:
         """Make an entry. Raises WriteProblem, Deferred."""
@@ -222,7 +227,7 @@ class FileServer(WriteServer):
     def read_only(self) -> str:
         return f"it is the file {self._path}, which is changed with an editor"
 
-    def read(self, dn: str) -> dict[str, list[bytes]] | None:
+    def read(self, dn: str, attributes: Sequence[str] = ("*", "+")) -> dict[str, list[bytes]] | None:
         raise NotAllowed(f"the directory is the file {self._path}: it is changed with an editor, not through Gatepost")
 
     def _do(self, actor: Actor, ask: Ask, *, synchronous: bool = False) -> None:
@@ -239,7 +244,7 @@ class NoWriteServer(WriteServer):
     def read_only(self) -> str:
         return "it is a file, which is changed with an editor and read again at once"
 
-    def read(self, dn: str) -> dict[str, list[bytes]] | None:
+    def read(self, dn: str, attributes: Sequence[str] = ("*", "+")) -> dict[str, list[bytes]] | None:
         raise NotAllowed(
             "this directory is a file and read-only for Gatepost: change the file, it is read again at once"
         )

@@ -82,6 +82,10 @@ SAID = (
     N_("the domain has a label that DNS does not allow"),
     N_("the part before the @ is longer than 64 octets"),
     N_("the part before the @ holds a control character"),
+    N_("a photo has at most %(size)s KiB"),
+    N_("a photo has at most %(side)s pixels in each direction, 8 bits deep"),
+    N_("a photo is a JPEG file"),
+    N_("this JPEG file is damaged, or of a kind that browsers do not show"),
     # what the directory does not do
     N_("the directory does not let this password be changed"),
     N_("the directory wants the old password too"),
@@ -113,6 +117,7 @@ SAID = (
     N_("nobody deletes his own entry"),
     N_("only administrators may change the entry of somebody who administers others"),
     N_("only administrators may delete the entry of somebody who administers others"),
+    N_("only administrators may change %(fields)s"),
     N_("%(name)s has rights from an earlier entry of this name; only administrators may make it again"),
     N_("only administrators read the journal"),
     N_("only administrators take back what others did"),

@@ -34,6 +34,7 @@ from gateway.service.agent_doctor import LoginDoctor
 from gateway.service.agent_logins import LoginServer
 from gateway.service.agent_oidc import CompanySignIn
 from gateway.service.agent_passkeys import Passkeys
+from gateway.service.agent_photo import Photos
 from gateway.service.agent_preferences import PreferenceVerbs
 from gateway.service.agent_program_tokens import ProgramTokens
 from gateway.service.agent_reading import Reading
@@ -157,6 +158,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
                 agent.reading,
                 agent.book,
                 agent.preferences,
+                Photos(agent.accounts),
                 agent.own,
             ),
             others=() if web is None or web.uid == os.getuid() else (web.uid,),

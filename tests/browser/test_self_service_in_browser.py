@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pictures import SMALL
 
 pytestmark = pytest.mark.xdist_group("web")
 
@@ -47,3 +48,14 @@ def test_every_page_fits_a_telephone_in_chinese(browse) -> None:  # type: ignore
         page = visit.open(f"/self/{name}")
         visit.picture(f"self-{name}-phone")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide"
+
+
+def test_a_photo_is_made_small_and_taken_away(browse) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("felix")
+    page = visit.open("/self/data")
+    page.set_input_files("input[name=photo]", {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": SMALL})
+    page.wait_for_selector("img[alt='Your photo']")
+    assert page.evaluate("document.querySelector('.photo img').naturalWidth") == 16
+    visit.picture("self-photo")
+    page.click("button[value=remove]")
+    page.wait_for_selector("text=The photo is taken away.")

@@ -17,8 +17,8 @@ from webadmin.settings import WebSettings
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
     *sorted((ROOT / "directory").glob("write*.py")), ROOT / "directory" / "rights.py",
-    *(ROOT / "gateway" / "service" / f"agent_{name}.py" for name in ("accounts", "reading", "self", "tokens", "second_factor", "applications", "subscriptions")),
-    ROOT / "gateway" / "service" / "owner_verbs.py", ROOT / "directory" / "model" / "address.py",
+    *(ROOT / "gateway" / "service" / f"agent_{name}.py" for name in ("accounts", "reading", "self", "tokens", "second_factor", "applications", "subscriptions", "photo")),
+    ROOT / "gateway" / "service" / "owner_verbs.py", ROOT / "directory" / "model" / "address.py", ROOT / "directory" / "photo.py",
 )  # fmt: skip
 REFUSALS = {
     "Invalid",
@@ -29,6 +29,7 @@ REFUSALS = {
     "VerbError",
     "ValueError",
     "InvalidAddress",
+    "NoPhoto",
 }
 #: said to programs, operators and the front end's own mistakes, which nobody reads in a browser
 OTHERS = (
@@ -66,7 +67,7 @@ def messages() -> Iterator[tuple[str, str]]:
             ):
                 found = node.args[0]
             elif path.name == "rights.py" and isinstance(node, ast.Return):
-                found = node.value if isinstance(node.value, ast.JoinedStr | ast.Constant) else None
+                found = node.value if isinstance(node.value, ast.JoinedStr | ast.Constant | ast.IfExp) else None
             parts = (found.body, found.orelse) if isinstance(found, ast.IfExp) else (found,)
             for part in parts:
                 text = shown(part) if part is not None else ""

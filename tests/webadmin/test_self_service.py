@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import itertools
 import re
@@ -13,9 +14,12 @@ import pytest
 import requests
 from conftest import RunningDemo, eventually
 from imapclient import IMAPClient
+from pictures import PLACE, SMALL
 from visitor import Visitor, words
 
-from gateway.control.client import call
+from directory.photo import MAX_OCTETS, checked
+from gateway.control.client import ControlError, call
+from gateway.control.protocol import Claim
 from webadmin.browser_name import browser_name
 
 pytestmark = pytest.mark.xdist_group("web")
@@ -258,3 +262,27 @@ def test_own_mail_that_waits_and_what_became_of_it(visit: Visit, webbed: Running
     assert f"from {login}@example.com" in page and "felix" not in page and "li.na" not in page
     assert "felix@example.org" in words(visitor.get("/self/trace?q=Delivered"))
     assert "Delivered" not in words(visit("jane").get(f"/self/trace?q={login}"))
+
+
+def test_a_photo_of_oneself(visit: Visit, webbed: RunningDemo) -> None:
+    login = new_person(webbed, "selfphoto")
+    visitor = visit(login, PASSWORD)
+    files = lambda octets: [("photo", ("me.jpg", octets, "image/jpeg"))]  # noqa: E731
+    assert "a photo is a JPEG file" in words(visitor.post("/self/photo", files=files(b"<svg onload=alert(1)>")))
+    assert "at most 200 KiB" in words(visitor.post("/self/photo", files=files(SMALL + bytes(MAX_OCTETS))))
+    assert "Choose a JPEG file first." in words(visitor.post("/self/photo"))
+    page = visitor.post("/self/photo", files=files(SMALL[:2] + PLACE + SMALL[2:]))
+    assert "The photo is saved." in words(page)
+    (kept,) = entry(webbed, login)["jpegPhoto"]
+    assert kept == checked(SMALL) and f"base64,{base64.b64encode(kept).decode()}" in page.text
+    control = webbed.folder / "run" / "control.sock"
+    with pytest.raises(ControlError, match="no right"):
+        call(control, "photo-set", Claim("jane", password="jane-demo-password"), login=login, photo="")
+    with pytest.raises(ControlError, match="no user"):
+        call(control, "photo-show", Claim("jane", password="jane-demo-password"), login=login)
+    assert "is taken away" in words(visitor.post("/self/photo", do="remove", files=files(b"")))
+    assert "jpegPhoto" not in entry(webbed, login)
+    foreign = b"<html>not a picture of ours</html>"
+    webbed.change(login, {"jpegPhoto": [foreign]})
+    page = visitor.get("/self/data")
+    assert page.status_code == 200 and "image/jpeg;base64" not in page.text

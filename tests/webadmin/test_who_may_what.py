@@ -62,6 +62,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "self_forward": SIGNED_IN,
     "self_vacation": SIGNED_IN,
     "self_data": SIGNED_IN,
+    "self_photo": SIGNED_IN,
     "self_sessions": SIGNED_IN,
 }
 #: forms that need no token of ours: what is in their address is the proof

@@ -141,11 +141,16 @@ class Delta:
 
 def _read(repository: Repository, key: Key, since: int) -> Delta | None:
     """What changed in a mailbox, None when it is gone. The MODSEQ is read first, so later changes come again."""
+    row = repository.mailbox_by_id(key[0], key[1])
+    return _read_behind(repository, key, since, row) if row is not None else None
+
+
+def _read_behind(repository: Repository, key: Key, since: int, row: MailboxRow) -> Delta:
+    """The same where the mailbox's row was read just before."""
     account, mailbox, reader = key
-    row = repository.mailbox_by_id(account, mailbox)
-    if row is None or row.highestmodseq == since:
-        return None if row is None else Delta(since, row)
-    if since < repository.tombstone_floor(account, mailbox) or not since:
+    if row.highestmodseq == since:
+        return Delta(since, row)
+    if not since or since < repository.tombstone_floor(account, mailbox):
         return Delta(since, row, whole=_whole(repository, key))
     rows = repository.outline(account, mailbox, after_modseq=since, reader=reader)
     return Delta(since, row, rows, [uid for uid, _ in repository.expunged(account, mailbox, since)])
@@ -159,6 +164,8 @@ def _whole(repository: Repository, key: Key) -> Columns:
         uids, modseqs, letters, keywords, sizes, dates = zip(*part, strict=True)
         columns.extend(uids, modseqs, map(flags_text, letters, keywords), sizes, dates)
         last = uids[-1]
+        if len(part) < PART:
+            break
     return columns
 
 
@@ -235,7 +242,9 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
     def read() -> tuple[MailboxRow, Delta | None]:
         row = stores.open_mailbox(holder, spot.mailbox)
         # what is probably wanted is read along, so that a login and SELECT need the pool once
-        return row, None if row.highestmodseq == since else _read(stores.repository, (holder.id, row.id, reader), since)
+        if row.highestmodseq == since:
+            return row, None
+        return row, _read_behind(stores.repository, (holder.id, row.id, reader), since, row)
 
     try:
         row, delta = await executor.in_pool(read)

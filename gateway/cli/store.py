@@ -13,6 +13,7 @@ from gateway.cli.options import configuration_file, for_machines
 from gateway.cli.problems import NO
 from gateway.cli.store_care import check, rebuild, repair
 from gateway.cli.store_carry import export, import_
+from gateway.cli.store_search import search
 from gateway.config.load import load
 from gateway.store import markers
 from gateway.store.proving import mount_of
@@ -88,5 +89,5 @@ def status(path: Path, as_json: bool) -> None:
         raise SystemExit(NO)
 
 
-for each in (check, repair, rebuild, export, import_):
+for each in (check, repair, rebuild, export, import_, search):
     command.add_command(each)

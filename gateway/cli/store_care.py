@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 ACCOUNTS = 500  # asked for at once
 
 
-def _all(host: Host) -> Iterator[str]:
+def every_account(host: Host) -> Iterator[str]:
+    """Ids of all accounts that have a store. Raises Deferred."""
     after = ""
     while rows := host.stores.repository.accounts(after, ACCOUNTS):
         after = rows[-1].account
         yield from (row.account for row in rows)
 
 
-def _named(host: Host, accounts: tuple[str, ...]) -> tuple[list[str], int]:
+def named_accounts(host: Host, accounts: tuple[str, ...]) -> tuple[list[str], int]:
     """Ids of accounts with a store, and how many have none; these are told."""
     found: list[str] = []
     lost = 0
@@ -69,7 +70,7 @@ def _run(path: Path, accounts: tuple[str, ...], is_all: bool, as_json: bool, act
     results: list[dict[str, Any]] = []
     checked = faulty = 0
     with opened(path) as host:
-        named, lost = _named(host, accounts) if not is_all else (_all(host), 0)
+        named, lost = named_accounts(host, accounts) if not is_all else (every_account(host), 0)
         for account in named:
             try:
                 findings = _care(host, account, act)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.imap.view import Message
@@ -99,6 +99,33 @@ class SearchContents:
     octets: Octets
     parsed: bool
     test: Callable[[Message, Any], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FindCandidates:
+    """Which messages of a mailbox may hold these texts, which are folded. Answer: `Candidates`.
+
+    `count` messages are to be looked into otherwise.
+    """
+
+    texts: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """`holding`: for a text the UIDs of messages that may hold it; of those in `known` no others do.
+
+    A text that is not in `holding` may be anywhere.
+    """
+
+    known: Collection[int] = ()
+    holding: Mapping[str, Collection[int]] = field(default_factory=dict)
+
+    def exclude(self, uid: int, text: str) -> bool:
+        """True when a message certainly does not hold a text."""
+        holding = self.holding.get(text)
+        return holding is not None and uid in self.known and uid not in holding
 
 
 @dataclass(frozen=True, slots=True)

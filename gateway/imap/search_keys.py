@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from gateway.imap.content import Facts
+from gateway.imap.content import Candidates, Facts
 from gateway.imap.flags import has_flag
 from gateway.imap.parser import SAVED, BadCommand, Parser, Ranges
 from gateway.imap.search_subject import Subject, Wanted, days, folded
@@ -60,6 +60,9 @@ class Keys:
     #: what the index knows of the messages that are tested now
     facts: Mapping[int, Facts] = field(default_factory=dict)
     needs: Needs = field(default_factory=Needs)
+    #: folded texts that are looked for in bodies, and where they may be
+    texts: set[str] = field(default_factory=set)
+    candidates: Candidates = field(default_factory=Candidates)
     #: a set of numbers outside which nothing is found, None when the keys name none
     within: list[range] | None = None
     _count: int = 0
@@ -261,9 +264,12 @@ class Keys:
     def _body(self, name: bytes) -> Test:
         wanted = folded(self._needle())
         self.needs.body = True
+        self.texts.add(wanted)
         with_header = name == b"TEXT"
 
-        def test(_: Message, subject: Subject | None) -> bool | None:
+        def test(message: Message, subject: Subject | None) -> bool | None:
+            if self.candidates.exclude(message.uid, wanted):
+                return False
             if subject is None or not subject.has_body:
                 return None
             return (with_header and subject.header_contains(wanted)) or subject.body_contains(wanted)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.batches import batches
-from gateway.imap.content import Clock, Octets, Pause, ReadFacts, SearchContents
+from gateway.imap.content import Clock, FindCandidates, Octets, Pause, ReadFacts, SearchContents
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.progress import Progress
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
@@ -19,6 +19,7 @@ from gateway.imap.view import Message, View
 BATCH = 128  # messages of which content is looked at in one go
 OCTETS = 1 << 20  # of messages that are looked into in one go, unless it is one message
 FACTS_BATCH = 1000  # messages of which the index is asked at once
+MANY = 32  # messages to be looked into, from which on it is asked which of them need not be
 VIEW_BATCH = 4096  # messages the view decides before others have their turn
 
 
@@ -88,7 +89,7 @@ def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool] | None]:
         yield Octets.ALL, True
 
 
-def _by_view(view: View, spans: Iterable[range], test: Test) -> Dialogue:
+def _by_view(view: View, spans: Iterable[Sequence[int]], test: Test) -> Dialogue:
     """Numbers of messages that match, and of messages that are not decided."""
     found, undecided = array("I"), array("I")
     looked_at = 0
@@ -120,7 +121,7 @@ def _tested(keys: Keys, test: Test, batch: Sequence[Message], tier: tuple[Octets
 def find(view: View, keys: Keys, test: Test, progress: Progress) -> Dialogue:
     """The numbers of messages that match, ascending. Those that vanish meanwhile do not.
 
-    What the view knows decides first; of the messages that are left open envelopes are looked at, then headers, then
+    What the view knows decides first, then what is known of texts; of the messages that are left open envelopes are looked at, then headers, then
     texts, a portion at a time.
     """
     if keys.needs.clock:
@@ -128,6 +129,11 @@ def find(view: View, keys: Keys, test: Test, progress: Progress) -> Dialogue:
     spans = [range(1, view.count + 1)] if keys.within is None else keys.within
     found, undecided = yield from _by_view(view, spans, test)
     is_sorted = True
+    if keys.texts and len(undecided) >= MANY:
+        keys.candidates = yield Ask(FindCandidates(tuple(keys.texts), len(undecided)))
+        more, undecided = yield from _by_view(view, (undecided,), test)
+        is_sorted = not more
+        found.extend(more)
     for tier in _tiers(keys.needs):
         left = array("I")
         most, octets = (FACTS_BATCH, 0) if tier is None else (BATCH, OCTETS if tier[0] is Octets.ALL else 0)

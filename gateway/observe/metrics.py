@@ -53,5 +53,7 @@ LATE = counter("file_calls_late", "File calls that a volume did not answer in ti
 DOWN = counter("volume_downs", "Times a volume stopped answering", "volume")
 UP = counter("volume_ups", "Times a volume answered again", "volume")
 SENDING_STOPS = counter("sending_stops", "Accounts that were stopped from sending, by the sign that was seen", "sign")
+SEARCH_INDEXED = counter("search_indexed", "Messages whose text was put into the search files")
+SEARCHES = counter("text_searches", "Searches of texts, by what answered for most messages", "by")
 LOGINS = counter("logins", "Logins by service and outcome", "service", "outcome")
 BUGS = counter("bugs", "Unexpected errors, each with a traceback in the log")

@@ -12,15 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from directory.model import Condition, Deferred
 from gateway.imap.content import (
+    Candidates,
     Clock,
     Compute,
     Content,
     CountLines,
     Facts,
+    FindCandidates,
     Octets,
     Pause,
     ReadContents,
@@ -32,15 +35,19 @@ from gateway.imap.content import (
 from gateway.imap.search_subject import Subject
 from gateway.mime import PARSER_VERSION, Parsed, header_end, scan
 from gateway.mime.line_ends import after_octets, crlf_length
+from gateway.observe import metrics
 from gateway.store.objectid import email_id
 from gateway.store.repository import MailboxRow, MessageRow
+from gateway.store.search_file import SearchFiles
 from gateway.store.stores import Stores
 
 if TYPE_CHECKING:
+    from gateway.service.host import Host
     from gateway.service.imap_executor import ImapExecutor
 
 HEAD = 16_384  # holds nearly every header; one that is longer costs a second read
 READ = 262_144
+UNKNOWN = 200  # messages that a search has to look into, for which it is worth to bring the search file up to date
 _WHOLE = threading.BoundedSemaphore(2)
 
 
@@ -214,6 +221,27 @@ async def _search_contents(executor: ImapExecutor, request: SearchContents) -> d
     return await executor.in_pool(partial(_reader(executor).search, request))
 
 
+def search_files(host: Host) -> SearchFiles:
+    """The search files of a host."""
+    return SearchFiles(Path(host.settings.state_dir) / "index" / "search")
+
+
+async def _find_candidates(executor: ImapExecutor, request: FindCandidates) -> Candidates:
+    contents, mailbox = executor.selected()
+    if executor.host.stores.settings.search.accounts == "none":
+        return Candidates()
+    account, files = contents.key[0], search_files(executor.host)
+
+    def find() -> Candidates:
+        answer = files.candidates(account, mailbox.id, mailbox.uidvalidity, request.texts)
+        if request.count - len(answer.known) >= UNKNOWN or not files.exists(account):
+            files.wish(account)
+        metrics.count(metrics.SEARCHES, "messages" if len(answer.known) * 2 < request.count else "search file")
+        return Candidates(answer.known, answer.holding)
+
+    return await executor.in_pool(find)
+
+
 async def _in_file(
     work: Callable[[_Source, Any], object], executor: ImapExecutor, request: ReadSpan | CountLines | SkipOctets
 ) -> object:
@@ -237,6 +265,7 @@ REQUESTS: dict[type, Callable[..., object]] = {
     ReadContents: _read_contents,
     ReadFacts: _read_facts,
     SearchContents: _search_contents,
+    FindCandidates: _find_candidates,
     ReadSpan: partial(_in_file, _span),
     CountLines: partial(_in_file, _lines),
     SkipOctets: partial(_in_file, _skip),

@@ -45,6 +45,7 @@ from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.quota_use import QuotaVerb
 from gateway.service.runner_actors import Actors
+from gateway.service.search_build import build_for_ever
 from gateway.service.selftest.clean import SelftestVerbs
 from gateway.service.sending_watch import STOPPED
 from gateway.service.signing import FOLDER as DKIM_FOLDER
@@ -163,6 +164,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         pulse.start(stop.set, also=publisher.publish)
         pulse.ready()
         tending = asyncio.ensure_future(tend_for_ever(host))
+        building = asyncio.ensure_future(build_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
         summing = asyncio.ensure_future(sum_for_ever(host))
         sweeping = asyncio.ensure_future(drop.sweep_for_ever())
@@ -176,6 +178,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         runner.cancel()
         working.cancel()
         tending.cancel()
+        building.cancel()
         purging.cancel()
         recovering.cancel()
         expiring.cancel()

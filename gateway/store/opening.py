@@ -120,6 +120,10 @@ class Opening:
         self._orders: deque[_Order] = deque()
 
     @property
+    def settings(self) -> StoreSettings:
+        return self._settings
+
+    @property
     def has_index(self) -> bool:
         """False on a host that only delivers."""
         return self._index is not None

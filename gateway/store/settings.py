@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from directory.model.units import Count, Seconds
+from directory.model.units import Count, Seconds, Size
 
 Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
@@ -30,6 +30,17 @@ def _mailboxes() -> dict[str, Use]:
     return {"Drafts": "drafts", "Sent": "sent", "Trash": "trash", "Junk": "junk", "Archive": "archive"}
 
 
+class SearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files that make searches of texts quick; they are built of the messages, and searches find the same without."""
+
+    #: for whom they are built: used (whoever has searched a text), all, or none
+    accounts: Literal["used", "all", "none"] = "used"
+    #: characters of a message's text; one that has more is looked into at each search
+    max_text: Count = 2_000_000
+    #: octets of one account's file; messages beyond are looked into at each search
+    max_file: Size = 1 << 30
+
+
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `store`."""
 
@@ -49,5 +60,6 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: how long expunged messages are kept for `gatepost undelete`, beside the mailboxes and without counting for quota;
     #: 0 = not at all
     keep_expunged: Seconds = 0.0
+    search: SearchSettings = SearchSettings()
     #: what is expunged by itself so long after it came into a mailbox of that use: {trash: 30d, junk: 14d}
     expire: dict[Literal["drafts", "sent", "trash", "junk", "archive"], Seconds] = {}

@@ -44,6 +44,16 @@ def test_check_repair_and_rebuild(demo: RunningDemo) -> None:
         client.select("INBOX")
         assert client.search(None, "SUBJECT", "after")[1] != [b""]
 
+        code, said = run(demo, "store", "search", "emma", "--build", "--json")
+        assert code == 0
+        (facts,) = json.loads(said)
+        assert facts["indexed"] == facts["messages"] > 4
+        assert facts["octets"] > 0
+        assert client.search(None, "BODY", "rebuilt")[1] != [b""]
+        code, said = run(demo, "store", "search", "emma", "--drop")
+        assert code == 0
+        assert said.endswith(": no search file\n")
+
     assert run(demo, "store", "check", "nobody@example.com")[0] == 1
     assert run(demo, "store", "check")[0] == 2
     assert run(demo, "store", "check", "--all")[0] == 0

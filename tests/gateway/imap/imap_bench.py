@@ -88,7 +88,9 @@ class Bench:
         self.source = MemorySource(NATIVE, ENTRIES)
         self.pool = ThreadPoolExecutor(2)
         host = SimpleNamespace(
-            settings=SimpleNamespace(imap=self.settings, hostname="mail.example", state_dir=str(folder)),
+            settings=SimpleNamespace(
+                imap=self.settings, hostname="mail.example", state_dir=str(folder), store=self.stores.settings
+            ),
             stores=self.stores,
             authenticator=_Authenticator(),
             directory=View(self.source, NATIVE),

@@ -92,7 +92,9 @@ class ImapExecutor:
     def _heard(self, account: str, mailbox: int) -> None:
         watched = self.notifying
         if watched is not None:
-            if len(watched.pending) < MAX_PENDING:
+            if not mailbox:
+                watched.pending.update(key for key in watched.known if key[0] == account)
+            elif len(watched.pending) < MAX_PENDING:
                 watched.pending.add((account, mailbox))
             self.wake()
 

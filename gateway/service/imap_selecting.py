@@ -49,7 +49,13 @@ class OpenMailboxes:
         self.readings: dict[Contents, asyncio.Task[bool]] = {}
 
     def hint(self, account: str, mailbox: int, modseq: int) -> None:
-        """A mailbox has changed, somewhere: its sessions look before they answer next, those in IDLE at once."""
+        """A mailbox has changed, somewhere: its sessions look before they answer next, those in IDLE at once.
+
+        Mailbox 0: any of them may have changed.
+        """
+        if not mailbox:
+            self._hint_all()
+            return
         readers = self._readers.get((account, mailbox))
         for reader in ("", *readers) if readers else ("",):
             contents = self._open.get((account, mailbox, reader))
@@ -63,8 +69,18 @@ class OpenMailboxes:
         for heard in tuple(self._listeners.get(account, ())):
             heard(account, mailbox)
 
+    def _hint_all(self) -> None:
+        for contents in tuple(self._open.values()):
+            contents.hinted = max(contents.hinted, contents.modseq + 1)
+            for wake in tuple(self._watchers.get(contents.key, ())):
+                wake()
+        for account, listeners in tuple(self._listeners.items()):
+            for heard in tuple(listeners):
+                heard(account, 0)
+
     def listen(self, account: str, heard: Heard) -> None:
-        """Call `heard(account, mailbox id)` at each hint of a change in a store, behind those who watch the mailbox."""
+        """Call `heard(account, mailbox id)` at each hint of a change in a store, behind those who watch the mailbox; with
+        mailbox 0 when any of them may have changed."""
         self._listeners.setdefault(account, set()).add(heard)
 
     def unlisten(self, account: str, heard: Heard) -> None:

@@ -2,10 +2,12 @@
 
 A hint is `<mailbox id> <MODSEQ> <account>`, a line of a datagram. It is never the truth: it only says that looking is worth while,
 may come twice or late, and may be lost (sessions look by themselves from time to time). So nobody ever waits
-for anybody: a hint that a stuck worker has no room for is dropped. A process tells itself without a datagram.
+for anybody: a hint that a busy worker has no room for now (Linux queues ten datagrams unless told otherwise) comes a
+little later, joined with those after it; what one that is stuck has no room for within `PATIENCE` is dropped. A process
+tells itself without a datagram.
 
 Each receiver has a socket `<pid>` in the folder `hints` of `run_dir`. Whoever finds a socket without a process
-removes it.
+removes it and tells all to look at everything (`EVERYTHING`): who was killed may have changed something and not said so.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +29,11 @@ MAX_HINT = 1024
 AT_ONCE = 64  # datagrams taken before others have their turn,
 HINTS_AT_ONCE = 200  # or hints
 BUFFER = 1 << 20
+PAUSE = 0.05  # seconds until it is tried again
+PATIENCE = 30.0  # seconds
+MAX_OWED = 10_000  # mailboxes of which a receiver is to hear; one more, and it looks at everything
+TICK = 50_000_000  # ns: a folder that has changed so short a time ago may change again within one tick of its clock
+EVERYTHING: Change = ("", 0, 0)
 
 Heard = Callable[[str, int, int], None]
 
@@ -47,9 +55,45 @@ def _datagrams(changes: Sequence[Change]) -> Iterator[bytes]:
         yield b"\n".join(hints)
 
 
+def _offer(sender: socket.socket, receiver: str, datagrams: Sequence[bytes]) -> bool | None:
+    """True when these are sent, as far as that may be; None where there is no room, False where nobody is any more."""
+    try:
+        for datagram in datagrams:
+            sender.sendto(datagram, receiver)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.ENOBUFS):
+            return None
+        return error.errno != errno.ECONNREFUSED
+    return True
+
+
+def _removed(receiver: str) -> bool:
+    """Remove the socket of a process that was killed; False when another one was faster. Names hold the pid, nobody
+    takes it over."""
+    try:
+        os.unlink(receiver)
+    except OSError:
+        return False
+    return True
+
+
 def _tell(heard: Heard, changes: Sequence[Change]) -> None:
     for change in changes:
         heard(*change)
+
+
+class _Owed:
+    """What one receiver had no room for."""
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        self.changes: dict[tuple[str, int], int] = {}
+
+    def add(self, changes: Sequence[Change]) -> None:
+        for account, mailbox, modseq in changes:
+            self.changes[account, mailbox] = max(modseq, self.changes.get((account, mailbox), 0))
+        if len(self.changes) > MAX_OWED:
+            self.changes = {EVERYTHING[:2]: 0}
 
 
 class Hints:
@@ -65,6 +109,9 @@ class Hints:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard: Heard | None = None
         self._lock = threading.Lock()
+        self._owed: dict[str, _Owed] = {}
+        self._timer: threading.Timer | None = None
+        self._is_closed = False
 
     def _path(self, name: str) -> str:
         """A socket's path, however long the folder's is: the system allows 107 octets. Raises OSError."""
@@ -85,7 +132,7 @@ class Hints:
         if changed != self._seen:
             own = str(os.getpid()) if self._heard is not None else ""
             self._receivers = [self._path(name) for name in os.listdir(self._path("")) if name != own]
-            self._seen = changed
+            self._seen = changed if time.time_ns() - changed > TICK else -1
         return self._receivers
 
     def send(self, changes: Sequence[Change]) -> None:
@@ -94,19 +141,53 @@ class Hints:
         if loop is not None and heard is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
                 loop.call_soon_threadsafe(_tell, heard, changes)
+        self._send_others(list(_datagrams(changes)), changes)
+
+    def _send_others(self, datagrams: list[bytes], changes: Sequence[Change]) -> None:
+        was_killed = False
         try:
             with self._lock:
                 sender, receivers = self._sender(), self._known()
-            datagrams = list(_datagrams(changes)) if receivers else ()
             for receiver in receivers:
-                try:
-                    for datagram in datagrams:
-                        sender.sendto(datagram, receiver)
-                except OSError as error:
-                    if error.errno == errno.ECONNREFUSED:
-                        Path(receiver).unlink(missing_ok=True)  # names hold the pid, nobody takes it over
+                taken = None if receiver in self._owed else _offer(sender, receiver, datagrams)
+                if taken is None:
+                    self._owe(receiver, changes)
+                was_killed |= taken is False and _removed(receiver)
         except OSError:
             return
+        if was_killed:
+            self.send([EVERYTHING])
+
+    def _owe(self, receiver: str, changes: Sequence[Change]) -> None:
+        """Remember what a receiver is to hear later."""
+        with self._lock:
+            self._owed.setdefault(receiver, _Owed()).add(changes)
+            self._wind()
+
+    def _wind(self) -> None:
+        """See to it that it is tried again. Call under the lock."""
+        if self._timer is None and self._owed and not self._is_closed:
+            self._timer = threading.Timer(PAUSE, self._pay)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _pay(self) -> None:
+        """Try again what there was no room for."""
+        was_killed, now = False, time.monotonic()
+        with self._lock:
+            self._timer = None
+            if self._is_closed:
+                return
+            sender = self._sender()
+            for receiver, owed in tuple(self._owed.items()):
+                datagrams = list(_datagrams([(*key, modseq) for key, modseq in owed.changes.items()]))
+                taken = _offer(sender, receiver, datagrams)
+                if taken is not None or now - owed.since > PATIENCE:
+                    del self._owed[receiver]
+                was_killed |= taken is False and _removed(receiver)
+            self._wind()
+        if was_killed:
+            self.send([EVERYTHING])
 
     def listen(self, heard: Heard) -> None:
         """Call `heard(account, mailbox id, MODSEQ)` in the running loop for each hint. Raises OSError."""
@@ -121,6 +202,8 @@ class Hints:
         loop.add_reader(receiver, self._take, receiver, heard)
         with self._lock:
             self._loop, self._heard, self._seen = loop, heard, -1
+        # the one whose place this process takes may have been killed
+        self._send_others([b""], ())
 
     def _take(self, receiver: socket.socket, heard: Heard) -> None:
         taken = 0
@@ -143,9 +226,14 @@ class Hints:
         self._loop = self._heard = None
         if self._receiver is not None:
             asyncio.get_running_loop().remove_reader(self._receiver)
+            Path(self._path(str(os.getpid()))).unlink(
+                missing_ok=True
+            )  # first: nobody is to take it for one left behind
             self._receiver.close()
-            Path(self._path(str(os.getpid()))).unlink(missing_ok=True)
         with self._lock:
+            self._is_closed = True
+            if self._timer is not None:
+                self._timer.cancel()
             if self._socket is not None:
                 self._socket.close()
             if self._descriptor >= 0:

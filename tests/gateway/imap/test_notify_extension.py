@@ -143,3 +143,19 @@ def test_what_comes_during_a_command_is_told_with_what_was_asked_for(two: tuple[
     other.executor.host.deliver()  # type: ignore[attr-defined]
     assert "* 1 EXISTS\r\n* 1 FETCH (UID 1 FLAGS ())\r\nT OK" in one.say("NOOP")
     assert one.woken() == ""
+
+
+def test_after_a_hint_was_lost_everything_is_looked_at(world: World) -> None:
+    """Who was killed has changed something, and nobody was told."""
+    worker, other = world.worker(), world.worker()
+    idle, one = worker.session("SELECT INBOX"), worker.session(f"NOTIFY SET (personal {ALL})")
+    assert idle.say("IDLE") == "+ idling\r\n"
+    other.stores._on_change = None
+    other.deliver()
+    assert (idle.woken(), one.woken()) == ("", "")
+    worker.open_mailboxes.hint("", 0, 0)
+    assert (idle.woken_times, one.woken_times) == (1, 1)
+    assert idle.woken() == "* 1 EXISTS\r\n"
+    assert one.woken().startswith('* STATUS "INBOX" (MESSAGES 1 ')
+    worker.open_mailboxes.hint("", 0, 0)
+    assert (idle.woken(), one.woken()) == ("", "")

@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.service.notify import Hints
+import pytest
+
+from gateway.service.notify import EVERYTHING, Hints
 
 
 def test_another_process_is_heard(tmp_path: Path) -> None:
@@ -101,3 +103,48 @@ def test_many_at_once_are_all_heard(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert sorted(heard) == sorted([*changes, *changes[:3]])
+
+
+def test_a_busy_receiver_hears_it_later(tmp_path: Path) -> None:
+    """More than the system queues for it: nothing of it is lost."""
+    heard: dict[tuple[str, int], int] = {}
+
+    async def main() -> None:
+        own, other = Hints(tmp_path), Hints(tmp_path)
+        own.listen(lambda account, mailbox, modseq: heard.update({(account, mailbox): modseq}))
+        for number in range(1, 2_001):
+            other.send([("a", number % 50 + 1, number), ("b", 7, number)])  # while nobody takes anything
+        for _ in range(600):
+            if len(heard) == 51 and heard["b", 7] == 2_000 and heard["a", 1] == 2_000:
+                break
+            await asyncio.sleep(0.05)
+        own.close()
+        other.close()
+
+    asyncio.run(main())
+    assert heard == {("b", 7): 2_000, **{("a", number % 50 + 1): number for number in range(1_951, 2_001)}}
+
+
+@pytest.mark.parametrize("finds", ["who sends", "its successor"])
+def test_after_a_kill_all_look_at_everything(tmp_path: Path, finds: str) -> None:
+    heard: list[tuple[str, int, int]] = []
+
+    async def main() -> None:
+        own, other = Hints(tmp_path), Hints(tmp_path)
+        own.listen(lambda *hint: heard.append(hint))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left:
+            left.bind(str(tmp_path / "4711"))
+        if finds == "who sends":
+            other.send([("a", 1, 1)])
+        else:
+            await asyncio.to_thread(other._send_others, [b""], ())  # as `listen` does, of which there is one a process
+        for _ in range(600):
+            if EVERYTHING in heard:
+                break
+            await asyncio.sleep(0.05)
+        own.close()
+        other.close()
+
+    asyncio.run(main())
+    assert EVERYTHING in heard
+    assert os.listdir(tmp_path) == []

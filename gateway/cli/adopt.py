@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.store.taking_over import Adoption
 
 Command = Callable[..., Any]
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 MAX_TOLD = 20
 
 
@@ -89,8 +89,34 @@ def _adopt(path: Path, account: str, foreign: ForeignStore, *, merge: bool, dry_
         _tell(told, account, dry_run=dry_run)
 
 
+def _hand_back(path: Path, account: str, folder: Path, uidl: str, *, as_json: bool) -> None:
+    from gateway.store.foreign.records import Unreadable
+
+    with opened(path) as host:
+        holder = holder_of(host, account)
+        if host.stores.repository.account(holder.id) is None:
+            click.echo(f"gatepost: {account} has no store", err=True)
+            raise SystemExit(NO)
+        try:
+            done = host.stores.hand_back(holder, str(folder), uidl)
+        except Unreadable as error:
+            click.echo(f"gatepost: {error}", err=True)
+            raise SystemExit(NO) from None
+    if as_json:
+        click.echo(msgspec.json.encode(msgspec.to_builtins(done)))
+        return
+    for name, words in sorted(done.left_out.items()):
+        click.echo(f"warning: {name}: Dovecot has no letters for the keywords {', '.join(words)}", err=True)
+    if done.copied:
+        click.echo(f"{done.copied} files were copied, since they could not be linked", err=True)
+    click.echo(f"{sum(done.messages.values())} messages in {len(done.messages)} mailboxes for Dovecot: {done.path}")
+
+
 @command.command(name="dovecot")
 @_shared
+@click.option(
+    "--hand-back", is_flag=True, help="the other way: make PATH, which is not there yet, a Maildir for Dovecot"
+)
 @click.option("--control", type=FOLDER, help="Dovecot's CONTROL folder, when it is not PATH")
 @click.option("--pop3-uidl", "uidl", default="%08Xu%08Xv", show_default=True, help="Dovecot's pop3_uidl_format")
 def dovecot(
@@ -101,15 +127,21 @@ def dovecot(
     merge: bool,
     as_json: bool,
     control: Path | None,
+    hand_back: bool,
     uidl: str,
 ) -> None:
-    """Take over the Maildir of Dovecot in PATH (the folder that holds cur).
+    """Take over the Maildir of Dovecot in PATH (the folder that holds cur), or hand ACCOUNT back to Dovecot.
 
-    UIDs, UIDVALIDITY, flags, keywords, dates, subscriptions and POP3 unique-ids stay. Called again after it was cut off,
-    it goes on.
+    UIDs, UIDVALIDITY, flags, keywords, dates, subscriptions and POP3 unique-ids stay, both ways. Called again after it was
+    cut off, it goes on.
     """
     from gateway.store.foreign.reading import ForeignStore
 
+    if hand_back:
+        if merge or dry_run or control:
+            raise click.UsageError("--hand-back goes with --pop3-uidl only")
+        _hand_back(path, account, folder, uidl, as_json=as_json)
+        return
     foreign = ForeignStore("dovecot", str(folder), str(control or ""), uidl)
     _adopt(path, account, foreign, merge=merge, dry_run=dry_run, as_json=as_json)
 

@@ -6,6 +6,7 @@ Members, in this order, all of them regular files:
     Maildir[/.<folder>]/cur/<name>,U=<uid>:2,<letters>   a message; its time is the INTERNALDATE
     Maildir[/.<folder>]/.gatepost-mailbox         UIDVALIDITY, special use, rights, annotations, flags and keywords of it
     Maildir/gatepost-subscriptions
+    Maildir/gatepost-uidls                        POP3 unique-ids that another server gave, where there are any
     index.tsv                                     a line a message, in the order of the messages, see `INDEX_FIELDS`
     gatepost-end.json                             what there is: {"messages", "octets", "mailboxes", "index", "markers"}
 
@@ -22,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.store import markers
+from gateway.store import markers, uidls
 from gateway.store.layout import name_of, number_in, split_file
 from gateway.store.objectid import email_id_in
 from gateway.store.repository import INBOX, MessageRow
@@ -101,7 +102,7 @@ def place_of(path: str) -> tuple[str, str, str]:
     is_known = (
         (place == "cur" and bool(_FILE.match(file)) and len(os.fsencode(file)) < 256)
         or (not place and file == markers.MAILBOX)
-        or (not place and not folder and file == markers.SUBSCRIPTIONS)
+        or (not place and not folder and file in (markers.SUBSCRIPTIONS, uidls.FILE))
     )
     if top != TOP or not is_known or (folder and name_of(folder) in (None, INBOX)):
         raise ArchiveProblem(f"{path!r} is nothing that an export holds")

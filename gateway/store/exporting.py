@@ -20,7 +20,7 @@ import msgspec
 
 from directory.model import MailboxHolder
 from gateway import __version__
-from gateway.store import archive, markers
+from gateway.store import archive, markers, uidls
 from gateway.store.caring import Caring
 from gateway.store.opening import trouble
 from gateway.store.repository import MailboxRow, MessageRow
@@ -88,6 +88,11 @@ class Exporting(Caring):
                 names = "\n".join([f"version {markers.VERSION}", *markers.read_subscriptions(maildir), ""]).encode()
             noted.update(names)
             _add(tar, f"{archive.TOP}/{markers.SUBSCRIPTIONS}", names, now)
+            with trouble(maildir):
+                told = uidls.content(maildir)
+            if told:
+                noted.update(told)
+                _add(tar, f"{archive.TOP}/{uidls.FILE}", told, now)
             index.seek(0)
             hashing = _Hashing(index)
             tar.addfile(archive.member(archive.INDEX, os.fstat(index.fileno()).st_size, now), hashing)

@@ -8,10 +8,10 @@ Deferred(STORE_UNAVAILABLE), a full store Refused(MAILBOX_FULL), what a client a
 from __future__ import annotations
 
 from gateway.store.delivering import LfPieces, Target
-from gateway.store.taking_over import TakingOver
+from gateway.store.handing_back import HandingBack
 
 __all__ = ["LfPieces", "Stores", "Target"]
 
 
-class Stores(TakingOver):
+class Stores(HandingBack):
     """Opens stores by account id; creates them at the first delivery or login."""

@@ -86,7 +86,7 @@ class TakingOver(Importing):
             if facts is not None and facts.get("source") == source and facts.get("is_done"):
                 return Adoption(path, facts.get("messages", {}), was_done=True)
             self._make_above(path)
-            with _alone(staging.path):
+            with alone(staging.path):
                 staging.begin()
                 if facts is None or facts.get("source") != source:
                     told = self._build(holder, path, foreign, staging, merge=merge)
@@ -192,11 +192,11 @@ class TakingOver(Importing):
                     source = self.path_of(holder.id, row, message)
                 except FileNotFoundError:
                     continue
-                email = email_id_in(message.name)
+                email = f",E={known_as}" if (known_as := email_id_in(message.name)) else ""
                 mailbox.messages.append(
                     Message(
                         source, uid, message.ukey, message.size, message.crlf, message.flags, message.keywords,
-                        extra=f",E={email}" if email else "",
+                        name=f"{message.ukey},S={message.size},W={message.crlf},U={uid}{email}:2,{message.flags}",
                     )
                 )  # fmt: skip
 
@@ -268,12 +268,13 @@ class TakingOver(Importing):
         """What the store that made way holds and the new one has not goes there, then it is removed."""
         for entry in ["", *(entry for entry in os.listdir(before) if entry.startswith("."))]:
             old, new = os.path.join(before, entry), os.path.join(path, entry)
-            if not os.path.isdir(os.path.join(old, "cur")):
-                continue
+            places = [place for place in PLACES[1:] if os.path.isdir(os.path.join(old, place))]
+            if not places:
+                continue  # no mailbox, or removed already by a call that was cut off
             if not os.path.isdir(os.path.join(new, "cur")):
                 new = path
             there = {unique_part(file) for place in PLACES[1:] for file in os.listdir(os.path.join(new, place))}
-            for place in PLACES[1:]:
+            for place in places:
                 for file in os.listdir(os.path.join(old, place)):
                     ukey = unique_part(file)
                     if ukey not in there and not file.startswith("."):
@@ -287,8 +288,8 @@ class TakingOver(Importing):
 
 
 @contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Nobody else builds this store. Raises Deferred when somebody does, OSError."""
+def alone(path: str) -> Iterator[str]:
+    """The folder in which a store is built, by nobody else meanwhile. Raises Deferred when somebody does, OSError."""
     os.makedirs(path, 0o700, exist_ok=True)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -296,7 +297,7 @@ def _alone(path: str) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"{path}: somebody else is at it") from None
-        yield
+        yield path
     finally:
         os.close(fd)
         with contextlib.suppress(OSError):

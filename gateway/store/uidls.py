@@ -33,12 +33,17 @@ def write(maildir: str, uidvalidity: int, uidls: Mapping[int, str]) -> None:
         markers.replace(os.path.join(maildir, FILE), "\n".join([f"version 1 {uidvalidity}", *lines, ""]).encode())
 
 
+def content(maildir: str) -> bytes:
+    """The file as it is; empty without one."""
+    try:
+        return Path(maildir, FILE).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def read(maildir: str, uidvalidity: int) -> dict[int, str]:
     """Unique-ids by UID; none where the mailbox is another one now."""
-    try:
-        head, *lines = Path(maildir, FILE).read_text("ascii", "replace").split("\n")
-    except FileNotFoundError:
-        return {}
+    head, *lines = content(maildir).decode("ascii", "replace").split("\n")
     if head != f"version 1 {uidvalidity}":
         return {}
     pairs = (line.partition("\t") for line in lines)

@@ -1,9 +1,10 @@
-"""A Dovecot store becomes a store here: mbsync, which knows it from Dovecot, fetches nothing again; POP3 neither."""
+"""A Dovecot store becomes a store here, and Dovecot's again: mbsync and POP3 fetch nothing again, both ways."""
 
 from __future__ import annotations
 
 import imaplib
 import json
+import os
 import poplib
 import re
 import subprocess
@@ -32,7 +33,9 @@ class Mbsync:
     def sync(self, port: int, login: str, password: str) -> str:
         """Synchronise with a server; how many messages came, as mbsync tells it."""
         (self.where / "rc").write_text(
-            f"""IMAPAccount far
+            f"""FSync no
+
+IMAPAccount far
 Host 127.0.0.1
 Port {port}
 User {login}
@@ -184,3 +187,44 @@ def test_dovecots_clients_refetch_nothing(demo: RunningDemo, server: Dovecot, tm
     assert unique_ids(demo.port("pop3"), LOGIN, here[2]) == ids
     client.sync(*here)
     assert client.files() == copies
+    back_to_dovecot(demo, server, client)
+
+
+def back_to_dovecot(demo: RunningDemo, server: Dovecot, client: Mbsync) -> None:
+    here = account(demo, LOGIN)
+    with imaplib.IMAP4("127.0.0.1", here[0], timeout=60) as imap:
+        imap.login(*here[1:])
+        imap.append("INBOX", r"(\Seen new)", None, b"Subject: received here\r\n\r\nand kept\r\n")
+        imap.select()
+        imap.store("3", "+FLAGS.SILENT", r"(\Answered other)")
+        imap.store("4", "+FLAGS.SILENT", r"(\Deleted)")
+        imap.expunge()
+        imap.create("Made/H&AOQ-re")
+        imap.append("Made/H&AOQ-re", "", None, b"Subject: here\r\n\r\n\r\n")
+        imap.subscribe("Made/H&AOQ-re")
+    client.sync(*here)
+    copies = client.files()
+    before, ids = everything(*here), unique_ids(demo.port("pop3"), LOGIN, here[2])
+    back = server.where / "home" / "back"
+    back.mkdir()
+    words = "adopt", "dovecot", LOGIN, str(back / "Maildir"), "--hand-back"
+    code, said = run(demo, *words)
+    assert code == 0, said
+    assert run(demo, *words)[0] == 1  # it is there already
+    assert run(demo, "adopt", "dovecot", "nobody", str(back), "--hand-back")[0] == 1
+    assert run(demo, *words, "--merge")[0] == 2
+    if os.getuid() == 0:
+        server.owns(back)
+    there = server.imap, "back", PASSWORD
+    after = everything(*there)
+    assert after == before
+    assert unique_ids(server.pop3, "back", PASSWORD) == ids
+    client.sync(*there)
+    assert client.files() == copies
+    with imaplib.IMAP4("127.0.0.1", server.imap, timeout=60) as imap:
+        imap.login("back", PASSWORD)
+        imap.append("INBOX", "", None, b"Subject: goes on\r\n\r\nat Dovecot\r\n")
+    client.sync(*there)
+    assert len(client.files() - copies) == 1
+    log = (server.where / "log").read_text()
+    assert not [line for line in log.splitlines() if "Error" in line or "orrupt" in line or "Warning" in line]

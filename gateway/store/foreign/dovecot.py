@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from gateway.store.foreign.records import MAX_UID, Records, Unreadable, keyword, number, unique_id
 from gateway.store.layout import SEPARATOR, decode_level
-from gateway.store.repository import INBOX
 
 UIDLIST = "dovecot-uidlist"
 KEYWORDS = "dovecot-keywords"
@@ -142,10 +141,12 @@ def uidlist(header: Mapping[str, str], lines: Iterable[Line]) -> bytes:
     return ("\n".join(rows) + "\n").encode("utf-8", "surrogateescape")
 
 
-def subscriptions(names: Iterable[str], encode: Mapping[str, str]) -> bytes:
-    """A subscriptions file of version 2; `encode` tells the folder's name of each level."""
-    rows = ["V\t2", ""]
-    rows += ["\t".join(encode.get(level, level) for level in name.split(SEPARATOR)) for name in names if name != INBOX]
-    if INBOX in names:
-        rows.append(INBOX)
-    return ("\n".join(rows) + "\n").encode()
+def keywords(letters: Mapping[str, str]) -> bytes:
+    """A file of keywords, of letters by keyword."""
+    rows = sorted((ord(letter) - ord("a"), name) for name, letter in letters.items())
+    return "".join(f"{number} {name}\n" for number, name in rows).encode()
+
+
+def subscriptions(names: Iterable[str]) -> bytes:
+    """A subscriptions file of version 2, of names whose levels are called as their folders."""
+    return "\n".join(["V\t2", "", *("\t".join(name.split(SEPARATOR)) for name in names), ""]).encode()

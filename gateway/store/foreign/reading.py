@@ -39,12 +39,12 @@ class Message(NamedTuple):
     keywords: str
     uidl: str = ""
     is_packed: bool = False
-    extra: str = ""
+    name: str = ""
 
     @property
     def file(self) -> str:
         """Its file's name in cur/."""
-        return f"{self.ukey},S={self.size},W={self.crlf},U={self.uid}{self.extra}:2,{self.flags}"
+        return self.name or f"{self.ukey},S={self.size},W={self.crlf},U={self.uid}:2,{self.flags}"
 
 
 @dataclass(slots=True)

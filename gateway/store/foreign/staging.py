@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from gateway.files.durable import sync_folder, write_synced
 from gateway.store.foreign.packing import unpacked
 from gateway.store.foreign.reading import Mailbox, Message
-from gateway.store.layout import PLACES, folder_of, name_of
+from gateway.store.layout import PLACES, folder_of
 
 #: where a file cannot be linked: on another file system, another's (fs.protected_hardlinks), too many links
 _COPIED = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -30,9 +30,13 @@ class Staging:
         self.copied = 0
 
     def begin(self) -> None:
-        """What a copy that was cut off left is removed."""
-        os.makedirs(os.path.join(self.path, "tmp"), 0o700, exist_ok=True)
-        shutil.rmtree(os.path.join(self.path, "tmp"))
+        """What an attempt that was cut off left half done is removed, and its notes: they are written anew."""
+        inner = [entry.path for entry in os.scandir(self.path) if entry.is_dir() and entry.name not in PLACES]
+        for folder in (self.path, *inner):
+            shutil.rmtree(os.path.join(folder, "tmp"), ignore_errors=True)
+            for entry in list(os.scandir(folder)):
+                if entry.is_file(follow_symlinks=False):
+                    os.unlink(entry.path)
 
     def folder(self, mailbox: Mailbox) -> str:
         return os.path.join(self.path, folder_of(mailbox.name))
@@ -42,7 +46,7 @@ class Staging:
         wanted = {folder_of(mailbox.name) for mailbox in mailboxes}
         changes = 0
         for entry in os.listdir(self.path):
-            if entry not in wanted and name_of(entry) is not None:
+            if entry not in wanted and entry not in PLACES:
                 shutil.rmtree(os.path.join(self.path, entry))
                 changes += 1
         return changes + sum(self._put(mailbox) for mailbox in mailboxes)

@@ -94,8 +94,6 @@ def arguments_of(words: tuple[str, ...]) -> list[str]:
             value = parameter.type.choices[0] if isinstance(parameter.type, click.Choice) else "x"
             value = "1" if isinstance(parameter.type, click.types.IntParamType) else value
             value = "-" if isinstance(parameter.type, click.File) else value
-            if isinstance(parameter.type, click.Path) and parameter.type.exists:
-                value = "/" if parameter.type.dir_okay else "/dev/null"
             needed += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], str(value)]
     return needed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 from pathlib import Path
 
@@ -85,10 +86,43 @@ def test_dovecot(bench: Bench, old: Path) -> None:
 
     assert bench.stores.take_over(ANN, ForeignStore("dovecot", str(old))).was_done
     assert bench.deliver(ANN) == 13
+    called = bench.stores.unique_ids(ANN, row)
+    exported = io.BytesIO()
+    bench.stores.export(ANN, exported)
+    bob = person("bob")
+    bench.stores.import_(bob, io.BytesIO(exported.getvalue()))
+    assert bench.stores.unique_ids(bob, bench.inbox(bob)[0]) == called
     bench.lose_index()
     row, messages = bench.inbox(ANN)
     assert row.uidvalidity == 777
     assert told(messages)[:3] == [(4, "", ""), (7, "", ""), (11, "FS", "$Label1 work")]
+
+
+def test_back_to_dovecot(bench: Bench, old: Path, tmp_path: Path) -> None:
+    mailbox(old, "1.a:2,")
+    (old / "dovecot-uidlist").write_text("3 V777 N4\n2 PX :1.a\n")
+    bench.stores.take_over(ANN, ForeignStore("dovecot", str(old)))
+    words = [f"word{number:02}" for number in range(28)]
+    for number in range(2):
+        bench.stores.append(ANN, "INBOX", BODY, "FS", " ".join(words[: 26 + 2 * number]), DATE)
+    bench.stores.create_mailbox(ANN, "Work/Ärzte")
+    target = tmp_path / "back"
+    done = bench.stores.hand_back(ANN, str(target), "%v.%u")
+    assert done.left_out == {"INBOX": ["word26", "word27"]}
+    again = ForeignStore("dovecot", str(target), uidl="%v.%u")
+    inbox, *others = again.mailboxes(1)
+    row, messages = bench.inbox(ANN)
+    assert (inbox.uidvalidity, inbox.uidnext) == (777, row.uidnext) == (777, 6)
+    assert [(m.uid, m.flags) for m in inbox.messages] == [(m.uid, m.flags) for m in messages]
+    assert [m.keywords.split() for m in inbox.messages] == [[], words[:26], words[:26]]
+    assert [m.uidl for m in inbox.messages] == ["X", "00000004u00000309v", "00000005u00000309v"]
+    assert "Work/Ärzte" in [each.name for each in others]
+    assert set(again.subscriptions([])) == set(bench.stores.subscriptions(ANN))
+    assert (target / "dovecot-uidvalidity").read_text() in [p.suffix[1:] for p in target.glob("dovecot-uidvalidity.*")]
+    with pytest.raises(Unreadable, match="there already"):
+        bench.stores.hand_back(ANN, str(target))
+    with pytest.raises(Unreadable, match="within the store"):
+        bench.stores.hand_back(ANN, str(bench.maildir(ANN) / "x"))
 
 
 def test_courier(bench: Bench, old: Path) -> None:

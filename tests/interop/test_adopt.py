@@ -155,42 +155,61 @@ def account(demo: RunningDemo, login: str) -> tuple[int, str, str]:
     return demo.port("imap"), login, found["password"]
 
 
-def test_dovecots_clients_refetch_nothing(demo: RunningDemo, server: Dovecot, tmp_path: Path) -> None:
-    fill(server, LOGIN)
-    there = server.imap, LOGIN, PASSWORD
-    here = account(demo, LOGIN)
-    client = Mbsync(tmp_path)
-    client.sync(*there)
-    copies = client.files()
-    assert len(copies) == MESSAGES - 101 + 5
-    before, ids = everything(*there), unique_ids(server.pop3, LOGIN, PASSWORD)
-    files = {path: path.stat().st_ino for path in server.maildir(LOGIN).glob("**/cur/*")}
+class Known:
+    """What programs have of an account: mbsync's copies and state, and what IMAP and POP3 tell."""
 
+    def __init__(self, client: Mbsync) -> None:
+        self.client = client
+
+    def look(self, imap: int, pop3: int, login: str, password: str) -> None:
+        self.client.sync(imap, login, password)
+        self.copies = self.client.files()
+        self.told = everything(imap, login, password)
+        self.ids = unique_ids(pop3, login, password)
+
+
+@pytest.fixture(scope="module")
+def known(server: Dovecot, tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """An account at Dovecot, and who knows it from there."""
+    fill(server, LOGIN)
+    made = Known(Mbsync(tmp_path_factory.mktemp("mbsync")))
+    made.look(server.imap, server.pop3, LOGIN, PASSWORD)
+    assert len(made.copies) == MESSAGES - 101 + 5
+    return made
+
+
+@pytest.fixture(scope="module")
+def adopted(demo: RunningDemo, server: Dovecot, known: Known) -> Known:
+    """The same, once it is an account here."""
+    files = {path: path.stat().st_ino for path in server.maildir(LOGIN).glob("**/cur/*")}
     words = "adopt", "dovecot", LOGIN, str(server.maildir(LOGIN))
-    code, said = run(demo, *words, "--dry-run")
-    assert (code, said.splitlines()[0]) == (0, f"INBOX: {MESSAGES - 101}")
     assert run(demo, "user", "disable", LOGIN, "--suspend")[0] == 0
     code, said = run(demo, *words, "--json")
     assert code == 0, said
     assert json.loads(said)["copied"] == 0
     assert run(demo, *words)[0] == 0  # again is success
-    assert run(demo, "store", "check", LOGIN) == (0, "1 checked, 0 not in order\n")
     assert {path: path.stat().st_ino for path in files} == files  # nothing of Dovecot's has changed
-
     assert run(demo, "user", "enable", LOGIN)[0] == 0
-    eventually(lambda: can_log_in(*here))
-    after = everything(*here)
-    assert {name: after[name] for name in before if name != "subscribed"} == {
-        name: before[name] for name in before if name != "subscribed"
-    }
-    assert before["subscribed"] | {b"INBOX"} <= after["subscribed"]
-    assert unique_ids(demo.port("pop3"), LOGIN, here[2]) == ids
-    client.sync(*here)
-    assert client.files() == copies
-    back_to_dovecot(demo, server, client)
+    here = account(demo, LOGIN)
+    eventually(lambda: can_log_in(*here), 60)
+    assert run(demo, "store", "check", LOGIN) == (0, "1 checked, 0 not in order\n")
+    made = Known(known.client)
+    made.look(here[0], demo.port("pop3"), *here[1:])
+    return made
 
 
-def back_to_dovecot(demo: RunningDemo, server: Dovecot, client: Mbsync) -> None:
+def test_what_programs_know_of_dovecot(known: Known) -> None:
+    assert len(known.ids) == len(known.told["INBOX"][1]) == MESSAGES - 101
+
+
+def test_they_refetch_nothing(known: Known, adopted: Known) -> None:
+    assert adopted.copies == known.copies
+    assert adopted.ids == known.ids
+    assert known.told["subscribed"] | {b"INBOX"} <= adopted.told["subscribed"]
+    assert {**adopted.told, "subscribed": ()} == {**known.told, "subscribed": ()}
+
+
+def test_nor_when_dovecot_has_it_back(demo: RunningDemo, server: Dovecot, adopted: Known) -> None:
     here = account(demo, LOGIN)
     with imaplib.IMAP4("127.0.0.1", here[0], timeout=60) as imap:
         imap.login(*here[1:])
@@ -202,9 +221,9 @@ def back_to_dovecot(demo: RunningDemo, server: Dovecot, client: Mbsync) -> None:
         imap.create("Made/H&AOQ-re")
         imap.append("Made/H&AOQ-re", "", None, b"Subject: here\r\n\r\n\r\n")
         imap.subscribe("Made/H&AOQ-re")
-    client.sync(*here)
-    copies = client.files()
-    before, ids = everything(*here), unique_ids(demo.port("pop3"), LOGIN, here[2])
+    client = adopted.client
+    known = Known(client)  # with what has changed here
+    known.look(here[0], demo.port("pop3"), *here[1:])
     back = server.where / "home" / "back"
     back.mkdir()
     words = "adopt", "dovecot", LOGIN, str(back / "Maildir"), "--hand-back"
@@ -217,14 +236,39 @@ def back_to_dovecot(demo: RunningDemo, server: Dovecot, client: Mbsync) -> None:
         server.owns(back)
     there = server.imap, "back", PASSWORD
     after = everything(*there)
-    assert after == before
-    assert unique_ids(server.pop3, "back", PASSWORD) == ids
+    assert after == known.told
+    assert unique_ids(server.pop3, "back", PASSWORD) == known.ids
     client.sync(*there)
-    assert client.files() == copies
+    assert client.files() == known.copies
     with imaplib.IMAP4("127.0.0.1", server.imap, timeout=60) as imap:
         imap.login("back", PASSWORD)
         imap.append("INBOX", "", None, b"Subject: goes on\r\n\r\nat Dovecot\r\n")
     client.sync(*there)
-    assert len(client.files() - copies) == 1
+    assert len(client.files() - known.copies) == 1
     log = (server.where / "log").read_text()
     assert not [line for line in log.splitlines() if "Error" in line or "orrupt" in line or "Warning" in line]
+
+
+def test_courier_by_its_verb(demo: RunningDemo, tmp_path: Path) -> None:
+    for place in ("cur", "new", "tmp", ".Old/cur", ".Old/new", ".Old/tmp"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "cur" / "1.a:2,S").write_bytes(b"Subject: one\n\n\n")
+    (tmp_path / "courierimapuiddb").write_text("1 900 9\n3 1.a\n")
+    people = [
+        each["login"] for each in demo.facts["accounts"] if each["kind"] == "person" and each["status"] == "active"
+    ]
+    frank = next(each for each in people if each != LOGIN)
+    words = "adopt", "courier", frank, str(tmp_path), "--merge"  # the demo has sent everybody a message
+    code, said = run(demo, *words, "--dry-run")
+    assert (code, said) == (0, f"INBOX: 1\nOld: 0\n{frank} would get 1 messages in 2 mailboxes\n")
+    code, said = run(demo, *words)
+    assert code == 0, said
+    assert f"{frank} has 2 messages in 7 mailboxes" in said
+    port, login, password = account(demo, frank)
+    with imaplib.IMAP4("127.0.0.1", port, timeout=60) as client:
+        client.login(login, password)
+        client.select()
+        assert client.response("UIDVALIDITY")[1] == [b"900"]
+        assert client.uid("SEARCH", "SEEN")[1] == [b"3"]
+    assert run(demo, "adopt", "maildir", frank, str(tmp_path / "cur"))[0] == 1
+    assert run(demo, "adopt", "maildir", "emma@nowhere.example", str(tmp_path))[0] == 1

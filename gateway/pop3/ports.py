@@ -31,9 +31,14 @@ class Maildrop:
         return b"%08Xu%08Xv" % (uid, self.uidvalidity) if told is None else told.encode("ascii", "replace")
 
 
+class TooSoon:
+    """The login is right, but the account has logged in within `login_delay` (RFC 2449 8.1.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Prove a login, lock and open the maildrop. Answer: Maildrop; Deferred(MAILDROP_IN_USE) when another has it."""
+    """Prove a login, lock and open the maildrop. Answer: Maildrop, or TooSoon; Deferred(MAILDROP_IN_USE) when another
+    has it."""
 
     name: str
     password: str = field(repr=False)
@@ -66,6 +71,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Remove these messages (RFC 1939 6). Raises Deferred when none or not all could be removed."""
+    """Remove these messages (RFC 1939 6), and what has been there for too long. Raises Deferred when none or not all could
+    be removed."""
 
     uids: tuple[int, ...]

@@ -8,7 +8,8 @@ from itertools import count
 
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask, Dialogue
-from gateway.pop3.ports import Login, Maildrop, Message
+from gateway.pop3.languages import DEFAULT, told
+from gateway.pop3.ports import Login, Maildrop, Message, TooSoon
 from gateway.pop3.registry import COMMANDS, Wrong
 from gateway.pop3.settings import Pop3Settings
 
@@ -30,6 +31,11 @@ class Session:
     user: bytes | None = None
     maildrop: Maildrop | None = None
     deleted: set[int] = field(default_factory=set)
+    #: UIDs that RETR has given out
+    retrieved: set[int] = field(default_factory=set)
+    #: messages go out as they are, UTF-8 in headers too (RFC 6856 2.1)
+    is_utf8: bool = False
+    language: str = DEFAULT
     _buffer: bytearray = field(default_factory=bytearray)
     #: takes the next line instead of the commands (AUTH)
     pending: Callable[[bytes], Dialogue] | None = None
@@ -79,9 +85,17 @@ class Session:
             return self._say(str(error))
         return None if line is None else self._run(line)
 
-    @staticmethod
-    def _say(text: str) -> Dialogue:
-        yield b"-ERR " + text.encode() + b"\r\n"
+    def ok(self, text: str) -> bytes:
+        """A reply of one line, in the client's language."""
+        return f"+OK {told(text, self.language)}\r\n".encode()
+
+    def _error(self, text: str) -> bytes:
+        """The text may begin with a response code."""
+        code, bracket, rest = text.partition("] ") if text.startswith("[") else ("", "", text)
+        return f"-ERR {code}{bracket}{told(rest, self.language)}\r\n".encode()
+
+    def _say(self, text: str) -> Dialogue:
+        yield self._error(text)
 
     def _run(self, line: bytes) -> Dialogue:
         name, _, argument = line.partition(b" ")
@@ -101,13 +115,13 @@ class Session:
             return
         except Deferred as error:
             code = "IN-USE" if error.condition is Condition.MAILDROP_IN_USE else "SYS/TEMP"
-            yield f"-ERR [{code}] {error.text}\r\n".encode()
+            yield self._error(f"[{code}] {error.text}")
             return
         except Refused as error:
             code = "[AUTH] " if error.condition in _FINAL_LOGIN else ""
-            yield f"-ERR {code}{error.text}\r\n".encode()
+            yield self._error(f"{code}{error.text}")
         except Wrong as error:
-            yield f"-ERR {error}\r\n".encode()
+            yield self._error(str(error))
         self.errors += 1
         limit = self.settings.max_errors if self.maildrop else self.settings.max_errors_before_login
         if self.errors > limit:
@@ -122,8 +136,11 @@ class Session:
         """Prove the login and open the maildrop. An empty password is an anonymous bind (RFC 4513 5.1.2)."""
         if not password:
             raise Refused(Condition.AUTHENTICATION_FAILED, "empty password")
-        self.maildrop = yield Ask(Login(name, password))
-        yield b"+OK maildrop open\r\n"
+        opened: Maildrop | TooSoon = yield Ask(Login(name, password))
+        if isinstance(opened, TooSoon):
+            raise Wrong("[LOGIN-DELAY] you have logged in just now, try again later")
+        self.maildrop = opened
+        yield self.ok("maildrop open")
 
     def living(self) -> Iterator[Message]:
         """Messages that are not marked."""

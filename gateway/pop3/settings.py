@@ -26,3 +26,9 @@ class Pop3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_timeout: Seconds = 600.0
     #: a maildrop is locked for this long and again; so long the next session waits after a worker was killed
     lock_lease: Lease = 30.0
+    #: so long after a login the next one of the account is refused (RFC 2449 6.5); 0 = not at all
+    login_delay: Seconds = 0.0
+    #: messages that have been in INBOX for so long are removed when a POP3 session ends (RFC 2449 6.7); 0 = never
+    expire: Seconds = 0.0
+    #: false removes what RETR has given out when the session ends, as with DELE
+    leave_on_server: bool = True

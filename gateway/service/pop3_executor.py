@@ -18,7 +18,7 @@ from pathlib import Path
 
 from directory.model import Condition, Deferred, MailboxHolder
 from gateway.files.names import host_id
-from gateway.pop3.ports import Content, Login, Maildrop, More, Piece, StartTls, Update
+from gateway.pop3.ports import Content, Login, Maildrop, More, Piece, StartTls, TooSoon, Update
 from gateway.pop3.session import Session
 from gateway.service.driver import UPGRADE, Upgrade
 from gateway.service.host import Host
@@ -29,6 +29,8 @@ from gateway.store.stores import LfPieces
 WHOLE = 256 * 1024  # octets; what is larger is read and sent in pieces
 AHEAD = 64  # messages read in one go, WHOLE octets at most together
 RENEWALS = 3  # in the time of a lease
+EXPIRED = 10_000  # messages that are removed for their age when a session ends
+_DELAYED = "\tlogin"  # behind an account: the row that keeps its next login off
 _numbers = itertools.count(1)
 
 
@@ -82,13 +84,14 @@ class Pop3Executor:
     def _start_tls(self, request: StartTls) -> Upgrade:
         return UPGRADE
 
-    async def _login(self, request: Login) -> Maildrop:
+    async def _login(self, request: Login) -> Maildrop | TooSoon:
         login = await log_in(self._host, self._peer, "pop3", self._session.address, request.name, request.password)
         entry = self._host.directory.by_id(login.account)
         if not isinstance(entry, MailboxHolder):
             raise Deferred(Condition.DIRECTORY_UNAVAILABLE, f"{login.account} is gone")
         maildrop = await self._host.in_pool(partial(self._open, entry), self._host.stores.volume_name(entry))
-        self._renew_later()
+        if isinstance(maildrop, Maildrop):
+            self._renew_later()
         return maildrop
 
     def _volume(self) -> str:
@@ -130,7 +133,15 @@ class Pop3Executor:
 
     # the maildrop
 
-    def _open(self, holder: MailboxHolder) -> Maildrop:
+    def _is_too_soon(self, holder: MailboxHolder) -> bool:
+        """True when the account has logged in within `login_delay`; else the next ones are. On every worker."""
+        delay = self._session.settings.login_delay
+        if not delay:
+            return False
+        now = time.time()
+        return not self._host.stores.repository.lock_maildrop(f"{holder.id}{_DELAYED}", self._owner, now, now + delay)
+
+    def _open(self, holder: MailboxHolder) -> Maildrop | TooSoon:
         stores = self._host.stores
         self._holder, self._owner = holder, f"{host_id()}:{os.getpid()}:{next(_numbers)}"
         stores.open(holder)
@@ -138,6 +149,10 @@ class Pop3Executor:
             raise Deferred(Condition.MAILDROP_IN_USE)
         self._locked = True
         try:
+            if self._is_too_soon(holder):
+                self._locked = False
+                self._unlock()
+                return TooSoon()
             self._mailbox = stores.open_mailbox(holder, INBOX)
             rows = stores.repository.outline(holder.id, self._mailbox.id)
             uidls = stores.unique_ids(holder, self._mailbox)
@@ -230,11 +245,23 @@ class Pop3Executor:
     def _finish(self, uids: tuple[int, ...]) -> None:
         """Remove what was marked and give the lock back, before the client is told: it may come again at once."""
         try:
-            if uids:
+            if uids := self._expired(uids):
                 self._remove(uids)
         finally:
             self._locked = False
             self._unlock()
+
+    def _expired(self, uids: tuple[int, ...]) -> tuple[int, ...]:
+        """With the messages of the maildrop that have been there for longer than `expire`, the oldest of them."""
+        expire = self._session.settings.expire
+        if not expire:
+            return uids
+        assert self._holder is not None
+        assert self._mailbox is not None
+        assert self._maildrop is not None
+        repository = self._host.stores.repository
+        old = repository.saved_before(self._holder.id, self._mailbox.id, time.time() - expire, EXPIRED)
+        return tuple(sorted({*uids, *set(old).intersection(self._maildrop.uids)}))
 
     def _remove(self, uids: tuple[int, ...]) -> None:
         assert self._holder is not None

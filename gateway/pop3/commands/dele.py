@@ -8,10 +8,10 @@ from gateway.pop3.session import Session
 @command("DELE", logged_in=True)
 def dele(session: Session, argument: bytes) -> Dialogue:
     session.deleted.add(session.message(argument).uid)
-    yield b"+OK marked\r\n"
+    yield session.ok("marked")
 
 
 @command("RSET", logged_in=True)
 def rset(session: Session, argument: bytes) -> Dialogue:
     session.deleted.clear()
-    yield b"+OK nothing is marked\r\n"
+    yield session.ok("nothing is marked")

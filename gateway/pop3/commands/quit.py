@@ -15,5 +15,6 @@ def noop(session: Session, argument: bytes) -> Dialogue:
 def quit_session(session: Session, argument: bytes) -> Dialogue:
     session.closing = True
     if session.maildrop is not None:
-        yield Ask(Update(tuple(sorted(session.deleted))))
-    yield b"+OK bye\r\n"
+        read = set() if session.settings.leave_on_server else session.retrieved
+        yield Ask(Update(tuple(sorted(session.deleted | read))))
+    yield session.ok("bye")

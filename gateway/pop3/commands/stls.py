@@ -11,6 +11,7 @@ def stls(session: Session, argument: bytes) -> Dialogue:
     if session.tls or not session.may_start_tls:
         raise Wrong("no TLS to be started")
     session.user = None
-    yield b"+OK begin TLS\r\n"
+    yield session.ok("begin TLS")
+    session.is_utf8 = False
     session.discard()
     yield Ask(StartTls())

@@ -12,7 +12,7 @@ def user(session: Session, argument: bytes) -> Dialogue:
     if not argument:
         raise Wrong("name expected")
     session.user = argument
-    yield b"+OK send PASS\r\n"
+    yield session.ok("send PASS")
 
 
 @command("PASS", logged_in=False)

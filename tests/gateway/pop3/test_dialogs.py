@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import email
+import email.policy
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +13,12 @@ from hypothesis import strategies as st
 
 from directory.model import Condition, Deferred, Refused
 from gateway.ask import Ask
+from gateway.pop3 import languages
 from gateway.pop3.commands import COMMANDS
-from gateway.pop3.ports import Content, Login, Maildrop, More, Piece, StartTls, Update
+from gateway.pop3.ports import Content, Login, Maildrop, More, Piece, StartTls, TooSoon, Update
 from gateway.pop3.session import Session
 from gateway.pop3.settings import Pop3Settings
+from gateway.pop3.surrogate import surrogate
 
 STORED = {7: b"Subject: a\n\n.dot\nline 2\n", 9: b"Subject: b\n\nno end"}
 
@@ -28,11 +33,15 @@ class Port:
         self.rest = b""
         self.left = dict(STORED)
         self.tls = 0
+        self.is_too_soon = False
+        self.updates = 0
 
     def answer(self, request: object) -> object:
         if isinstance(request, Login):
             if self.trouble:
                 raise self.trouble
+            if self.is_too_soon:
+                return TooSoon()
             if (request.name, request.password) != ("jane", "secret word"):
                 raise Refused(Condition.AUTHENTICATION_FAILED)
             return Maildrop(5, list(self.left), [len(s) + s.count(b"\n") for s in self.left.values()])
@@ -48,6 +57,7 @@ class Port:
             self.breaks_after -= 1
             return self.piece()
         if isinstance(request, Update):
+            self.updates += 1
             for uid in request.uids:
                 del self.left[uid]
         if isinstance(request, StartTls):
@@ -59,8 +69,15 @@ class Port:
         return Piece(octets, is_last=not self.rest)
 
 
-def talk(pieces: list[bytes], port: Port, *, plaintext: bool = True, may_start_tls: bool = False) -> bytes:
-    session = Session(Pop3Settings(), "mx", "192.0.2.1", plaintext_auth=plaintext, may_start_tls=may_start_tls)
+def talk(
+    pieces: list[bytes],
+    port: Port,
+    *,
+    plaintext: bool = True,
+    may_start_tls: bool = False,
+    given: Pop3Settings = Pop3Settings(),  # noqa: B008
+) -> bytes:
+    session = Session(given, "mx", "192.0.2.1", plaintext_auth=plaintext, may_start_tls=may_start_tls)
     out = b""
     for piece in pieces:
         if session.closing:
@@ -179,6 +196,90 @@ def test_privacy_and_stls() -> None:
     capa = talk([b"CAPA\r\n"], Port(), plaintext=False, may_start_tls=True)
     assert b"STLS\r\n" in capa
     assert b"USER" not in capa
+
+
+def test_texts_in_another_language() -> None:
+    assert talk([b"LANG\r\n"], Port()) == "+OK languages\r\nen English\r\nzh 中文\r\n.\r\n".encode()
+    said = talk([b"LANG zh-Hans-CN\r\n", LOGIN, b"DELE 9\r\nX\r\nLANG i-default\r\nX\r\nQUIT\r\n"], Port()).decode()
+    assert said == (
+        "+OK zh 此后使用该语言\r\n+OK 请发送 PASS\r\n+OK 邮箱已打开\r\n-ERR 没有该邮件\r\n-ERR 未知命令\r\n"
+        "+OK en texts are in this language\r\n-ERR unknown command\r\n+OK bye\r\n"
+    )
+    assert talk([b"LANG tlh\r\nLANG *\r\n"], Port()).startswith(b"-ERR no such language\r\n+OK en ")
+    wrong = talk([b"LANG zh\r\nUSER jane\r\nPASS x\r\n"], Port()).decode()
+    assert wrong.endswith("-ERR [AUTH] 登录失败\r\n")
+
+
+def test_every_text_can_be_told() -> None:
+    sources = "".join(path.read_text() for path in Path("gateway/pop3").rglob("*.py"))
+    conditions = {condition.text for condition in Condition}
+    for text in languages._CHINESE:  # one that nobody says any more is a text that was changed
+        assert f'"{text}"' in sources.replace("+OK ", "") or f"] {text}" in sources or text in conditions, text
+
+
+INTERNATIONAL = "Subject: 你好\nFrom: 张三 <z@例子.cn>\nTo: a@b.example,\n 李四@例子.cn\n\nbody ü\n".encode()
+
+
+def test_messages_in_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STORED, 7, INTERNATIONAL)
+    assert talk([b"UTF8\r\n", LOGIN, b"RETR 1\r\n"], Port()) == (
+        b"+OK UTF-8 from now on\r\n" + OPEN + b"+OK %d octets\r\n" % (len(INTERNATIONAL) + 6)
+        + INTERNATIONAL.replace(b"\n", b"\r\n") + b".\r\n"
+    )  # fmt: skip
+    assert talk([LOGIN, b"UTF8\r\n"], Port()) == OPEN + b"-ERR not in this state\r\n"
+    assert talk([b"UTF8 USER\r\n"], Port()) == b"-ERR UTF8 stands alone\r\n"
+    for command in (b"RETR 1\r\n", b"TOP 1 9\r\n"):
+        said = talk([LOGIN, command], Port()).removeprefix(OPEN)
+        header, _, body = said.partition(b"\r\n\r\n")
+        assert header.isascii()
+        assert header.startswith(b"+OK\r\nSubject: =?utf-8?")
+        assert body == "body ü\r\n.\r\n".encode()
+        shown = email.message_from_bytes(header.partition(b"\r\n")[2], policy=email.policy.default)
+        assert shown["Subject"] == "你好"
+        assert str(shown["From"]) == "张三 <z@xn--fsqu00a.cn>"
+        assert [each.addr_spec for each in shown["To"].addresses] == ["a@b.example"]
+        assert shown["To"].groups[1].display_name == "李四@xn--fsqu00a.cn"
+
+
+@pytest.mark.parametrize(
+    "value", ["ü" * 400, "a, ü", '"ü, x" <a@b>', "ü@", "<ü>", "@ü", "ü@" + "ü" * 300, "undisclosed ü:;", '\\" ü']
+)
+def test_any_header_can_be_shown(value: str) -> None:
+    for name in ("Subject", "From", "X-Other", "Received"):
+        header = f"{name}: {value}\n\tcontinued\nTo: x@y\n".encode()
+        shown = surrogate(header)
+        assert shown.isascii()
+        assert shown.startswith(f"{name}: ".encode())
+        assert shown.endswith(b"\nTo: x@y\n")
+        assert max(map(len, shown.split(b"\n"))) < 998
+        assert not [line for line in shown.split(b"\n")[1:-2] if line[:1] not in (b" ", b"\t")]
+    latin = b"Subject: \xfc\nX: y\n"
+    assert surrogate(latin) == latin
+
+
+def test_retention_and_delay_as_configured() -> None:
+    capa = talk([b"CAPA\r\n"], Port())
+    assert b"\r\nEXPIRE NEVER\r\n" in capa
+    assert b"LOGIN-DELAY" not in capa
+    assert b"\r\nUTF8\r\nLANG\r\n" in capa
+    limited = Pop3Settings(login_delay=89.5, expire=30 * 86_400.0)
+    assert b"\r\nEXPIRE 30\r\nLOGIN-DELAY 90\r\n" in talk([b"CAPA\r\n"], Port(), given=limited)
+    port = Port()
+    port.is_too_soon = True
+    assert talk([LOGIN], port).endswith(b"-ERR [LOGIN-DELAY] you have logged in just now, try again later\r\n")
+    none = Pop3Settings(leave_on_server=False)
+    assert b"\r\nEXPIRE 0\r\n" in talk([b"CAPA\r\n"], Port(), given=none)
+    port = Port()
+    talk([LOGIN, b"RETR 1\r\nTOP 2 1\r\nQUIT\r\n"], port, given=none)
+    assert list(port.left) == [9]
+    port = Port()
+    talk([LOGIN, b"RETR 1\r\n"], port, given=none)
+    assert port.updates == 0  # without QUIT nothing goes
+
+
+def test_apop_is_refused_and_says_why() -> None:
+    assert talk([b"APOP jane c4c9334bac560ecc979e58001b3e22fb\r\n"], Port()).startswith(b"-ERR APOP would need ")
+    assert b"<" not in Session(Pop3Settings(), "mx", "192.0.2.1").greeting()  # no time stamp: no APOP
 
 
 def test_errors_close() -> None:

@@ -11,6 +11,7 @@ from directory.model import InvalidAddress, canonical_domain
 from directory.model.send_limit import parse_limit
 from directory.profile import InvalidProfile, Profile
 from gateway.config.settings import Listener, Settings
+from gateway.imap.switches import SWITCHABLE, known
 from gateway.route.next_hop import host_and_port, parse_way
 from gateway.service.oidc_settings import OidcSettings
 from gateway.store.errors import InvalidMailboxName
@@ -42,6 +43,17 @@ def meaning(settings: Settings) -> Found:
     yield from _name_servers(settings)
     yield from _filters(settings)
     yield from _send_limits(settings)
+    yield from _switches(settings)
+
+
+def _switches(settings: Settings) -> Found:
+    for number, rule in enumerate(settings.imap.without):
+        place = ("imap", "without", str(number), "capabilities")
+        if not rule.capabilities:
+            yield place, f"what is switched off is missing: any of {', '.join(SWITCHABLE)}"
+        for name in rule.capabilities:
+            if known(name) is None:
+                yield place, f"{name!r} cannot be switched off; {', '.join(SWITCHABLE)} can"
 
 
 def _send_limits(settings: Settings) -> Found:

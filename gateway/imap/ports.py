@@ -21,6 +21,21 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class WhoIs:
+    """By what the configuration may name an entry. Answer: `Known`; raises Deferred."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Logins, addresses and id in lower case; groups, also those around groups, as `switches.group_name` writes them."""
+
+    names: frozenset[str]
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class LogOut:
     """The session is nobody's again; what it had under way is forgotten."""
 

@@ -40,6 +40,8 @@ class Phase(NamedTuple):
     append_limit: int = 0
     #: COMPRESS is active
     compressed: bool = False
+    #: what is switched off (`gateway.imap.switches`)
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

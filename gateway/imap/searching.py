@@ -55,7 +55,7 @@ def read_search(
     if is_kept:
         view.saved = ()
     if keys.needs.modseq:
-        session.condstore = True
+        session.use_condstore()
     return keys, test
 
 

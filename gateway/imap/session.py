@@ -17,6 +17,7 @@ from gateway.imap.ports import Failure, Opened, Refresh
 from gateway.imap.registry import CAPABILITIES, COMMANDS, CommandFacts, Interactive, Need, Phase, State
 from gateway.imap.settings import ImapSettings
 from gateway.imap.status_items import status_line
+from gateway.imap.switches import is_announced, unknown_commands, withheld
 
 SPREAD = 64  # signs of life in IDLE come up to a quarter early, in so many steps
 BASE_CAPABILITIES = ("IMAP4rev1", "IMAP4rev2", "LITERAL+")
@@ -34,11 +35,12 @@ def _capability(phase: Phase) -> str:
     announced = [
         f"{name}={value}" if isinstance(value, str) else name
         for name, when in CAPABILITIES.items()
-        if (value := when(phase))
+        if is_announced(name, phase.without) and (value := when(phase))
     ]
     if not phase.logged_in and not phase.private:
         announced.append("LOGINDISABLED")
-    return " ".join((*BASE_CAPABILITIES, *sorted(announced)))
+    base = [name for name in BASE_CAPABILITIES if is_announced(name, phase.without)]
+    return " ".join((*base, *sorted(announced)))
 
 
 class No(Exception):
@@ -72,6 +74,12 @@ class Session:
     uid_only: bool = False
     #: the connection is compressed (RFC 4978)
     compressed: bool = False
+    #: who is logged in, as `imap.without` names people and groups, and what the client calls itself
+    names: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    client: str = ""
+    #: what is switched off for them
+    without: frozenset[str] = frozenset()
     #: of the command that runs
     tag: bytes = b"*"
     #: where the last partial FETCH ended
@@ -86,6 +94,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.framing = Framing(self.settings)
+        self.switch()
 
     @property
     def state(self) -> State:
@@ -181,8 +190,32 @@ class Session:
         """The capability list as it holds now."""
         upgradable = self.starttls_possible and not self.tls
         return _capability(
-            Phase(self.login is not None, self.private, upgradable, self.settings.max_append, self.compressed)
+            Phase(
+                self.login is not None,
+                self.private,
+                upgradable,
+                self.settings.max_append,
+                self.compressed,
+                self.without,
+            )
         )
+
+    def switch(self) -> bool:
+        """Find out what is switched off now that more is known of the client; True when that has changed."""
+        before = self.without
+        if self.settings.without:
+            self.without = withheld(self.settings.without, self.names, self.groups, self.client)
+        return self.without != before
+
+    def require(self, capability: str) -> None:
+        """Raises BadCommand for what belongs to an extension that is switched off."""
+        if capability in self.without:
+            raise BadCommand("unknown parameter")
+
+    def use_condstore(self) -> None:
+        """The client has shown that it knows MODSEQs (RFC 7162 3.1). Raises BadCommand where that is switched off."""
+        self.require("CONDSTORE")
+        self.condstore = True
 
     def greeting(self) -> bytes:
         return f"* OK [CAPABILITY {self.capability()}] {self.hostname} Gatepost ready\r\n".encode()
@@ -193,6 +226,8 @@ class Session:
         self.is_notifying = False
         self.condstore = self.qresync = self.rev2 = self.utf8 = self.uid_only = False
         self.framing.logged_in = False
+        self.names = self.groups = frozenset()
+        self.switch()
 
     def receive(self, data: bytes) -> None:
         self.framing.receive(data)
@@ -327,7 +362,7 @@ class Session:
             parser.space()
             name += b" " + parser.atom().upper()
         facts = COMMANDS.get(name)
-        if facts is None:
+        if facts is None or (self.without and name in unknown_commands(self.without)):
             raise BadCommand("unknown command")
         if facts.takes_numbers and self.uid_only:
             raise BadCommand("[UIDREQUIRED] message numbers are not used after ENABLE UIDONLY")

@@ -7,6 +7,19 @@ import msgspec
 from directory.model.units import Count, Seconds, Size
 
 
+class Without(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Extensions that are switched off, for those whom every list that is given fits; without any, for everybody."""
+
+    #: as they are announced: COMPRESS, CONDSTORE, IMAP4rev2, MOVE, …
+    capabilities: tuple[str, ...]
+    #: logins, addresses, or entries' ids
+    users: tuple[str, ...] = ()
+    #: distinguished names of groups, members of groups in them included
+    groups: tuple[str, ...] = ()
+    #: what mail programs call themselves by ID (RFC 2971), with * and ?: "*Outlook*"
+    clients: tuple[str, ...] = ()
+
+
 class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Configuration section `imap`."""
 
@@ -34,6 +47,8 @@ class ImapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     own_seen: bool = True
     #: whether the owner of a mailbox may give rights to everybody who can log in (`anyone` of RFC 4314)
     acl_anyone: bool = False
+    #: extensions that are switched off for some: [{capabilities: [CONDSTORE], clients: ["*Outlook*"]}]
+    without: tuple[Without, ...] = ()
     #: how often a client in IDLE is told that the server is there, and a lost hint is made good for
     idle_keepalive: Seconds = 120.0
     #: silence that ends a session (RFC 9051 5.4: at least 30 minutes)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from directory.model import Condition, Deferred, MailboxHolder, Refused, SharedMailbox
-from directory.port import Login
+from directory.port import Login, groups_of
 from gateway.imap.names import SEPARATOR
-from gateway.imap.ports import Authenticate, Compress, LogOut, StartTls
+from gateway.imap.ports import Authenticate, Compress, Known, LogOut, StartTls, WhoIs
 from gateway.imap.session import Session
+from gateway.imap.switches import group_name
 from gateway.imap.view import Contents
 from gateway.service import (
     imap_access,
@@ -166,6 +167,18 @@ async def _authenticate(executor: ImapExecutor, request: Authenticate) -> Login:
     return await log_in(executor.host, executor.peer, "imap", address, request.login, request.password)
 
 
+def _who_is(executor: ImapExecutor, request: WhoIs) -> Known:
+    directory = executor.host.directory
+    entry = directory.by_id(request.account)
+    if entry is None:
+        return Known(frozenset({request.account.casefold()}), frozenset())
+    names = (entry.id, *getattr(entry, "logins", ()), *getattr(entry, "addresses", ()))
+    above = (directory.by_id(group) for group in groups_of(directory, entry.dn))
+    return Known(
+        frozenset(map(str.casefold, names)), frozenset(group_name(group.dn) for group in above if group is not None)
+    )
+
+
 def _log_out(executor: ImapExecutor, _: LogOut) -> None:
     executor.close()
     executor.mailbox, executor.owner = None, ""
@@ -186,6 +199,7 @@ _EXECUTE: dict[type, Callable[..., object]] = {
     Compress: _compress,
     LogOut: _log_out,
     StartTls: _start_tls,
+    WhoIs: _who_is,
     **imap_appending.REQUESTS,
     **imap_selecting.REQUESTS,
     **imap_reading.REQUESTS,

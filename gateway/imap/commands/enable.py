@@ -6,6 +6,7 @@ from gateway.ask import Dialogue
 from gateway.imap.parser import Parser
 from gateway.imap.registry import AUTHENTICATED, announce, command
 from gateway.imap.session import Session
+from gateway.imap.switches import is_announced
 
 MAX_NAMES = 32
 #: what is true of the session then; the first one says whether it is enabled already
@@ -29,7 +30,8 @@ def enable(session: Session, arguments: Parser) -> Dialogue:
         arguments.space()
         name = arguments.atom().upper()
         states = _ENABLES.get(name)
-        if states is not None and not getattr(session, states[0]):
+        is_off = bool(session.without) and not is_announced(_SHOWN.get(name, name).decode(), session.without)
+        if states is not None and not is_off and not getattr(session, states[0]):
             for state in states:
                 setattr(session, state, True)
             enabled += b" " + _SHOWN.get(name, name)

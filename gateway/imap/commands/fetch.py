@@ -254,7 +254,7 @@ def fetch(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
             items.append(Plain.MODSEQ)
         numbers = [message.number for message in view.messages(numbers) if message.modseq > since]
     if Plain.MODSEQ in items:
-        session.condstore = True
+        session.use_condstore()
     if modifiers.vanished and since is not None:
         yield from vanished(view, since, ranges)
     fetching = _Fetch(session, view, items, read_only=read_only)

@@ -101,6 +101,13 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
     if arguments.at(b" RETURN ("):
         asked = _options(arguments, _RETURN)
         extended = True
+        for is_asked, capability in (
+            (bool(asked.items), "LIST-STATUS"),
+            (bool(asked.entries), "LIST-METADATA"),
+            (b"MYRIGHTS" in asked.names, "LIST-MYRIGHTS"),
+        ):
+            if is_asked:
+                session.require(capability)
     arguments.end()
     if wanted == [b""] and not extended:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
@@ -119,7 +126,7 @@ def list_mailboxes(session: Session, arguments: Parser) -> Dialogue:
         yield b"".join(map(answer, lines))
         return ""
     if b"HIGHESTMODSEQ" in asked.items:
-        session.condstore = True
+        session.use_condstore()
     for start in range(0, len(lines), STATUS_BATCH):
         part: list[Line] = lines[start : start + STATUS_BATCH]
         names = tuple([line.listed.name for line in part if line.listed.exists and line.listed.selectable])

@@ -2,14 +2,19 @@
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.parser import BadCommand, Parser
-from gateway.imap.ports import Authenticate
+from gateway.imap.ports import Authenticate, WhoIs
 from gateway.imap.registry import State, command
 from gateway.imap.session import No, Session
 
 
 def enter(session: Session, login: str, password: str) -> Dialogue:
     """Prove a login and tell what can be done from now on. Raises Refused, Deferred."""
-    session.login = yield Ask(Authenticate(login, password))
+    found = yield Ask(Authenticate(login, password))
+    if any(rule.users or rule.groups for rule in session.settings.without):
+        who = yield Ask(WhoIs(found.account))
+        session.names, session.groups = who.names, who.groups
+        session.switch()
+    session.login = found
     session.framing.logged_in = True
     return f"[CAPABILITY {session.capability()}] logged in"
 

@@ -18,6 +18,8 @@ def search(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     view = session.selected.view
     arguments.space()
     wish = read_wish(arguments)
+    if wish is not None:
+        session.require("ESEARCH")
     keys, test = read_search(session, view, arguments, wish, needs_charset=False)
     found = yield from find(view, keys, test, Progress(session.tag))
     yield from told(session, view, b"SEARCH", wish, keys, found, by_uid=by_uid)

@@ -27,7 +27,7 @@ def _parameters(session: Session, arguments: Parser) -> Known | None:
             if arguments.at(b")"):
                 break
             arguments.space()
-        session.condstore = True
+        session.use_condstore()
     arguments.end()
     return known
 

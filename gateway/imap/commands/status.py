@@ -15,7 +15,7 @@ def status(session: Session, arguments: Parser) -> Dialogue:
     items = read_status_items(arguments)
     arguments.end()
     if b"HIGHESTMODSEQ" in items:
-        session.condstore = True
+        session.use_condstore()
     figures = yield Ask(Status((name,), not SIZES.isdisjoint(items)))
     if name not in figures:
         raise No("[NONEXISTENT] no such mailbox")

@@ -41,7 +41,7 @@ def store(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     if arguments.at(b"(UNCHANGEDSINCE "):
         unchanged_since = arguments.modseq()
         arguments.expect(b") ")
-        session.condstore = True
+        session.use_condstore()
     mode = _mode(arguments)
     silent = arguments.at(b".SILENT")
     arguments.space()

@@ -18,22 +18,13 @@ if TYPE_CHECKING:
     from gateway.store.keeping import Kept
 
 
-def _subject(message: Kept) -> str:
-    from gateway.mail.header import MAX_HEADER, HeaderProblem, scan
-    from gateway.mime.encoded import decode_header_text
-
-    try:
-        with message.path.open("rb") as file:
-            header = scan(file.read(MAX_HEADER).replace(b"\r\n", b"\n"))
-    except (OSError, HeaderProblem):
-        return ""
-    fields = header.all(b"subject")
-    return decode_header_text(header.unfolded(fields[0])[:400]) if fields else ""
-
-
 def _facts(message: Kept, *, subjects: bool) -> dict[str, Any]:
     facts = {"id": message.id, "mailbox": message.mailbox, "expunged_at": message.expunged_at, "octets": message.size}
-    return {**facts, "subject": _subject(message)} if subjects else facts
+    if subjects:
+        from gateway.service.expunged_verbs import headline
+
+        return {**facts, "subject": headline(message.path)[0]}
+    return facts
 
 
 @click.command(name="undelete")

@@ -6,6 +6,7 @@ Who asks is proven as for every verb there; nobody learns anything of another's 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -13,13 +14,31 @@ import msgspec
 from directory.model import Deferred, MailboxHolder, Refused
 from directory.port import Directory
 from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.mail.header import MAX_HEADER, HeaderProblem, scan
+from gateway.mime.encoded import decode_header_text
 from gateway.store.errors import InvalidMailboxName
 from gateway.store.keeping import Kept
 from gateway.store.stores import Stores
 
 MAX_LISTED = 1_000
 MAX_PUT_BACK = 100  # messages by one wish
+MAX_HEADERS = 100  # each costs a file that is opened
+MAX_SHOWN = 200  # characters of a subject or author
 Identifiers = Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_PUT_BACK)]
+
+
+def headline(path: Path) -> tuple[str, str]:
+    """Subject and author of a message, for people; "" for what it has not, or when it is gone."""
+    try:
+        with path.open("rb") as file:
+            header = scan(file.read(MAX_HEADER).replace(b"\r\n", b"\n"))
+    except (OSError, HeaderProblem):
+        return "", ""
+    texts = []
+    for name in (b"subject", b"from"):
+        fields = header.all(name)
+        texts.append(decode_header_text(header.unfolded(fields[0])[: 2 * MAX_SHOWN])[:MAX_SHOWN] if fields else "")
+    return texts[0], texts[1]
 
 
 class ListExpunged(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,6 +46,8 @@ class ListExpunged(msgspec.Struct, forbid_unknown_fields=True):
 
     mailbox: str = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LISTED)] = 100
+    #: with subjects and authors, of at most `MAX_HEADERS`
+    headers: bool = False
 
 
 class Undelete(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,10 +83,14 @@ class ExpungedVerbs:
     def _list(self, caller: Caller, wanted: ListExpunged) -> list[dict[str, Any]]:
         _, found = self._kept(caller)
         some = [message for message in found if wanted.mailbox in ("", message.mailbox)][: wanted.limit]
-        return [
+        shown: list[dict[str, Any]] = [
             {"id": each.id, "mailbox": each.mailbox, "expunged_at": each.expunged_at, "octets": each.size}
             for each in some
         ]
+        if wanted.headers:
+            for facts, each in zip(shown[:MAX_HEADERS], some, strict=False):
+                facts["subject"], facts["author"] = headline(each.path)
+        return shown
 
     def _undelete(self, caller: Caller, wanted: Undelete) -> list[dict[str, Any]]:
         """For each message where it is now, or why not."""

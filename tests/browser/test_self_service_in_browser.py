@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from imapclient import IMAPClient
 from pictures import SMALL
 
 pytestmark = pytest.mark.xdist_group("web")
 
-PAGES = ("password", "data", "forward", "vacation", "writing", "storage", "apps", "sessions", "queue", "trace")
+PAGES = (
+    "password",
+    "data",
+    "forward",
+    "vacation",
+    "writing",
+    "storage",
+    "deleted",
+    "apps",
+    "sessions",
+    "queue",
+    "trace",
+)
 
 
 def test_vacation_by_the_readers_clock_and_a_look_at_it(browse) -> None:  # type: ignore[no-untyped-def]
@@ -40,6 +53,28 @@ def test_an_app_password_for_a_telephone(browse) -> None:  # type: ignore[no-unt
     visit.picture("self-apps")
     page.click("button[aria-label='Revoke Telephone']")
     page.wait_for_selector("text=1 app password is revoked.")
+
+
+def test_deleted_messages_come_back(browse, webbed) -> None:  # type: ignore[no-untyped-def]
+    visit = browse("grace")
+    password = next(each["password"] for each in webbed.facts["accounts"] if each["login"] == "grace")
+    with IMAPClient("127.0.0.1", webbed.port("imap"), ssl=False) as client:
+        client.login("grace", password)
+        client.create_folder("Undone")
+        for subject in ("Minutes of the meeting", "A very long subject " * 8):
+            client.append("Undone", f"From: Ann <ann@example.com>\r\nSubject: {subject}\r\n\r\nx\r\n".encode())
+        client.select_folder("Undone")
+        client.delete_messages([1, 2])
+        client.expunge()
+    page = visit.open("/self/deleted")
+    page.check("tr:has-text('Minutes of the meeting') input")
+    visit.picture("self-deleted")
+    page.click("main button:has-text('Put back')")
+    page.wait_for_selector("text=1 message is back.")
+    assert page.locator("tr:has-text('Minutes of the meeting')").count() == 0
+    with IMAPClient("127.0.0.1", webbed.port("imap"), ssl=False) as client:
+        client.login("grace", password)
+        assert client.folder_status("Undone", ["MESSAGES"])[b"MESSAGES"] == 1
 
 
 def test_every_page_fits_a_telephone_in_chinese(browse) -> None:  # type: ignore[no-untyped-def]

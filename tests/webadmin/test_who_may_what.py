@@ -54,6 +54,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "quotas": (DOMAIN, HELPDESK, ADMIN),
     "queue": (DOMAIN, HELPDESK, ADMIN),
     "self_apps": SIGNED_IN,
+    "self_deleted": SIGNED_IN,
     "self_queue": SIGNED_IN,
     "self_storage": SIGNED_IN,
     "self_trace": SIGNED_IN,

@@ -7,9 +7,11 @@ done beside the running service, and repeated.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
+from gateway.files.durable import rename_unique
 from gateway.store import markers
 from gateway.store.errors import NoSuchMailbox
 from gateway.store.layout import name_of, unique_part
@@ -114,27 +116,42 @@ class Caring(Undeleting):
     def rebuild(self, account: str) -> None:
         """Make the index of an account anew from its files: UIDs and UIDVALIDITY stay, MODSEQs begin above all before.
 
-        Flags, rights and annotations are noted beside the messages first. What only the index knows is lost: when a
-        message came into its mailbox, and to which address. Raises Deferred, before anything is forgotten where the
-        files cannot be written or the account's mark is missing.
+        It is one change: who reads sees what was before until it is done, and who wants to write waits. Flags, rights and
+        annotations are noted beside the messages first. What only the index knows is lost: when a message came into its
+        mailbox, and to which address. Raises Deferred, and then nothing is forgotten.
         """
         maildir = self._maildir(account)
-        with trouble(maildir):
-            marker = markers.read(os.path.join(maildir, markers.ACCOUNT))
-            if marker is None or marker.get("id") != account:
-                markers.write_account(maildir, account, ())
-            self.find_folders(account, maildir)
+        with self.repository.alone(account):
+            with trouble(maildir):
+                marker = markers.read(os.path.join(maildir, markers.ACCOUNT))
+                if marker is None or marker.get("id") != account:
+                    markers.write_account(maildir, account, ())
+                self.find_folders(account, maildir)
+                for row in self.repository.mailboxes(account):
+                    folder = self._folder(maildir, row)
+                    if os.path.isdir(folder):
+                        self._put_in_place(account, folder, row)
+                        self._write_all(account, folder, row)
+                self.repository.delete_account(account)
+                self._known.pop(account, None)
+                restored = restore_account(self.repository, account, maildir)
             for row in self.repository.mailboxes(account):
-                folder = self._folder(maildir, row)
-                if os.path.isdir(folder):
-                    self._write_all(account, folder, row)
-            self.repository.delete_account(account)
-            self._known.pop(account, None)
-            restored = restore_account(self.repository, account, maildir)
-        for row in self.repository.mailboxes(account):
-            self._looks.pop((account, row.id), None)
-            self._noted.pop((account, row.id), None)
-        self._restored(restored)
+                self._looks.pop((account, row.id), None)
+                self._noted.pop((account, row.id), None)
+            self._restored(restored)
+        rows = self.repository.mailboxes(account)
+        self.changed_all([(account, row.id, row.highestmodseq) for row in rows])
+
+    def _put_in_place(self, account: str, folder: str, row: MailboxRow) -> None:
+        """Finish what others have begun with files: what has a row gets its name, what is expunged goes. Raises OSError."""
+        waiting = set(os.listdir(os.path.join(folder, "tmp")))
+        present = {unique_part(file): file for file in os.listdir(os.path.join(folder, "cur"))}
+        for _, ukey, name, info, is_expunged in self.repository.files(account, row.id):
+            if is_expunged and ukey in present:
+                self._remove_expunged(account, row, os.path.join(folder, "cur", present[ukey]), info)
+            elif not is_expunged and ukey in waiting:
+                with contextlib.suppress(FileNotFoundError):  # they were faster
+                    rename_unique(os.path.join(folder, "tmp", ukey), os.path.join(folder, "cur", f"{name}:2,{info}"))
 
     def _write_all(self, account: str, folder: str, row: MailboxRow) -> None:
         """All that the index knows, beside the messages. Raises OSError, Deferred."""

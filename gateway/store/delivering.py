@@ -273,12 +273,13 @@ class Delivering(Adopting):
     def _give_name(self, account: str, mailbox: int, uid: int, source: str, target: str) -> None:
         """Rename the file of a message with a row. Raises OSError.
 
-        That somebody has read and removed the message between its row and its name is no error: it was there.
+        That somebody has read and removed the message between its row and its name is no error: it was there. Nor is
+        that a look at the mailbox, which found the row, has given the file its name.
         """
         try:
             rename_unique(source, target)
         except FileNotFoundError:
-            if not uid or not self._is_expunged(account, mailbox, uid):
+            if not uid or not (os.path.lexists(target) or self._is_expunged(account, mailbox, uid)):
                 raise
 
     def _is_expunged(self, account: str, mailbox: int, uid: int) -> bool:

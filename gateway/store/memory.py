@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from directory.model import Condition, Deferred, Refused
@@ -57,6 +58,7 @@ class _Mailbox:
     def begin_at(self, uidnext: int) -> None:
         if uidnext:
             self.uidnext, self.lost_from, self.modseq = uidnext, 1, lost_modseq()
+            self.floor = self.modseq
 
     def ukeys(self) -> set[str]:
         return {row.ukey for row in self.live.values()} | {row.ukey for row, _ in self.dead.values()}
@@ -144,6 +146,9 @@ class MemoryRepository(MemoryReaders):
             self.own(new.account, new.addresses, now)
             made.append((row, self._accounts[new.account].mailboxes[INBOX_ID].row()))
         return made
+
+    def alone(self, account: str) -> AbstractContextManager[None]:
+        return nullcontext()  # there are no others
 
     def delete_account(self, account: str) -> None:
         self._accounts.pop(account, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -196,6 +197,11 @@ class Repository(Protocol):
         An existing one is returned as it is. What a power cut may take is made again of the markers, with UIDs and
         MODSEQs above all that could be given until then.
         """
+        ...
+
+    def alone(self, account: str) -> AbstractContextManager[None]:
+        """All that this thread does with an account is one change, and nobody else changes anything of it meanwhile: what
+        they want to write is Deferred if it takes long. For programs beside the service, not for the service."""
         ...
 
     def delete_account(self, account: str) -> None:

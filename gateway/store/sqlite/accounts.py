@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from directory.model import Deferred
@@ -80,6 +81,9 @@ class Accounts(Base):
                 made.update(zip(numbers, rows, strict=True))
         made.update(failed)
         return [made[number] for number in range(len(wanted))]
+
+    def alone(self, account: str) -> AbstractContextManager[None]:
+        return self._shard(account).alone()
 
     def delete_account(self, account: str) -> None:
         with self._shard(account).transaction(full=True) as db:
@@ -294,14 +298,14 @@ def _create(db: sqlite3.Connection, new: NewAccount, now: float) -> tuple[Accoun
 def _insert_mailbox(
     db: sqlite3.Connection, account: str, number: int, name: str, special_use: str, uidvalidity: int, uidnext: int
 ) -> MailboxRow:
-    """`uidnext` is 0 for a new one, else that of a mailbox whose rows were lost."""
+    """`uidnext` is 0 for a new one, else that of a mailbox whose rows were lost, and with them what was expunged."""
     row = MailboxRow(number, name, uidvalidity, uidnext or 1, lost_modseq() if uidnext else 1, special_use)
     db.execute(
         "INSERT INTO mailbox (account, id, name, special_use, uidvalidity, uidnext, uid_reserved, highestmodseq, "
-        "modseq_reserved, lost_from) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        "modseq_reserved, lost_from, tomb_floor) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         (
             account, number, name, special_use, uidvalidity, row.uidnext, row.uidnext + UID_BLOCK,
-            row.highestmodseq, row.highestmodseq + MODSEQ_BLOCK, int(uidnext > 0),
+            row.highestmodseq, row.highestmodseq + MODSEQ_BLOCK, int(uidnext > 0), row.highestmodseq if uidnext else 0,
         ),
     )  # fmt: skip
     return row

@@ -73,6 +73,7 @@ class Shard:
         self._reader = open_database(path, SHARD, FORMAT)
         self._reader_lock = threading.Lock()
         self._boot = boot
+        self._alone = 0  # the thread in whose one transaction everything is
         try:
             self._reader.execute("PRAGMA query_only=1")
             self._begin()
@@ -100,9 +101,23 @@ class Shard:
 
     @contextmanager
     def transaction(self, *, full: bool = False) -> Iterator[sqlite3.Connection]:
-        """One write transaction; `full` puts it on disk before it returns. The only place that takes the lock."""
+        """One write transaction; `full` puts it on disk before it returns."""
+        if self._alone == threading.get_ident():
+            yield self.connection  # which is undone as a whole, or not at all
+            return
         with self.lock, self.locked_transaction(full=full) as db:
             yield db
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Everything that this thread reads and writes is one transaction: others see what was before, and cannot write,
+        until its end. Only where a process serves nobody else, since its other threads wait for it."""
+        with self.lock, self.locked_transaction(full=True):
+            self._alone = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._alone = 0
 
     @contextmanager
     def locked_transaction(self, *, full: bool = False) -> Iterator[sqlite3.Connection]:
@@ -129,6 +144,9 @@ class Shard:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One read; statements of one call see one state only when they are one statement."""
+        if self._alone == threading.get_ident():
+            yield self.connection
+            return
         with self._reader_lock:
             try:
                 yield self._reader

@@ -177,3 +177,19 @@ def test_lines_of_bounded_length() -> None:
     assert all(line.count(b",") < 1000 for line in lines)
     assert list(lines_of(b"* VANISHED ", runs_of([1, 2, 3, 7, 9, 10]))) == [b"* VANISHED 1:3,7,9:10\r\n"]
     assert merged(((5, 2), (6, 8), (10, 0)), 12) == [(2, 8), (10, 12)]
+
+
+def test_what_has_vanished_is_told_although_the_index_was_made_anew(world: World) -> None:
+    worker = world.worker()
+    for _ in range(5):
+        worker.deliver()
+    one, two = worker.session("SELECT INBOX"), world.worker().session("ENABLE QRESYNC")
+    said = two.say("SELECT INBOX")
+    validity, modseq = said.split("UIDVALIDITY ")[1].split("]")[0], said.split("HIGHESTMODSEQ ")[1].split("]")[0]
+    two.say("UNSELECT")
+    one.say("UID STORE 2:3 +FLAGS.SILENT (\\Deleted)")
+    one.say("EXPUNGE")
+    worker.stores.rebuild(world.account.id)
+    assert "* VANISHED (EARLIER) 2:3" in two.say(f"SELECT INBOX (QRESYNC ({validity} {modseq} 1:5))")
+    assert "EXPUNGE" not in one.say("NOOP")
+    assert one.say("SEARCH ALL").startswith("* SEARCH 1 2 3\r\n")

@@ -11,7 +11,10 @@ import pytest
 from store_bench import BODY, Bench, person
 
 from directory.model import Deferred
-from gateway.store import markers
+from gateway.store import caring, markers
+from gateway.store.rebuilding import restore_account
+from gateway.store.repository import AccountRow, Repository
+from gateway.store.sqlite import SqliteRepository, shard
 
 ANN = person()
 
@@ -124,3 +127,68 @@ def test_rebuild_forgets_nothing_where_the_files_are_away(bench: Bench) -> None:
     away.rename(maildir)
     assert kinds(bench) == []
     assert len(bench.inbox(ANN)[1]) == 4
+
+
+def test_others_see_one_change(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads while an index is rebuilt sees what was before: no mailbox is gone or empty for a moment."""
+    before, messages = bench.inbox(ANN)
+    other = SqliteRepository(bench.path / "index")
+    monkeypatch.setattr(shard, "BUSY_MS", 50)
+    hasty = SqliteRepository(bench.path / "index")
+    seen: list[object] = []
+
+    def restore(repository: Repository, account: str, maildir: str) -> AccountRow:
+        assert repository.account(account) is None  # where it is done it is gone
+        seen.append(other.mailbox_by_id(ANN.id, before.id))
+        seen.append(other.messages(ANN.id, before.id))
+        with pytest.raises(Deferred):
+            hasty.store_flags(ANN.id, before.id, [1], "add", "F", "")
+        return restore_account(repository, account, maildir)
+
+    monkeypatch.setattr(caring, "restore_account", restore)
+    bench.changes.clear()
+    bench.stores.rebuild(ANN.id)
+    assert seen == [before, messages]
+    after = other.mailbox_by_id(ANN.id, before.id)
+    assert after is not None
+    assert after.highestmodseq > before.highestmodseq
+    assert [row.uid for row in other.messages(ANN.id, before.id)] == [row.uid for row in messages]
+    assert (ANN.id, before.id, after.highestmodseq) in bench.changes  # told once it can be seen
+    other.close()
+    hasty.close()
+
+
+def test_a_rebuild_that_fails_forgets_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = bench.inbox(ANN)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(caring, "restore_account", fail)
+    with pytest.raises(Deferred):
+        bench.stores.rebuild(ANN.id)
+    assert bench.inbox(ANN) == before
+    assert bench.deliver(ANN) == before[0].uidnext
+
+
+def test_what_others_have_begun_with_files_is_finished(bench: Bench) -> None:
+    """A message that has its row and not yet its name keeps its UID, one whose file is not yet gone stays gone."""
+    row, messages = bench.inbox(ANN)
+    coming, going = messages[1], messages[2]
+    maildir = bench.maildir(ANN)
+    (maildir / "cur" / f"{coming.name}:2,").rename(maildir / "tmp" / coming.ukey)
+    bench.repository.expunge(ANN.id, row.id, [going.uid])
+    bench.stores.rebuild(ANN.id)
+    assert [each.uid for each in bench.inbox(ANN)[1]] == [each.uid for each in messages if each is not going]
+    # who had begun with it goes on, and finds that it has its name
+    bench.stores._give_name(
+        ANN.id, row.id, coming.uid, str(maildir / "tmp" / coming.ukey), str(maildir / "cur" / f"{coming.name}:2,")
+    )
+
+
+def test_what_was_expunged_before_is_not_known_any_more(bench: Bench) -> None:
+    """Whoever asks what has vanished since is told to compare, not that nothing has."""
+    row, messages = bench.inbox(ANN)
+    bench.stores.expunge(ANN, row, [messages[0].uid])
+    bench.stores.rebuild(ANN.id)
+    assert bench.repository.tombstone_floor(ANN.id, row.id) > row.highestmodseq

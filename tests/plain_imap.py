@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 _TOKEN = re.compile(
@@ -120,10 +122,13 @@ class PlainImap:
         return found
 
 
-def connected(port: int, login: str, password: str, seconds: float = 100.0) -> tuple[PlainImap, socket.socket]:
+@contextmanager
+def connected(port: int, login: str, password: str, seconds: float = 100.0) -> Iterator[PlainImap]:
     """A session on loopback, logged in; `seconds` is how long one answer may take."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-    stream = connection.makefile("rwb")
-    session = PlainImap(stream, stream)
-    session.good(f"LOGIN {login} {password}".encode())
-    return session, connection
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection,
+        connection.makefile("rwb") as stream,
+    ):
+        session = PlainImap(stream, stream)
+        session.good(f"LOGIN {login} {password}".encode())
+        yield session

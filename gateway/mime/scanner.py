@@ -136,6 +136,7 @@ class _Scanner:
         body = self.header_end(start)
         if self._find_delimiter(start, body):
             # no blank line before the next delimiter: all header, or nothing at all
+            self._parts += 1
             end = self._before(start)
             fields = Fields(self._stored, start, end)
             found = content_type(fields.get(b"\ncontent-type:"))

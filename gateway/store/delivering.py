@@ -7,6 +7,7 @@ finishes the rename. While the index is down mail goes to new/ and is adopted la
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -52,8 +53,15 @@ class _Way:
     temporary: str = ""
 
 
+#: a line end behind more than one CR, as some programs make it
+_CRS_LF = re.compile(rb"(?<!\r)\r++\n")
+
+
 class LfPieces:
-    """Octets with CRLF turned into LF, counted on the way; also from a spooled file."""
+    """Octets with CRLF turned into LF, counted on the way; also from a spooled file.
+
+    Of several CRs before a LF none stays: what is stored has no CRLF, by which readers know files of other programs.
+    """
 
     def __init__(self, source: Iterable[bytes] | Path) -> None:
         self._source = source
@@ -61,16 +69,26 @@ class LfPieces:
         self.crlf = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        held = b""
+        held = 0  # CRs at the end of what came so far
         for piece in pieces_of(self._source) if isinstance(self._source, Path) else self._source:
-            data = held + bytes(piece) if held else bytes(piece)
-            held = b"\r" if data.endswith(b"\r") else b""
-            yield self._count(data[:-1] if held else data)
-        if held:
-            yield self._count(held)
+            data = bytes(piece)
+            if data.endswith(b"\r") or held:
+                whole = data.rstrip(b"\r")
+                if not whole:
+                    held += len(data)
+                    continue
+                before, held = held, len(data) - len(whole)
+                data = whole
+                if before and not data.lstrip(b"\r").startswith(b"\n"):
+                    data = b"\r" * before + data
+            yield self._count(data)
+        for at in range(0, held, READ_SIZE):
+            yield self._count(b"\r" * min(READ_SIZE, held - at))
 
     def _count(self, data: bytes) -> bytes:
         data = data.replace(b"\r\n", b"\n")
+        if b"\r\n" in data:
+            data = _CRS_LF.sub(b"\n", data)
         self.size += len(data)
         self.crlf += len(data) + data.count(b"\n")
         return data

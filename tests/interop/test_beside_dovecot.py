@@ -46,10 +46,8 @@ def _fill(session: PlainImap) -> None:
 @pytest.fixture(scope="module")
 def pair(busy: RunningDemo) -> Iterator[Pair]:
     account = busy.facts["accounts"][0]
-    ours, connection = connected(busy.port("imap"), account["login"], account["password"])
-    with connection, dovecot() as beside:
-        theirs, other = connected(beside.imap, "tester", PASSWORD)
-        with other:
+    with connected(busy.port("imap"), account["login"], account["password"]) as ours, dovecot() as beside:
+        with connected(beside.imap, "tester", PASSWORD) as theirs:
             _fill(ours)
             _fill(theirs)
             yield Pair(ours, theirs)

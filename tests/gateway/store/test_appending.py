@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from store_bench import Bench, person
 from directory.model import Condition, Deferred, Refused
 from gateway.store import appending, delivering
 from gateway.store.appending import NewContent
+from gateway.store.delivering import LfPieces
 from gateway.store.repository import INBOX, Limits
 
 ANN = person()
@@ -76,3 +78,15 @@ def test_what_does_not_fit(bench: Bench) -> None:
     with pytest.raises(Refused):
         bench.stores.append_all(ANN, INBOX, THREE, Limits(messages=2))
     assert nothing_is_there(bench)
+
+
+@pytest.mark.parametrize(
+    "text", [b"a\r\r\nb\r\n", b"\r\r\r", b"\r\n\r\n", b"a\rb\r\r\r\nc\r", b"", b"\n\r\n\r\r", b"a\r\r\rb\n"]
+)
+def test_no_crlf_is_stored_however_it_comes(text: bytes) -> None:
+    expected = re.sub(rb"\r+\n", b"\n", text)
+    for first in range(len(text) + 1):
+        for second in range(first, len(text) + 1):
+            pieces = LfPieces([text[:first], text[first:second], text[second:]])
+            assert b"".join(pieces) == expected
+            assert (pieces.size, pieces.crlf) == (len(expected), len(expected) + expected.count(b"\n"))

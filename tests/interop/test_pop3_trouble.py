@@ -15,23 +15,31 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import RunningDemo
+from conftest import RunningDemo, eventually
 
 from gateway.service.overview import read
 
 LEASE = 2.0
 
 
+def reloads(demo: RunningDemo) -> int:
+    shown = read(demo.folder / "run")
+    return shown.reloads if shown is not None else 0
+
+
+def configure(demo: RunningDemo, **values: float) -> None:
+    """Settings of POP3, in force when it returns."""
+    before = reloads(demo)
+    path = demo.folder / "gatepost.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"pop3": {"lock_lease": LEASE, **values}}))
+    os.kill(demo.facts["pids"]["master"], signal.SIGHUP)
+    eventually(lambda: reloads(demo) > before, 60)
+
+
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     demo = RunningDemo(tmp_path_factory.mktemp("pop3"))
-    path = demo.folder / "gatepost.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"pop3": {"lock_lease": LEASE}}))
-    os.kill(demo.facts["pids"]["master"], signal.SIGHUP)
-    deadline = time.monotonic() + 30
-    while (shown := read(demo.folder / "run")) is None or not shown.reloads:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    configure(demo)
     yield demo
     demo.stop()
 
@@ -114,6 +122,45 @@ def test_what_others_do_to_the_maildrop_meanwhile(company: RunningDemo) -> None:
     last = login(company, account)
     assert last.stat()[0] == count - 1  # three, less two, and the new one
     last.quit()
+
+
+def test_who_comes_again_too_soon_and_what_has_been_there_for_too_long(company: RunningDemo) -> None:
+    one, other = person(company, 6), person(company, 2)
+    for account in (one, other):
+        deliver(company, account, 2)
+    configure(company, login_delay=3600.0, expire=0.001)
+    try:
+        client = login(company, one)
+        assert {"LOGIN-DELAY": ["3600"], "EXPIRE": ["0"]}.items() <= client.capa().items()
+        assert client.stat()[0] >= 2
+        deliver(company, one, 1)
+        client.quit()  # what the session has seen goes, what came meanwhile stays
+        for _ in range(2):  # on whichever worker
+            with pytest.raises(poplib.error_proto, match=r"\[LOGIN-DELAY\]"):
+                login(company, one)
+        client = login(company, other)
+        client.close()  # no QUIT: nothing goes
+    finally:
+        configure(company)
+    client = login(company, one)
+    assert client.stat()[0] == 1
+    client.quit()
+    client = eventually_in(company, other)
+    assert client.stat()[0] >= 2
+    client.quit()
+
+
+def eventually_in(demo: RunningDemo, account: dict[str, Any]) -> poplib.POP3:
+    """A session, once the one that broke off has given its lock back."""
+    found: list[poplib.POP3] = []
+
+    def is_in() -> bool:
+        with contextlib.suppress(poplib.error_proto):
+            found.append(login(demo, account))
+        return bool(found)
+
+    eventually(is_in)
+    return found[0]
 
 
 def test_a_store_that_cannot_be_read_is_temporary(company: RunningDemo) -> None:

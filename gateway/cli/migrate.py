@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.cli.migrate_drain import run_queues, stop
 from gateway.cli.migrate_found import Found, look
+from gateway.cli.migrate_imap import imap
 from gateway.cli.options import for_machines, in_seconds
 from gateway.cli.problems import NO, NOT_ALLOWED, TEMPORARY
 from gateway.cli.setup import own_program
@@ -24,6 +25,9 @@ postconf -e master_service_disable=inet && postfix reload   (takes nothing new, 
 @click.group(name="migrate")
 def command() -> None:
     """Leave another mail system without losing what it has taken."""
+
+
+command.add_command(imap)
 
 
 def _plan(found: Found) -> Iterator[tuple[bool, str, list[str]]]:

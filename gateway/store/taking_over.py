@@ -114,6 +114,25 @@ class TakingOver(Importing):
         top = next((top.rstrip(os.sep) for top, _ in self._tops if above.startswith(top)), os.path.dirname(above))
         make_folders(top, above)
 
+    def mirror_of(self, holder: MailboxHolder) -> str:
+        """A folder beside the place of the store for a copy of what is taken over; "" when that has been done. Raises
+        Deferred."""
+        path = self._place_of(holder)
+        mirror = f"{path}.migrating"
+        with trouble(mirror):
+            facts = markers.read(os.path.join(path, ADOPTED))
+            if facts is not None and facts.get("source") == os.path.realpath(mirror) and facts.get("is_done"):
+                return ""
+            self._make_above(path)
+            os.makedirs(mirror, 0o700, exist_ok=True)
+        return mirror
+
+    def drop_mirror(self, holder: MailboxHolder) -> None:
+        """Remove the copy; what was taken over stays. Raises Deferred."""
+        mirror = f"{self._place_of(holder)}.migrating"
+        with trouble(mirror):
+            shutil.rmtree(mirror, ignore_errors=True)
+
     def unique_ids(self, holder: MailboxHolder, inbox: MailboxRow) -> dict[int, str]:
         """POP3 unique-ids that another server gave, by UID. Raises Deferred."""
         path = self.open(holder).path

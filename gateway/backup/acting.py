@@ -9,14 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def acting_as(uid: int, gid: int) -> Iterator[None]:
-    """Open files as that user, where we are root; everybody else stays who he is."""
-    if os.geteuid() != 0 or uid == 0:
-        yield
-        return
-    os.setegid(gid)
-    os.seteuid(uid)
+    """Open files as that user, where we are root; everybody else stays who he is. New ones are for their owner alone."""
+    mask = os.umask(0o077)
+    is_other = os.geteuid() == 0 and uid != 0
     try:
+        if is_other:
+            os.setegid(gid)
+            os.seteuid(uid)
         yield
     finally:
-        os.seteuid(0)
-        os.setegid(0)
+        if is_other:
+            os.seteuid(0)
+            os.setegid(0)
+        os.umask(mask)

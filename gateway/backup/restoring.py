@@ -82,7 +82,7 @@ def restore(
     text = moves.text((top / own.path).read_text("utf-8"))
     if configuration.exists():
         raise BackupProblem(f"{configuration} is there already: this machine has a Gatepost")
-    configuration.parent.mkdir(parents=True, exist_ok=True)
+    _make_above(configuration)
     draft = configuration.with_name(f"{configuration.name}.gatepost-restore")
     if slapd is not None:
         if manifest.directory != "slapcat":
@@ -143,13 +143,21 @@ def _place(top: Path, item: Item, target: Path, done: Restored) -> None:
         if digest_of(target) != (item.size, item.sha256):
             raise BackupProblem(f"{target} is there already and is another file; move it away")
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_above(target)
     temporary = target.with_name(f"{target.name}.gatepost-restore")
     temporary.unlink(missing_ok=True)
     _copy(top / item.path, temporary)
     _own(temporary, item, done)
     os.rename(temporary, target)
     sync_folder(str(target.parent))
+
+
+def _make_above(path: Path) -> None:
+    """The folders above, which everybody may pass: what is in them has a mode of its own."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -181,7 +189,8 @@ def _make_state(
     """The state folder beside its place, then renamed. Raises OSError, Deferred."""
     building = state.with_name(f"{state.name}.gatepost-restore")
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(mode=0o700, parents=True)
+    _make_above(building)
+    building.mkdir(mode=0o700)
     mail = identities(settings.run_as).mail
     for item in manifest.items:
         if not item.path.startswith(f"{TOP}/"):
@@ -229,7 +238,8 @@ def _unpack_stores(
     for volume in settings.store.volumes.values():
         place = Path(volume.path)
         if manifest.stores is not None and not place.exists():
-            place.mkdir(parents=True, mode=0o700)
+            _make_above(place)
+            place.mkdir(mode=0o700)
             if os.geteuid() == 0:
                 os.chown(place, mail.uid, mail.gid)
         if manifest.stores is not None:
@@ -270,11 +280,12 @@ def _make_index(
     if os.geteuid() == 0:
         os.chmod(building, 0o711)
     _make_folders(building, index, mail)
+    # it is root's, so it is read before we act as another
+    rows = [(account, moves.text(path), who) for account, path, who in entries.lines(top / ACCOUNTS)]
     with acting_as(mail.uid, mail.gid):
         repository = SqliteRepository(index)
         with closing(Stores(settings.store, repository, WORKER)) as stores:
-            for account, path, who in entries.lines(top / ACCOUNTS):
-                path = moves.text(path)
+            for account, path, who in rows:
                 facts = markers.read(os.path.join(path, markers.ACCOUNT))
                 if facts is None or facts.get("id") != account:
                     done.warnings.append(f"{path}, the store of {who or account}, is not there")

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from conftest import GATEPOST, RunningDemo, eventually, free_offset, has_whole_copy
+from in_process import answer
 from other_user import as_user
 
 from gateway.cli import group, hand_in
@@ -236,3 +237,41 @@ def test_a_user_of_the_host_sees_and_drops_what_he_handed_in(service: dict[str, 
         assert gatepost("queue", "drop", second, "--yes")[0] == 0
     finally:
         os.chmod(configuration, 0o644)
+
+
+def owners(top: Path) -> dict[str, tuple[int, int, int]]:
+    """Whose each file is, and who may use it."""
+    found = {}
+    for path in (each for each in top.rglob("*") if each.is_file() and not each.is_symlink()):
+        if path.suffix != ".lock" and not path.name.endswith(("-wal", "-shm")):
+            status = path.stat()
+            found[str(path.relative_to(top))] = (status.st_uid, status.st_gid, status.st_mode & 0o777)
+    return found
+
+
+def test_backup_and_restore_leave_to_each_what_was_his(service: dict[str, int], folder: Path) -> None:
+    new = folder / "new"
+    made = folder / "made"
+    config = str(folder / "gatepost.yaml")
+    with smtplib.SMTP("127.0.0.1", service["mx"], timeout=20) as client:
+        client.sendmail("me@elsewhere.example", ["jane@example.com"], b"Subject: kept\r\n\r\nx\r\n")
+    done = answer("backup", "--config", config, str(made), "--stores")
+    assert done.returncode == 0, done.stderr
+    assert {owner for path, (owner, _, _) in owners(folder / "state").items() if path.endswith(".db")} <= {
+        MAIL, DIRECTORY
+    }  # fmt: skip
+    beside = [path for path in (folder / "state").rglob("*") if path.name.endswith(("-wal", "-shm"))]
+    assert 0 not in {path.stat().st_uid for path in beside}
+    done = answer("restore", str(made), "--move", f"{folder}={new}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    before, after = owners(folder / "state"), owners(new / "state")
+    for path in after.keys() & before.keys():
+        assert after[path] == before[path], path
+    assert {path.partition("/")[0] for path in after} >= {"state.db", "auth.key", "index", "queue.db"}
+    assert {owner for path, (owner, _, _) in after.items() if path.startswith("index/")} == {MAIL}
+    assert {owner for owner, _, _ in owners(new / "mail").values()} == {MAIL}
+    assert owners(new)["password"] == (DIRECTORY, DIRECTORY, 0o400)
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+    shutil.rmtree(new)
+    shutil.rmtree(made)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config import places
 from gateway.config.certificate import certificate_problems
 from gateway.config.meaning import meaning
 from gateway.config.reading import BAD, Problem, Reader, read_settings
@@ -74,4 +75,5 @@ def load_with_places(path: Path) -> tuple[Settings, Reader]:
                 reader.wrong(steps, message)
     if reader.problems:
         raise ConfigurationError(sorted(reader.problems, key=lambda problem: problem.line))
+    places.note(settings, str(path), reader.lines)
     return settings, reader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from gateway.files.trail import DAY, day_of
 
 CHUNK = 1024 * 1024
 MAX_EVENTS = 10_000  # of one story
+MAX_KEPT = 10_000  # stories, while it is found out which are the newest
 #: in these is looked; never in a subject
 SEARCHED = ("id", "return_path", "recipient", "recipients", "message_id")
 
@@ -33,11 +34,19 @@ class Story:
         return float(self.events[0]["at"]) if self.events else 0.0
 
 
-def lines_of(path: Path, wanted: re.Pattern[bytes]) -> Iterator[Event]:
+#: True when a search is to end with what it has
+Stop = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
+
+
+def lines_of(path: Path, wanted: re.Pattern[bytes], stop: Stop = _never) -> Iterator[Event]:
     """The events of a file that have the pattern in them."""
     rest = b""
     with path.open("rb") as file:
-        while piece := file.read(CHUNK):
+        while not stop() and (piece := file.read(CHUNK)):
             piece = rest + piece
             cut = piece.rfind(b"\n") + 1
             rest, piece = piece[cut:], piece[:cut]
@@ -75,27 +84,41 @@ def _is_about(event: Event, query: str) -> bool:
     return False
 
 
-def search(folder: Path, query: str, *, since: float, until: float, limit: int) -> list[Story]:
+def search(
+    folder: Path,
+    query: str,
+    *,
+    since: float,
+    until: float,
+    limit: int,
+    counts: Callable[[Event], bool] | None = None,
+    stop: Stop = _never,
+) -> list[Story]:
     """The `limit` newest messages that an address, a part of one, a Message-ID or an id names, the oldest of them
-    first, and what came of each of them. Raises OSError."""
+    first, and what came of each of them. `counts`: whether an event that names it is one to be found. Raises OSError."""
     wanted = re.compile(in_json(query.lower()), re.IGNORECASE)
     stories: dict[str, Story] = {}
     alone: list[Story] = []
     for path in files_of(folder, since, until):
-        for event in lines_of(path, wanted):
+        for event in lines_of(path, wanted, stop):
             if not since <= event.get("at", 0.0) <= until or not _is_about(event, query.lower()):
+                continue
+            if counts is not None and not counts(event):
                 continue
             if event.get("id"):
                 stories.setdefault(event["id"], Story(event["id"], [event]))
             else:
                 alone.append(Story("", [event]))
+            if len(stories) + len(alone) > MAX_KEPT + limit:  # an older one of a busy day is none of the newest
+                kept = sorted([*stories.values(), *alone], key=lambda story: story.began)[-limit:]
+                stories, alone = {each.id: each for each in kept if each.id}, [each for each in kept if not each.id]
     newest = sorted([*stories.values(), *alone], key=lambda story: story.began)[-limit:]
     chosen = {story.id: story for story in newest if story.id}
-    complete(folder, chosen)
+    complete(folder, chosen, stop)
     return sorted((story for story in newest if story.events), key=lambda story: story.began)
 
 
-def complete(folder: Path, chosen: dict[str, Story]) -> None:
+def complete(folder: Path, chosen: dict[str, Story], stop: Stop = _never) -> None:
     """All events of these messages, and of those that came of them: reports, replies, copies of lists."""
     if not chosen:
         return
@@ -107,7 +130,7 @@ def complete(folder: Path, chosen: dict[str, Story]) -> None:
         wanted = re.compile(b"|".join(in_json(each) for each in ids))
         new: dict[str, None] = {}
         for path in reversed(files_of(folder, begin - DAY, begin + 366 * DAY)):
-            for event in lines_of(path, wanted):
+            for event in lines_of(path, wanted, stop):
                 own, parent = event.get("id", ""), event.get("parent", "")
                 if parent in chosen and own and chosen.get(own) is not chosen[parent]:
                     if own not in chosen:

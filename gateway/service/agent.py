@@ -111,6 +111,7 @@ class Agent:
             authenticator,
             self._servers if file is None else None,
             settings,
+            self.accounts,
         )
         self._stopping = threading.Event()
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,14 +19,15 @@ from directory.port import Directory
 from directory.profile_source import WORDS
 from gateway.config.settings import Settings
 from gateway.control.server import Caller, Right, Verb, VerbError
+from gateway.service.agent_accounts import Accounts
 
 
 class AskLogin(msgspec.Struct, forbid_unknown_fields=True):
     """`password` "" = only look; with it the login is tried, and counts like any other."""
 
-    login: str
+    login: Annotated[str, msgspec.Meta(max_length=320)]
     service: str = "imap"
-    address: str = ""
+    address: Annotated[str, msgspec.Meta(max_length=100)] = ""
     password: str = ""
 
     def __repr__(self) -> str:
@@ -56,17 +57,39 @@ class LoginDoctor:
     """Looks with a view of its own; asks the directory whether it answers (`servers` None: it is a file)."""
 
     def __init__(
-        self, directory: Directory, authenticator: Authenticator, servers: Servers | None, settings: Settings
+        self,
+        directory: Directory,
+        authenticator: Authenticator,
+        servers: Servers | None,
+        settings: Settings,
+        accounts: Accounts,
     ) -> None:
         self._directory, self._authenticator = directory, authenticator
-        self._servers, self._settings = servers, settings
+        self._servers, self._settings, self._accounts = servers, settings, accounts
         self._lock = threading.Lock()
 
     def verbs(self) -> Mapping[str, Verb]:
         """The row of the table."""
-        return {"doctor-login": Verb(Right.OPERATE, self._report, AskLogin)}
+        return {"doctor-login": Verb(Right.ACT, self._report, AskLogin)}
+
+    def _check(self, caller: Caller, wanted: AskLogin) -> None:
+        """Raise VerbError for one who may not ask this: people ask about those whom they look after, and try no passwords."""
+        actor = self._accounts.actor(caller)
+        if actor.account is None:
+            return
+        if wanted.password:
+            raise VerbError("only the operator tries passwords of others", 5)
+        with self._accounts.looking() as port:
+            domains = port.rights.mail_domains(actor)
+            found = named(self._directory, wanted.login)
+            if domains is None or (domains and found and all(port.rights.may_see(actor, entry) for entry in found)):
+                return
+        if not domains:
+            raise VerbError("that is for people who administer others", 5)
+        raise VerbError(f"there is no login {wanted.login!r} that you may look at", 1)
 
     def _report(self, caller: Caller, wanted: AskLogin) -> dict[str, Any]:
+        self._check(caller, wanted)
         if wanted.service not in WORDS["services"]:
             raise VerbError(f"{wanted.service!r} is no service; there is {', '.join(WORDS['services'])}", 2)
         report = _Report([])

@@ -6,7 +6,6 @@ submitted it. A return path counts for nothing: everybody may write one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from directory.model import Recipient
@@ -48,13 +47,15 @@ class Sight:
         if not entry_id or entry_id.startswith("uid "):
             return False
         if entry_id not in self._owned:
-            addresses = self._actors.in_loop(lambda: self._addresses(entry_id))
+            entry = self._actors.directory.by_id(entry_id)
+            addresses = entry.addresses if isinstance(entry, Recipient) else ()
             self._owned[entry_id] = bool(addresses) and all(map(self.has, addresses))
         return self._owned[entry_id]
 
-    async def _addresses(self, entry_id: str) -> Collection[str]:
-        entry = self._actors.directory.by_id(entry_id)
-        return entry.addresses if isinstance(entry, Recipient) else ()
+    def name_of(self, owner: str) -> str:
+        """Who submitted something, as people name him: the address of an entry, else what stands there."""
+        entry = self._actors.directory.by_id(owner) if owner else None
+        return str(getattr(entry, "primary", None) or owner)
 
     def targets(self, envelope: QueuedEnvelope) -> list[Seen]:
         """Those targets of a queued message that he may see; none = he does not learn that it is there."""
@@ -86,6 +87,11 @@ class Hand:
     def __init__(self, changing: Sight) -> None:
         self._changing = changing
 
+    @property
+    def reaches_all(self) -> bool:
+        """True for administrators."""
+        return self._changing.sees_all
+
     def refusal(self, envelope: QueuedEnvelope) -> str:
         """ "" or why he may not hold, drop or hurry it."""
         sight = self._changing
@@ -102,10 +108,7 @@ def sight(actors: Actors, caller: Caller) -> tuple[Sight, Hand]:
     """Of the one who asks. Raises VerbError for people who may look at no mail but their own."""
     actor = actors.actor(caller)
 
-    async def look() -> tuple[frozenset[str] | None, frozenset[str] | None]:
-        return actors.rights.mail_domains(actor), actors.rights.mail_domains(actor, to_change=True)
-
-    seen, changed = actors.in_loop(look)
+    seen, changed = actors.rights.mail_domains(actor), actors.rights.mail_domains(actor, to_change=True)
     if seen is not None and not seen:
         raise VerbError("that is for people who administer mail", 5)
     return Sight(actors, actor, seen), Hand(Sight(actors, actor, changed))

@@ -130,6 +130,7 @@ class QueueDesk:
     def _show(self, caller: Caller, wanted: OneQueued) -> dict[str, Any]:
         eye, hand = sight(self._actors, caller)
         envelope = self._one(eye, wanted.message)
+        who = envelope.login or envelope.owner
         seen = {one.number: one for one in eye.targets(envelope)}
         told, now = self._verbs.explained(wanted.message), time.time()
         targets: list[dict[str, Any]] = []
@@ -150,19 +151,9 @@ class QueueDesk:
             "hidden": len(envelope.targets) - len(targets),
             "is_tried_now": told["is_tried_now"],
             "given_up": told["given_up"],
-            "submitted_by": self._login(envelope) if eye.owns(envelope.login or envelope.owner) else "",
+            "submitted_by": eye.name_of(who) if eye.owns(who) else "",
             "refusal": hand.refusal(envelope),
         }
-
-    def _login(self, envelope: QueuedEnvelope) -> str:
-        """Who submitted it, as people name him; "" for mail that came from outside."""
-        who = envelope.login or envelope.owner
-
-        async def look() -> str:
-            entry = self._actors.directory.by_id(who) if who else None
-            return str(getattr(entry, "primary", None) or who)
-
-        return self._actors.in_loop(look)
 
     def _change(self, caller: Caller, wanted: ChangeQueued) -> dict[str, Any]:
         eye, hand = sight(self._actors, caller)

@@ -20,6 +20,8 @@ from gateway.queue.state import QueueState
 from gateway.queue.wake import bell, heard, kept
 from gateway.service.application_mail import ApplicationMail
 from gateway.service.brake_desk import BrakeDesk
+from gateway.service.configuration_verb import ConfigurationVerb
+from gateway.service.doctor_verb import AddressDoctor
 from gateway.service.domain_dns import DnsVerb
 from gateway.service.domain_sums import sum_for_ever
 from gateway.service.domain_verb import DomainVerb
@@ -32,10 +34,12 @@ from gateway.service.journal_recovery import recover_at_start, recover_for_ever
 from gateway.service.list_desk import make_desk
 from gateway.service.list_leaving import LeavingVerbs
 from gateway.service.list_mailer import ListMailer
+from gateway.service.log_verb import LogVerb
 from gateway.service.login import log_in
 from gateway.service.mail_control import MAIL_SOCKET, MailVerbs
 from gateway.service.metrics_files import Publisher
 from gateway.service.outbound import Outbound
+from gateway.service.overview_verb import OverviewVerb
 from gateway.service.owner_verbs import OWNER_SOCKET, OwnerVerbs
 from gateway.service.program_client import Programs
 from gateway.service.pulse import Pulse
@@ -45,6 +49,7 @@ from gateway.service.queue_steps import QueueSteps
 from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.quota_use import QuotaVerb
 from gateway.service.runner_actors import Actors
+from gateway.service.sampling import Sampler, sample_for_ever
 from gateway.service.search_build import build_for_ever
 from gateway.service.selftest.clean import SelftestVerbs
 from gateway.service.sending_watch import STOPPED
@@ -52,6 +57,7 @@ from gateway.service.signing import FOLDER as DKIM_FOLDER
 from gateway.service.signing import Signing
 from gateway.service.single import only_one
 from gateway.service.srs_keys import make_srs
+from gateway.service.trace_verb import TraceVerb
 from gateway.service.trail import keep_trail, purge_for_ever, trail_folder
 from gateway.service.upkeep import tend_for_ever
 
@@ -115,6 +121,8 @@ def run(settings: Settings, pulse: Pulse) -> None:
         )
         actors = Actors(host.directory, settings.directory.rights, host.authenticator, loop)
         queue_verbs = QueueVerbs(runner, host.queue, state, settings.queue, loop)
+        trail = trail_folder(settings) if settings.trace.keep else None
+        sampler = Sampler(host)
         verbs = {
             **MailVerbs(host.lists.state, state_dir / "lists.db", desk.moderation, actors).verbs(),
             **ApplicationMail(
@@ -130,6 +138,11 @@ def run(settings: Settings, pulse: Pulse) -> None:
             **LeavingVerbs(host.directory, host.lists, desk.subscription, actors).verbs(),
             **queue_verbs.verbs(),
             **QueueDesk(queue_verbs, host.queue, state_dir / "queue.db", actors).verbs(),
+            **TraceVerb(trail, actors).verbs(),
+            **AddressDoctor(settings, host.directory, actors).verbs(),
+            **OverviewVerb(host, sampler, actors).verbs(),
+            **ConfigurationVerb(settings, actors).verbs(),
+            **LogVerb(actors).verbs(),
             **SelftestVerbs(host).verbs(),
             **brakes.verbs(),
         }
@@ -142,7 +155,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             partial(_log_in, host, "submission"),
             frozenset({0, os.getuid(), web}),
             loop,
-            trail_folder(settings) if settings.trace.keep else None,
+            trail,
         )
         expunged = ExpungedVerbs(
             host.stores, host.directory, partial(owners.owner, log_in=partial(_log_in, host, "imap"))
@@ -166,6 +179,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         tending = asyncio.ensure_future(tend_for_ever(host))
         building = asyncio.ensure_future(build_for_ever(host))
         purging = asyncio.ensure_future(purge_for_ever(settings))
+        sampling = asyncio.ensure_future(sample_for_ever(host, sampler))
         summing = asyncio.ensure_future(sum_for_ever(host))
         sweeping = asyncio.ensure_future(drop.sweep_for_ever())
         recovering = asyncio.ensure_future(recover_for_ever(host))
@@ -189,6 +203,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         own_control.close()
         sweeping.cancel()
         summing.cancel()
+        sampling.cancel()
         if working.done():
             working.result()  # what ended it ends the process, and the master starts another one
 

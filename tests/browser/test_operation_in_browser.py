@@ -47,3 +47,30 @@ def test_the_queue_on_a_telephone(browse: Any, webbed: RunningDemo) -> None:
     page.click("ul.queue a")
     visit.picture("ops-queued-phone-zh-dark")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_dashboard_draws_its_charts_and_has_a_table_without_scripts(browse: Any) -> None:
+    visit = browse("admin")
+    page = visit.open("/dashboard/")
+    page.wait_for_selector("#charts[data-drawn=yes] canvas")
+    assert page.locator("#charts canvas").count() == 4 and not page.locator("#table table").is_visible()
+    visit.picture("ops-dashboard")
+    plain = browse("admin", scripts=False)
+    page = plain.open("/dashboard/")
+    assert page.locator("#table table").is_visible() and not page.locator("#charts").is_visible()
+    plain.picture("ops-dashboard-plain")
+
+
+def test_trace_doctor_and_dashboard_on_a_telephone(browse: Any, webbed: RunningDemo) -> None:
+    with smtplib.SMTP("127.0.0.1", webbed.port("mx"), timeout=30) as client:
+        text = "From: tina@trace-phone.example\r\nSubject: x\r\n\r\nx\r\n"
+        client.sendmail("tina@trace-phone.example", ["jane@example.com"], text)
+    visit = browse("admin", phone=True, dark=True, language="zh")
+    pages = ("/dashboard/", "/trace/?q=tina@trace-phone.example", "/doctor/?address=jane@example.com", "/doctor/?login=suspended",
+             "/configuration/?all=1", "/log/")  # fmt: skip
+    for number, path in enumerate(pages):
+        page = visit.open(path)
+        if path == "/dashboard/":
+            page.wait_for_selector("#charts[data-drawn=yes]")
+        visit.picture(f"ops-phone-zh-dark-{number}", whole=False)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -155,3 +155,31 @@ class QueueChange(msgspec.Struct, forbid_unknown_fields=True):
     """What is to be done with a message that waits."""
 
     what: Literal["hold", "release", "retry"]
+
+
+class TraceSearch(msgspec.Struct, forbid_unknown_fields=True):
+    """An address, a part of one, a Message-ID or an id; how far back, in days."""
+
+    text: Annotated[str, msgspec.Meta(min_length=3, max_length=300)]
+    days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
+class AddressQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    """From whom the message would be ("" = `<>`); as submission answers the person of that login."""
+
+    sender: Annotated[str, msgspec.Meta(max_length=320)] = "postmaster@sender.invalid"
+    login: Annotated[str, msgspec.Meta(max_length=320)] = ""
+
+
+class LoginQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    """At which service, and from which IP address."""
+
+    service: Literal["imap", "pop3", "submission", "webmail", "sieve", "selfservice"] = "imap"
+    address: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
+class Overview(msgspec.Struct, forbid_unknown_fields=True):
+    """How far back the history goes."""
+
+    span: Literal["day", "week", "month"] = "day"

@@ -15,8 +15,11 @@ from webadmin.pages import (
     bulk,
     company_sign_in,
     compose,
+    configuration,
+    dashboard,
     devices,
     discovery,
+    doctor,
     domains,
     home,
     journal,
@@ -48,9 +51,11 @@ from webadmin.pages import (
     self_trace,
     self_vacation,
     self_writing,
+    service_log,
     session_pages,
     shared,
     subscriptions,
+    trace,
     unsubscribe,
 )
 
@@ -106,6 +111,11 @@ PAGES: tuple[PageModule, ...] = (
     second_step,
     second_factor,
     second_factor_desk,
+    dashboard,
     queue,
+    trace,
+    doctor,
+    service_log,
+    configuration,
 )
 PAGES_BY_NAME = {module.bp.name: module.PAGE for module in PAGES}

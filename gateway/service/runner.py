@@ -21,6 +21,7 @@ from gateway.queue.wake import bell, heard, kept
 from gateway.service.application_mail import ApplicationMail
 from gateway.service.brake_desk import BrakeDesk
 from gateway.service.configuration_verb import ConfigurationVerb
+from gateway.service.dkim_verbs import DkimVerbs
 from gateway.service.doctor_verb import AddressDoctor
 from gateway.service.domain_dns import DnsVerb
 from gateway.service.domain_sums import sum_for_ever
@@ -143,6 +144,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
             **OverviewVerb(host, sampler, actors).verbs(),
             **ConfigurationVerb(settings, actors).verbs(),
             **LogVerb(actors).verbs(),
+            **DkimVerbs(host.directory, actors, state_dir).verbs(),
             **SelftestVerbs(host).verbs(),
             **brakes.verbs(),
         }

@@ -74,3 +74,20 @@ def test_trace_doctor_and_dashboard_on_a_telephone(browse: Any, webbed: RunningD
             page.wait_for_selector("#charts[data-drawn=yes]")
         visit.picture(f"ops-phone-zh-dark-{number}", whole=False)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+
+
+def test_dkim_keys(browse: Any) -> None:
+    visit = browse("admin")
+    page = visit.open("/dkim/example.org")
+    page.fill("input[name=name]", "browsed")
+    page.click("text=Make keys")
+    page.wait_for_selector("text=Made: browsed")
+    visit.picture("ops-dkim")
+    phone = browse("admin", phone=True, dark=True, language="zh")
+    page = phone.open("/dkim/example.org")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    phone.picture("ops-dkim-phone-zh-dark")
+    for selector in ("browsed", "browsed-ed"):
+        page = visit.open("/dkim/example.org")
+        page.click(f"button:text-is('Remove {selector}')")
+        page.wait_for_selector(f"text=The key {selector} is removed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import RunningDemo
+from conftest import RunningDemo, eventually
 from filled_forms import filled
 from visitor import Visitor, words
 
@@ -56,3 +56,30 @@ def test_the_biggest_mailboxes_come_first(visit: Visit) -> None:
     assert admin.get("/quotas/?start=999999&order=nonsense").status_code == 200
     assert visit("sophie").get("/quotas/").status_code == 403
     assert "Jane Doe" in words(visit("henry").get("/quotas/"))
+
+
+def test_keys_are_made_put_to_use_and_removed(visit: Visit) -> None:
+    admin = visit("admin")
+    assert "Made." in words(admin.post("/domains/new", **{"n.name": "webdkim.example"}))
+    assert "no DKIM key" in words(admin.get("/dkim/webdkim.example"))
+    page = words(admin.post("/dkim/webdkim.example", what="make", name="one"))
+    assert "Made: one, one-ed." in page and "one._domainkey.webdkim.example. IN TXT" in page and "k=rsa" in page
+    assert "there is a key one" in words(admin.post("/dkim/webdkim.example", what="make", name="one"))
+    assert "is not a name" in words(admin.post("/dkim/webdkim.example", what="make", name="../x"))
+    page = words(admin.post("/dkim/webdkim.example", what="sign", selector=["one", "one-ed"]))
+    assert "These keys sign" in page
+    eventually(lambda: "does not sign" not in words(admin.get("/dkim/webdkim.example")))
+    assert "signs the domain's mail" in words(admin.post("/dkim/webdkim.example", what="remove", selector="one"))
+    # new ones take over, and an old one goes
+    assert "Made: gp" in words(admin.post("/dkim/webdkim.example", what="make"))
+    admin.post("/dkim/webdkim.example", what="sign", selector=["one-ed"])
+    eventually(lambda: "Remove one " in words(admin.get("/dkim/webdkim.example")))
+    assert "The key one is removed" in words(admin.post("/dkim/webdkim.example", what="remove", selector="one"))
+    assert "there is no key" in words(admin.post("/dkim/webdkim.example", what="remove", selector="../../x"))
+    assert admin.post("/dkim/webdkim.example", what="sign", selector=["foreign"]).status_code == 400
+    assert admin.post("/dkim/webdkim.example", what="nothing").status_code == 400
+    assert admin.get("/dkim/elsewhere.example").status_code == 404
+    assert admin.get("/dkim/webdkim.example?of=example.com").status_code == 404
+    for number in range(3):
+        page = words(admin.post("/dkim/webdkim.example", what="make", name=f"more{number}"))
+    assert "remove those that do not sign" in page

@@ -56,6 +56,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "trace": (DOMAIN, HELPDESK, ADMIN),
     "doctor": (DOMAIN, HELPDESK, ADMIN),
     "dashboard": (ADMIN,),
+    "dkim": (ADMIN,),
     "service_log": (ADMIN,),
     "configuration": (ADMIN,),
     "self_apps": SIGNED_IN,

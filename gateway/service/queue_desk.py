@@ -6,6 +6,7 @@ contents. A look through the queue ends after a while; its answer tells where to
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.runner_actors import Actors
 
 LOOK_SECONDS = 3.0
+WAIT_SECONDS = 15.0  # for those who look just now
 MAX_SHOWN = 100  # messages
 MAX_TARGETS = 20  # of a message in a list
 MAX_ANSWER = MAX_LINE * 3 // 4
@@ -60,6 +62,7 @@ class QueueDesk:
 
     def __init__(self, verbs: QueueVerbs, folder: QueueFolder, database: Path, actors: Actors) -> None:
         self._verbs, self._folder, self._database, self._actors = verbs, folder, database, actors
+        self._looking = threading.Lock()  # one look at a time: deliveries are made in this process
 
     def verbs(self) -> Mapping[str, Verb]:
         """The rows of the table."""
@@ -71,6 +74,14 @@ class QueueDesk:
 
     def _list(self, caller: Caller, wanted: ListQueue) -> dict[str, Any]:
         eye, hand = sight(self._actors, caller)
+        if not self._looking.acquire(timeout=WAIT_SECONDS):
+            raise VerbError("others look through the queue just now, try again", 4)
+        try:
+            return self._look(eye, hand, wanted)
+        finally:
+            self._looking.release()
+
+    def _look(self, eye: Sight, hand: Hand, wanted: ListQueue) -> dict[str, Any]:
         ends, now = time.monotonic() + LOOK_SECONDS, time.time()
         try:
             names = sorted(name for name in self._folder.names() if name > wanted.after)

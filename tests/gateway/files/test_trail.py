@@ -117,3 +117,18 @@ def test_events_go_nowhere_until_somebody_takes_them() -> None:
     finally:
         trail.use(None)
     assert taken == [b'{"event":"delivered","id":"m1","recipient":"a@x","uid":0}\n']
+
+
+def test_a_look_is_bounded_in_memory_and_ends_when_it_is_told_to(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.files.trail_search.MAX_KEPT", 5)
+    file = TrailFile(tmp_path, "worker-0", 10**6, clock)
+    for number in range(30):
+        clock.now += 1
+        write(file, event="received", id=f"n{number:02}", return_path="<ann@x.example>")
+    assert [story.id for story in find(tmp_path, "ann@x.example", limit=3)] == ["n27", "n28", "n29"]
+    times = {"since": NOW - DAY, "until": NOW + DAY, "limit": 3}
+    assert search(tmp_path, "ann@x.example", stop=lambda: True, **times) == []  # type: ignore[arg-type]
+    odd = search(tmp_path, "ann@x.example", counts=lambda event: event["id"] == "n07", **times)  # type: ignore[arg-type]
+    assert [story.id for story in odd] == ["n07"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from directory.model import Recipient
+from directory.model import InvalidAddress, Recipient, canonical_domain
 from directory.rights import READS_ONLY, Actor
 from gateway.control.server import Caller, VerbError
 from gateway.queue.file import QueuedEnvelope, Target
@@ -22,6 +22,14 @@ class Seen:
     number: int
     address: str
     with_reply: bool
+
+
+def canonical(domain: str) -> str:
+    """A domain as entries have it; what is none stays, in lower case."""
+    try:
+        return canonical_domain(domain)
+    except InvalidAddress:
+        return domain.lower()
 
 
 class Sight:
@@ -38,7 +46,7 @@ class Sight:
 
     def has(self, address: str) -> bool:
         """True for an address in his domains."""
-        return self.domains is None or address.rpartition("@")[2].lower() in self.domains
+        return self.domains is None or canonical(address.rpartition("@")[2]) in self.domains
 
     def owns(self, entry_id: str) -> bool:
         """True for an entry that has addresses, all of them in his domains."""
@@ -76,8 +84,6 @@ class Sight:
 
     def covers(self, envelope: QueuedEnvelope) -> bool:
         """True for a queued message that is the business of his domains alone."""
-        if self.owns(envelope.login or envelope.owner):
-            return True
         return len(self.targets(envelope)) == len(envelope.targets)
 
 

@@ -18,7 +18,7 @@ from gateway.control.protocol import MAX_LINE
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder
 from gateway.queue.state import DONE, FAILED, HELD, TRYING, TargetRow, rows_of
-from gateway.service.mail_sight import Hand, Seen, Sight, sight
+from gateway.service.mail_sight import Hand, Seen, Sight, canonical, sight
 from gateway.service.queue_verbs import QueueVerbs
 from gateway.service.runner_actors import Actors
 
@@ -215,8 +215,8 @@ def _fits(envelope: QueuedEnvelope, seen: list[Seen], wanted: ListQueue) -> bool
         return False
     if wanted.recipient and not any(wanted.recipient.casefold() in address for address in recipients):
         return False
-    domain = wanted.domain.casefold().lstrip("@")
-    return not domain or any(address.rpartition("@")[2] == domain for address in (sender, *recipients))
+    domain = canonical(wanted.domain.lstrip("@")) if wanted.domain else ""
+    return not domain or any(canonical(address.rpartition("@")[2]) == domain for address in (sender, *recipients))
 
 
 def _target(seen: Seen, row: TargetRow | None, envelope: QueuedEnvelope, now: float) -> dict[str, Any]:

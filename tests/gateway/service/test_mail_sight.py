@@ -82,7 +82,9 @@ def test_of_what_his_people_sent_all_is_seen_but_not_where_it_led() -> None:
         login="t:ann",
     )
     assert seen(eye, sent) == ["x@out.example", f"alias@{THEIRS}"]
-    assert [each.with_reply for each in eye.targets(sent)] == [True, False] and hand.refusal(sent) == ""
+    assert [each.with_reply for each in eye.targets(sent)] == [True, False]
+    assert "other domains too" in hand.refusal(sent), "copies of another domain's list are that one's business"
+    assert hand.refusal(message(Target("x@out.example"), login="t:ann")) == ""
     assert seen(eye, message(Target("x@out.example"), login="t:both")) == [], "he is somebody of another domain, too"
     assert seen(eye, message(Target("x@out.example"), login="uid 1000")) == []
 
@@ -99,6 +101,11 @@ def test_administrators_do_everything_with_a_token_that_may_write() -> None:
     far = message(Target(f"far@{THEIRS}"))
     assert eye_and_hand(None, None)[1].refusal(far) == ""
     assert eye_and_hand(None, None, reads_only=True)[1].refusal(far) == READS_ONLY
+
+
+def test_domains_are_known_in_every_script() -> None:
+    eye, _ = eye_and_hand(frozenset({"xn--fsqu00a.example"}), frozenset())
+    assert eye.has("wei@例子.example") and eye.has("wei@XN--FSQU00A.example") and not eye.has("no address")
 
 
 def test_others_see_nothing() -> None:

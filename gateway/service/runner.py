@@ -79,7 +79,7 @@ def run(settings: Settings, pulse: Pulse) -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        host = make_host(settings, settings.workers)
+        host = make_host(settings, settings.workers, serves=True)
         sock = bell(Path(settings.run_dir) / "queue.sock")
         await recover_at_start(host)
         keep_trail(settings, "queue", loop)

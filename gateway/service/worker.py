@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from pathlib import Path
@@ -75,8 +76,13 @@ def is_alive(directory: Directory, entry: str) -> bool:
     return False
 
 
-def make_host(settings: Settings, number: int) -> Host:
-    """Everything a worker's sessions share."""
+def _end() -> None:
+    """Stop, so that the master starts a successor, which begins anew."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def make_host(settings: Settings, number: int, *, serves: bool = False) -> Host:
+    """Everything a worker's sessions share. `serves`: a process whose master starts another one when it ends."""
     state = Path(settings.state_dir)
     queue = QueueFolder(state / "queue", settings.queue)
     grace = QuotaGrace(state / "over_quota.db", settings.queue.quota_grace)
@@ -85,7 +91,7 @@ def make_host(settings: Settings, number: int) -> Host:
     pools = Pools(settings.store)
     stores = Stores(
         settings.store,
-        SqliteRepository(state / "index") if settings.role == "all" else None,
+        SqliteRepository(state / "index", on_lost=_end if serves else None) if settings.role == "all" else None,
         number,
         on_change=hints.send,
         is_alive=lambda entry: is_alive(directory, entry),
@@ -141,7 +147,7 @@ def run(settings: Settings, number: int, sockets: Sockets, pulse: Pulse) -> None
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stop.set)
-        host = make_host(settings, number)
+        host = make_host(settings, number, serves=True)
         try:
             host.hints.listen(host.open_mailboxes.hint)
         except OSError as error:  # sessions look by themselves, only later

@@ -11,8 +11,10 @@ moves of each player are the same then, what the kernel makes of them is not.
 from __future__ import annotations
 
 import asyncio
+import imaplib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,3 +222,45 @@ def test_everybody_is_told_the_truth(four: tuple[RunningDemo, DeliveryHost], tro
     done = company.ledger.done
     print(f"{sum(done.values())} things done: {dict(done)}; {len(company.sender.taken)} messages sent")
     assert company.has_done_enough(trouble), f"nearly nothing was done: {dict(done)}"
+
+
+def test_the_index_is_removed_under_the_service(four: tuple[RunningDemo, DeliveryHost]) -> None:
+    """Workers notice, end, and their successors make it again of the files: the same UIDs, flags as noted last."""
+    demo, _ = four
+    account = next(each for each in demo.facts["accounts"] if each["login"] == "emma")
+
+    def state() -> tuple[bytes, set[bytes]]:
+        with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=60) as client:
+            client.login(account["login"], account["password"])
+            assert client.select("Lost")[0] == "OK"
+            return client.response("UIDVALIDITY")[1][0], set(client.uid("FETCH", "1:*", "(FLAGS)")[1])
+
+    def is_back() -> bool:
+        try:
+            return state() == before
+        except (OSError, AssertionError, imaplib.IMAP4.error):
+            return False  # workers end, or begin
+
+    with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=60) as client:
+        client.login(account["login"], account["password"])
+        assert client.create("Lost")[0] == "OK"
+        for number in range(6):
+            kept = client.append(
+                "Lost", ("", "(\\Seen)", "(\\Flagged one)")[number % 3], None, b"Subject: x\r\n\r\nx\r\n"
+            )
+            assert kept[0] == "OK"
+        client.select("Lost")
+        client.uid("STORE", "2,4", "+FLAGS.SILENT", "\\Deleted")
+        client.expunge()
+    assert run(demo, "store", "rebuild", "emma")[0] == 0  # which notes flags beside the messages
+    before = state()
+    assert len(before[1]) == 4
+    old = set(workers(demo))
+    shutil.rmtree(demo.folder / "state" / "index")
+    eventually(lambda: len(workers(demo)) == WORKERS and not old & set(workers(demo)), 60)
+    eventually(is_back, 60)
+    with imaplib.IMAP4("127.0.0.1", demo.port("imap"), timeout=60) as client:
+        client.login(account["login"], account["password"])
+        kind, said = client.append("Lost", "", None, b"Subject: y\r\n\r\ny\r\n")
+        assert kind == "OK", said
+        assert int(said[0].split(b"]")[0].split()[-1]) > 6

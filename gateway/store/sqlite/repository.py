@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from directory.model import Condition, Deferred
@@ -16,7 +16,7 @@ from gateway.store.sqlite.cache import Cache
 from gateway.store.sqlite.maildrop import MaildropLocks
 from gateway.store.sqlite.messages import Messages
 from gateway.store.sqlite.placing import Placing
-from gateway.store.sqlite.shard import Shard
+from gateway.store.sqlite.shard import Shard, forget_log, opening
 
 SHARDS = 16
 FLUSH_SECONDS = 1.0
@@ -35,13 +35,19 @@ def boot_id() -> str:
 class SqliteRepository(Accounts, Placing, Messages, MaildropLocks):
     """Implements `gateway.store.repository.Repository`. Opened after fork only; used by any thread."""
 
-    def __init__(self, folder: Path, boot: str = "") -> None:
+    def __init__(self, folder: Path, boot: str = "", *, on_lost: Callable[[], None] | None = None) -> None:
+        """`on_lost` is called once, in a thread of its own, when a file of the index was removed under this process: then
+        nothing is written any more, and only a new process makes the index of the files again."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._shards = []
+        self._on_lost = on_lost
         try:
-            for number in range(SHARDS):
-                self._shards.append(Shard(folder / f"{number:02x}.db", boot or boot_id()))
-            self._cache = Cache(folder)
+            with opening(folder):
+                for number in range(SHARDS):
+                    path = folder / f"{number:02x}.db"
+                    forget_log(path)
+                    self._shards.append(Shard(path, boot or boot_id()))
+                self._cache = Cache(folder)
         except BaseException as error:
             for shard in self._shards:
                 shard.close()
@@ -60,6 +66,14 @@ class SqliteRepository(Accounts, Placing, Messages, MaildropLocks):
                     shard.flush()
                 except OSError as error:
                     _log.error("index %s: %s", shard.path, error)
+            self._look_for_loss()
+
+    def _look_for_loss(self) -> None:
+        lost = next((shard for shard in self._shards if not shard.is_in_place()), None)
+        if lost is not None and self._on_lost is not None:
+            _log.error("index %s was removed while it was in use; it is made again of the files", lost.path)
+            on_lost, self._on_lost = self._on_lost, None
+            on_lost()
 
     def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
         return self._cache.get(account, mailbox, uids, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -55,6 +56,22 @@ def open_database(
     return connection
 
 
+@contextmanager
+def opening(folder: Path) -> Iterator[None]:
+    """One process at a time makes or opens the files of an index. Raises OSError."""
+    with (folder / "opening.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # which ends with the file
+        yield
+
+
+def forget_log(path: Path) -> None:
+    """Remove what a database left behind whose own file somebody has removed: SQLite would take it for the new one's.
+    Call in `opening`. Raises OSError."""
+    if not path.exists():
+        for end in ("-wal", "-shm"):
+            Path(f"{path}{end}").unlink(missing_ok=True)
+
+
 def _run(connection: sqlite3.Connection, script: str) -> None:
     """Each statement of a script, within the transaction that is open."""
     for statement in script.split(";"):
@@ -72,6 +89,7 @@ class Shard:
         # reads have a connection of their own: one that a loop waits for must not wait for a commit
         self._reader = open_database(path, SHARD, FORMAT)
         self._reader_lock = threading.Lock()
+        self._file = _identity(path)
         self._boot = boot
         self._alone = 0  # the thread in whose one transaction everything is
         try:
@@ -128,6 +146,10 @@ class Shard:
         try:
             execute("BEGIN IMMEDIATE")
             try:
+                if not self.is_in_place():  # what is written here nobody else would ever see
+                    raise Deferred(
+                        Condition.STORE_UNAVAILABLE, f"index {self.path.name} was removed while it was in use"
+                    )
                 yield self.connection
                 execute("COMMIT")
             except BaseException:
@@ -140,6 +162,10 @@ class Shard:
         finally:
             if full:
                 execute("PRAGMA synchronous=NORMAL")
+
+    def is_in_place(self) -> bool:
+        """False once the file was removed, or replaced, under this process."""
+        return self._file == _identity(self.path)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -192,6 +218,15 @@ class Shard:
                 pass  # it stays marked unclean, which costs numbers and nothing else
             finally:
                 self.connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is; (0, 0) when there is none."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return 0, 0
+    return facts.st_dev, facts.st_ino
 
 
 def _is_alive(pid: int) -> bool:

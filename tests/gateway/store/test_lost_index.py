@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from conftest import eventually
 from store_bench import BODY, Bench, person
 
 from directory.model import Condition, Deferred
 from gateway.store import markers
+from gateway.store.sqlite import SqliteRepository
 
 ANN = person()
 
@@ -83,3 +85,30 @@ def test_a_marker_of_a_newer_version_is_not_touched(bench: Bench) -> None:
     bench.lose_index()
     with pytest.raises(Deferred, match="newer version"):
         bench.deliver(ANN)
+
+
+@pytest.mark.parametrize("pattern", ["*", "[0-9a-f][0-9a-f].db"], ids=["all", "not the logs"])
+def test_an_index_removed_while_it_is_used(bench: Bench, pattern: str) -> None:
+    """Nothing is written where nobody would see it; who is told starts anew, and finds everything again."""
+    told: list[int] = []
+    used = SqliteRepository(bench.path / "index", on_lost=lambda: told.append(1))
+    uids = [bench.deliver(ANN, BODY + b"%d\n" % number) for number in range(3)]
+    before, messages = bench.inbox(ANN)
+    used.store_flags(ANN.id, before.id, uids[:1], "add", "F", "")
+    bench.stores.rebuild(ANN.id)  # which notes the flags
+    for file in (bench.path / "index").glob(pattern):
+        file.unlink()
+    with pytest.raises(Deferred):
+        used.store_flags(ANN.id, before.id, uids, "add", "S", "")
+    assert bench.deliver(ANN, BODY + b"later\n") == 0  # into new/, as whenever the index is down
+    eventually(lambda: told)
+    used.close()
+    bench.repository.close()
+    bench.start()
+    after, found = bench.inbox(ANN)
+    assert (after.uidvalidity, after.id) == (before.uidvalidity, before.id)
+    assert [(row.uid, row.name) for row in found[:3]] == [(row.uid, row.name) for row in messages]
+    assert [row.flags for row in found] == ["F", "", "", ""]
+    assert bench.stores.read(ANN.id, after, found[3]) == BODY + b"later\n"
+    assert found[3].uid >= before.uidnext
+    assert told == [1]

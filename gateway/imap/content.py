@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.imap.view import Message
+from gateway.imap.view import Contents, Message
 from gateway.mime import Parsed
 
 
@@ -49,6 +49,8 @@ class ReadFacts:
     """What the index knows of messages besides the view. Answer: {uid: `Facts`}, those that are gone left out."""
 
     uids: tuple[int, ...]
+    #: a mailbox that is not the selected one
+    visited: Contents | None = None
 
 
 class Facts(NamedTuple):
@@ -99,6 +101,8 @@ class SearchContents:
     octets: Octets
     parsed: bool
     test: Callable[[Message, Any], bool | None]
+    #: a mailbox that is not the selected one
+    visited: Contents | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class FindCandidates:
 
     texts: tuple[str, ...]
     count: int
+    #: a mailbox that is not the selected one
+    visited: Contents | None = None
 
 
 @dataclass(frozen=True, slots=True)

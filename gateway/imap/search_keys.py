@@ -56,6 +56,8 @@ class Keys:
     codec: str = "utf-8"  # holds US-ASCII, the default of RFC 3501, and is that of RFC 9051
     #: sets of message numbers are wrong (RFC 9586 3)
     uid_only: bool = False
+    #: message numbers and `$` mean something: the selected mailbox is searched and no other (RFC 7377 2.2)
+    has_numbers: bool = True
     now: float = 0.0
     #: what the index knows of the messages that are tested now
     facts: Mapping[int, Facts] = field(default_factory=dict)
@@ -113,6 +115,8 @@ class Keys:
 
     def _numbers(self, ranges: Ranges, *, by_uid: bool) -> Test:
         view = self.view
+        if not self.has_numbers and (ranges is SAVED or not by_uid):
+            raise BadCommand("message numbers and $ are of the selected mailbox alone; use UID")
         if self.uid_only and not by_uid and ranges is not SAVED:
             raise BadCommand("[UIDREQUIRED] message numbers are not used after ENABLE UIDONLY")
         if (

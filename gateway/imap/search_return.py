@@ -75,11 +75,14 @@ class Wish:
         """What SAVE keeps: all, or the ends where only they are asked for (RFC 5182 2.4; RFC 9394 3.2)."""
         return sorted(self.named(results))
 
-    def told(self, tag: bytes, results: Sequence[int], modseq: int, *, by_uid: bool) -> Iterator[bytes]:
-        """The answer (RFC 4731 3.1); none when the results are only kept."""
+    def told(
+        self, tag: bytes, results: Sequence[int], modseq: int, *, by_uid: bool, place: bytes = b""
+    ) -> Iterator[bytes]:
+        """The answer (RFC 4731 3.1); none when the results are only kept. `place` tells the mailbox (RFC 7377 2.1)."""
         if self.options == {b"SAVE"}:
             return
-        said = [b'* ESEARCH (TAG "%b")' % tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"')]
+        correlator = b'TAG "%b"' % tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+        said = [b"* ESEARCH (%b)" % (correlator + b" " + place if place else correlator)]
         if by_uid:
             said.append(b"UID")
         if results and b"MIN" in self.options:

@@ -32,11 +32,11 @@ def charset_of(arguments: Parser) -> str:
 
 
 def read_search(
-    session: Session, view: View, arguments: Parser, wish: Wish | None, *, needs_charset: bool
+    session: Session, view: View, arguments: Parser, wish: Wish | None, *, needs_charset: bool, numbers: bool = True
 ) -> tuple[Keys, Test]:
     """The charset and the search keys, up to the end of the command. Raises BadCommand, No.
 
-    Where `wish` has the results kept, `$` stands for nothing from then on, until there are some: it is what a search
+    Without `numbers` the keys may name messages by UID only (RFC 7377 2.2). Where `wish` has the results kept, `$` stands for nothing from then on, until there are some: it is what a search
     that fails leaves, while one that is wrong changes nothing (RFC 5182 2.1).
     """
     is_kept = wish is not None and wish.is_kept
@@ -50,7 +50,7 @@ def read_search(
         if session.utf8 and not session.rev2 and codec not in ("utf-8", "ascii"):
             raise BadCommand("no CHARSET but UTF-8 after ENABLE UTF8=ACCEPT")  # RFC 9755 3; UTF-8 is no conflict
         arguments.space()
-    keys = Keys(arguments, view, codec, uid_only=session.uid_only)
+    keys = Keys(arguments, view, codec, uid_only=session.uid_only, has_numbers=numbers)
     test = keys.read()
     if is_kept:
         view.saved = ()
@@ -109,13 +109,13 @@ def _by_view(view: View, spans: Iterable[Sequence[int]], test: Test) -> Dialogue
     return found, undecided
 
 
-def _tested(keys: Keys, test: Test, batch: Sequence[Message], tier: tuple[Octets, bool] | None) -> Dialogue:
+def _tested(view: View, keys: Keys, test: Test, batch: Sequence[Message], tier: tuple[Octets, bool] | None) -> Dialogue:
     """{UID: what the test says with so much of the content}."""
     if keys.needs.facts:
-        keys.facts = yield Ask(ReadFacts(tuple([message.uid for message in batch])))
+        keys.facts = yield Ask(ReadFacts(tuple([message.uid for message in batch]), view.visited))
     if tier is None:
         return {message.uid: test(message, None) for message in batch if message.uid in keys.facts}
-    return (yield Ask(SearchContents(tuple(batch), *tier, test)))
+    return (yield Ask(SearchContents(tuple(batch), *tier, test, view.visited)))
 
 
 def find(view: View, keys: Keys, test: Test, progress: Progress) -> Dialogue:
@@ -130,7 +130,7 @@ def find(view: View, keys: Keys, test: Test, progress: Progress) -> Dialogue:
     found, undecided = yield from _by_view(view, spans, test)
     is_sorted = True
     if keys.texts and len(undecided) >= MANY:
-        keys.candidates = yield Ask(FindCandidates(tuple(keys.texts), len(undecided)))
+        keys.candidates = yield Ask(FindCandidates(tuple(keys.texts), len(undecided), view.visited))
         more, undecided = yield from _by_view(view, (undecided,), test)
         is_sorted = not more
         found.extend(more)
@@ -139,7 +139,7 @@ def find(view: View, keys: Keys, test: Test, progress: Progress) -> Dialogue:
         most, octets = (FACTS_BATCH, 0) if tier is None else (BATCH, OCTETS if tier[0] is Octets.ALL else 0)
         for batch in batches(view.messages(undecided), most, octets):
             yield from progress.looked_at(len(batch))
-            answers = yield from _tested(keys, test, batch, tier)
+            answers = yield from _tested(view, keys, test, batch, tier)
             for message in batch:
                 answer = answers.get(message.uid, False)
                 if answer:

@@ -231,10 +231,12 @@ class Contents:
 class View:
     """A session's view of a mailbox. Message numbers begin with 1."""
 
-    __slots__ = ("_columns", "_own", "contents", "count", "saved", "told")
+    __slots__ = ("_columns", "_own", "contents", "count", "saved", "told", "visited")
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, *, is_visited: bool = False) -> None:
         self.contents = contents
+        #: the contents where the mailbox is not the selected one
+        self.visited = contents if is_visited else None
         self._columns = contents.columns
         self.count = len(contents)
         #: changes of flags up to this MODSEQ are told

@@ -33,6 +33,7 @@ from gateway.imap.content import (
     SkipOctets,
 )
 from gateway.imap.search_subject import Subject
+from gateway.imap.view import Contents
 from gateway.mime import PARSER_VERSION, Parsed, header_end, scan
 from gateway.mime.line_ends import after_octets, crlf_length
 from gateway.observe import metrics
@@ -195,9 +196,12 @@ def stored(content: Content, start: int, end: int) -> bytes:
     return _pread(content.source.fd, start, end)
 
 
-def _reader(executor: ImapExecutor) -> Reader:
-    assert executor.mailbox is not None
+def _reader(executor: ImapExecutor, visited: Contents | None = None) -> Reader:
+    """Of the selected mailbox, or of one that is looked at beside it, to which there was a right a moment ago."""
     host = executor.host
+    if visited is not None:
+        return Reader(host.stores, visited.key[0], visited.key[1], host.settings.imap.piece)
+    assert executor.mailbox is not None
     return Reader(host.stores, executor.selected_holder().id, executor.mailbox.id, host.settings.imap.piece)
 
 
@@ -207,18 +211,21 @@ async def _read_contents(executor: ImapExecutor, request: ReadContents) -> dict[
 
 
 async def _read_facts(executor: ImapExecutor, request: ReadFacts) -> dict[int, Facts]:
-    _, mailbox = executor.selected()
-    account, repository = executor.selected_holder().id, executor.host.stores.repository
+    repository = executor.host.stores.repository
+    if request.visited is not None:
+        account, mailbox, _ = request.visited.key
+    else:
+        account, mailbox = executor.selected_holder().id, executor.selected()[1].id
 
     def read() -> dict[int, Facts]:
-        rows = repository.messages_of(account, mailbox.id, request.uids)
+        rows = repository.messages_of(account, mailbox, request.uids)
         return {row.uid: Facts(email_id(row), row.savedate) for row in rows}
 
     return await executor.in_pool(read)
 
 
 async def _search_contents(executor: ImapExecutor, request: SearchContents) -> dict[int, bool | None]:
-    return await executor.in_pool(partial(_reader(executor).search, request))
+    return await executor.in_pool(partial(_reader(executor, request.visited).search, request))
 
 
 def search_files(host: Host) -> SearchFiles:
@@ -227,13 +234,13 @@ def search_files(host: Host) -> SearchFiles:
 
 
 async def _find_candidates(executor: ImapExecutor, request: FindCandidates) -> Candidates:
-    contents, mailbox = executor.selected()
+    contents = request.visited if request.visited is not None else executor.selected()[0]
     if executor.host.stores.settings.search.accounts == "none":
         return Candidates()
-    account, files = contents.key[0], search_files(executor.host)
+    (account, mailbox, _), files = contents.key, search_files(executor.host)
 
     def find() -> Candidates:
-        answer = files.candidates(account, mailbox.id, mailbox.uidvalidity, request.texts)
+        answer = files.candidates(account, mailbox, contents.uidvalidity, request.texts)
         if request.count - len(answer.known) >= UNKNOWN or not files.exists(account):
             files.wish(account)
         metrics.count(metrics.SEARCHES, "messages" if len(answer.known) * 2 < request.count else "search file")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from directory.model import MailboxHolder
 from gateway.imap.notifying import EXPUNGED, FLAGS, MAX_WATCHED, NAMES, NEW, News, TellNews, WatchMailboxes
 from gateway.imap.ports import Failure
+from gateway.imap.sources import MAX_SEARCHED, FindMailboxes
 from gateway.imap.status_items import Figures
 from gateway.service.imap_reading import figures_of
 from gateway.service.imap_shared import SharedStores, prefix_of
@@ -90,6 +91,23 @@ async def _watch(executor: ImapExecutor, request: WatchMailboxes) -> dict[str, F
     return {name: figures for name, events, figures in watched.known.values() if events & {NEW, EXPUNGED, FLAGS}}
 
 
+async def _find(executor: ImapExecutor, request: FindMailboxes) -> list[str] | Failure:
+    own, shared = executor.holder(), executor.shared()
+
+    def find() -> list[str]:
+        subscribed = frozenset(executor.host.stores.subscriptions(own))
+        return [
+            name
+            for name, holder, _ in _rows(executor, own, shared)
+            if any(wanted.covers(name, is_own=holder.id == own.id, subscribed=subscribed) for wanted in request.wanted)
+        ]
+
+    found = await executor.in_pool(find)
+    if len(found) > MAX_SEARCHED:
+        return Failure("LIMIT", f"at most {MAX_SEARCHED} mailboxes are searched at once; name fewer")
+    return found
+
+
 async def _tell(executor: ImapExecutor, _: TellNews) -> list[News] | None:
     watched = executor.notifying
     if watched is None or not watched.pending:
@@ -151,4 +169,4 @@ def _is_told(events: frozenset[str], before: Figures, now: Figures) -> bool:
     return FLAGS in events and now.highestmodseq != before.highestmodseq
 
 
-REQUESTS: dict[type, Callable[..., object]] = {WatchMailboxes: _watch, TellNews: _tell}
+REQUESTS: dict[type, Callable[..., object]] = {WatchMailboxes: _watch, TellNews: _tell, FindMailboxes: _find}

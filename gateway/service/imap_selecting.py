@@ -7,14 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
 from directory.model import Refused
 from gateway.imap.flags import flags_text
 from gateway.imap.ports import Expunged, Failure, Opened, OpenMailbox, Refresh, Watch
 from gateway.imap.rights import CHANGING
+from gateway.imap.sources import VisitMailbox
 from gateway.imap.view import Columns, Contents, Row, View
+from gateway.service.imap_shared import Spot
 from gateway.store.errors import InvalidMailboxName, NoSuchMailbox
 from gateway.store.objectid import mailbox_id
 from gateway.store.repository import MailboxRow, MessageRow, Outline, Repository
@@ -248,7 +250,33 @@ async def follow_hint(executor: ImapExecutor, contents: Contents) -> bool:
 
 
 async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened | Failure | None:
-    stores, mailboxes, spot = executor.host.stores, executor.host.open_mailboxes, executor.spot(request.name)
+    found = await _found(executor, request.name)
+    if not isinstance(found, _Found):
+        return found
+    spot, row, contents, rights = found
+    holder = spot.holder
+    executor.mailbox, executor.owner = row, holder.id
+    executor.follow_selected()
+    read_only, name = request.read_only or CHANGING.isdisjoint(rights), spot.shown(row.name)
+    over_soft = executor.host.stores.is_over_soft(holder)
+    return Opened(name, read_only, View(contents), over_soft, mailbox_id(holder.id, row), rights)
+
+
+async def _visit(executor: ImapExecutor, request: VisitMailbox) -> View | None:
+    found = await _found(executor, request.name)
+    return View(found.contents, is_visited=True) if isinstance(found, _Found) else None
+
+
+class _Found(NamedTuple):
+    spot: Spot
+    row: MailboxRow
+    contents: Contents
+    rights: str
+
+
+async def _found(executor: ImapExecutor, name: str) -> _Found | Failure | None:
+    """A mailbox that may be read, with its contents up to date. Raises Deferred."""
+    stores, mailboxes, spot = executor.host.stores, executor.host.open_mailboxes, executor.spot(name)
     if spot is None:
         return None
     holder = spot.holder
@@ -276,10 +304,7 @@ async def _open_mailbox(executor: ImapExecutor, request: OpenMailbox) -> Opened 
         if not fits and not await catch_up(executor, contents):
             return None
         mailboxes.trim(contents)
-    executor.mailbox, executor.owner = row, holder.id
-    executor.follow_selected()
-    read_only, name = request.read_only or CHANGING.isdisjoint(rights), spot.shown(row.name)
-    return Opened(name, read_only, View(contents), stores.is_over_soft(holder), mailbox_id(holder.id, row), rights)
+    return _Found(spot, row, contents, rights)
 
 
 async def _refresh(executor: ImapExecutor, request: Refresh) -> bool:
@@ -332,6 +357,7 @@ def _watch(executor: ImapExecutor, request: Watch) -> None:
 
 REQUESTS: dict[type, Callable[..., object]] = {
     OpenMailbox: _open_mailbox,
+    VisitMailbox: _visit,
     Refresh: _refresh,
     Expunged: _expunged,
     Watch: _watch,

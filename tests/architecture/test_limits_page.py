@@ -20,6 +20,7 @@ from gateway.imap import (
     parser,
     search_keys,
     sort_keys,
+    sources,
     threads,
     urls,
 )
@@ -60,6 +61,7 @@ FIXED = (
     f"{fetch_items.MAX_DEPTH} numbers",
     f"SEARCH | {search_keys.MAX_KEYS:,} keys, {search_keys.MAX_NESTING} levels of NOT, OR and brackets, "
     f"{search_keys.MAX_NEEDLE:,} octets",
+    f"ESEARCH | {notifying.MAX_GROUPS} filters, {notifying.MAX_NAMES} mailboxes named, {sources.MAX_SEARCHED:,} mailboxes searched",
     f"SORT | {sort_keys.MAX_KEYS} keys",
     f"LIST | {listing.MAX_PATTERNS} patterns",
     f"{flags.MAX_FLAGS} flags, {flags.MAX_KEYWORD} octets a keyword",

@@ -11,6 +11,7 @@ from gateway.imap.commands import (  # noqa: F401
     create,
     delete,
     enable,
+    esearch,
     expunge,
     fetch,
     identity,

@@ -45,6 +45,9 @@ NATIVE = Profile.load("native")
 _JANE = View(MemorySource(NATIVE, ENTRIES), NATIVE).by_id("t:jane")
 assert isinstance(_JANE, Account)
 JANE = _JANE
+_ANN = View(MemorySource(NATIVE, ENTRIES), NATIVE).by_id("t:ann")
+assert isinstance(_ANN, Account)
+ANN = _ANN
 assert COMMANDS
 
 

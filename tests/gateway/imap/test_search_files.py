@@ -16,20 +16,14 @@ from conftest import eventually
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from imap_bench import ENTRIES, JANE, NATIVE, Bench, Client
+from imap_bench import ANN, JANE, Bench, Client
 
-from directory.memory import MemorySource
-from directory.model import Account
-from directory.view import View
 from gateway.imap import searching
 from gateway.service import imap_contents, search_build
 from gateway.service.search_build import SearchBuilder
 from gateway.store import search_file
 from gateway.store.settings import SearchSettings
 
-_ANN = View(MemorySource(NATIVE, ENTRIES), NATIVE).by_id("t:ann")
-assert isinstance(_ANN, Account)
-ANN = _ANN
 #: letters that come close to each other: case, marks, ligatures, scripts without spaces, what SQLite and FTS treat apart
 LETTERS = "aAbB cß\u0130\u00fcu\u0308\ufb01fi\"'*\x01\n会议室今日本カナ\uff76กขาไท\U0001f600\U0001f601-:"
 TEXTS = st.text(LETTERS, max_size=24)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from gateway.imap.contexts import Context
 from gateway.imap.urls import MessageUrl
 from gateway.imap.view import View
 
@@ -61,6 +62,13 @@ class Opened:
     mailbox_id: str = ""
     #: what may be done with it, letters of RFC 4314, as it was when it was opened
     rights: str = "lrswipkxtea"
+    #: searches that are kept up to date, by tag (RFC 5267 4.3)
+    contexts: dict[bytes, Context] = field(default_factory=dict)
+
+    @property
+    def is_behind(self) -> bool:
+        """True when a search that is kept up to date does not know of some change."""
+        return any(context.modseq < self.view.contents.modseq for context in self.contexts.values())
 
 
 @dataclass(frozen=True, slots=True)

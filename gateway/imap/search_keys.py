@@ -58,6 +58,8 @@ class Keys:
     uid_only: bool = False
     #: message numbers and `$` mean something: the selected mailbox is searched and no other (RFC 7377 2.2)
     has_numbers: bool = True
+    #: what numbers mean now they mean for as long as the test is used (RFC 5267 4.3)
+    is_fixed: bool = False
     now: float = 0.0
     #: what the index knows of the messages that are tested now
     facts: Mapping[int, Facts] = field(default_factory=dict)
@@ -132,11 +134,22 @@ class Keys:
         spans = view.spans(ranges, by_uid=by_uid) if ranges else []
         if not self._depth and (self.within is None or sum(map(len, spans)) < sum(map(len, self.within))):
             self.within = spans
+        if self.is_fixed:
+            return self._fixed(spans, ranges if by_uid and ranges is not SAVED else ())
         if len(spans) == 1:
             span = spans[0]
             return lambda message, _: message.number in span
         wanted = frozenset(number for span in spans for number in span)
         return lambda message, _: message.number in wanted
+
+    def _fixed(self, spans: list[range], ranges: Ranges) -> Test:
+        """The messages that are meant now, and those that come into a range of UIDs without an end."""
+        view, last = self.view, self.view.last_uid
+        wanted = frozenset(uid for span in spans for uid in view.uids(span))
+        beginning = min((first or end for first, end in ranges if bool(first) != bool(end)), default=None)
+        if beginning is None:
+            return lambda message, _: message.uid in wanted
+        return lambda message, _: message.uid in wanted or (message.uid > last and message.uid >= beginning)
 
     def _uids(self, _: bytes) -> Test:
         return self._numbers(self.arguments.sequence_set(), by_uid=True)

@@ -58,6 +58,8 @@ class Wish:
 
     options: frozenset[bytes]
     part: Part | None = None
+    #: the client is told how they change (RFC 5267 4.3)
+    is_updated: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -109,18 +111,22 @@ def read_wish(arguments: Parser) -> Wish | None:
     if not arguments.at(b"RETURN ("):
         return None
     options: set[bytes] = set()
+    hints: set[bytes] = set()
     part = None
     while not arguments.at(b")"):
-        if options:
+        if options or hints:
             arguments.space()
         option = arguments.atom().upper()
         if option == b"PARTIAL" and part is None:
             arguments.space()
             part = read_part(arguments)
+        elif option in (b"UPDATE", b"CONTEXT"):
+            hints.add(option)  # CONTEXT promises nothing (RFC 5267 4.2)
+            continue
         elif option not in _OPTIONS:
             raise BadCommand("unknown search result option")
         options.add(option)
     if part is not None and b"ALL" in options:
         raise BadCommand("ALL and PARTIAL exclude each other")  # RFC 9394 3.1
     arguments.space()
-    return Wish(frozenset(options or (b"ALL",)), part)
+    return Wish(frozenset(options or (b"ALL",)), part, b"UPDATE" in hints)

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.ask import Ask, Dialogue
 from gateway.imap.batches import batches
 from gateway.imap.content import Clock, FindCandidates, Octets, Pause, ReadFacts, SearchContents
+from gateway.imap.contexts import MAX_CONTEXTS, MAX_RESULTS, Context, quoted_tag
 from gateway.imap.parser import BadCommand, Parser
 from gateway.imap.progress import Progress
 from gateway.imap.search_keys import BadCharset, Keys, Needs, Test, codec_of_charset
@@ -50,7 +51,10 @@ def read_search(
         if session.utf8 and not session.rev2 and codec not in ("utf-8", "ascii"):
             raise BadCommand("no CHARSET but UTF-8 after ENABLE UTF8=ACCEPT")  # RFC 9755 3; UTF-8 is no conflict
         arguments.space()
-    keys = Keys(arguments, view, codec, uid_only=session.uid_only, has_numbers=numbers)
+    is_updated = wish is not None and wish.is_updated
+    if is_updated and session.selected is not None and session.tag in session.selected.contexts:
+        raise BadCommand("a search of this tag is kept up to date")
+    keys = Keys(arguments, view, codec, uid_only=session.uid_only, has_numbers=numbers, is_fixed=is_updated)
     test = keys.read()
     if is_kept:
         view.saved = ()
@@ -75,6 +79,22 @@ def told(
         return
     said = b" ".join([b"* " + name, *[b"%d" % each for each in shown]])
     yield said + (b" (MODSEQ %d)\r\n" % modseq if modseq else b"\r\n")
+
+
+def keep_up(session: Session, context: Context) -> Iterator[bytes]:
+    """Tell from now on how the results change; or why not (RFC 5267 4.3.1)."""
+    assert session.selected is not None
+    contexts, reason = session.selected.contexts, ""
+    if context.keys.needs.clock:
+        reason = "what time alone changes is not told"
+    elif len(context.results) > MAX_RESULTS:
+        reason = f"of more than {MAX_RESULTS} results no changes are told"
+    elif len(contexts) >= MAX_CONTEXTS:
+        reason = f"at most {MAX_CONTEXTS} searches are kept up to date"
+    if reason:
+        yield b"* NO [NOUPDATE %b] %b\r\n" % (quoted_tag(context.tag), reason.encode())
+    else:
+        contexts[context.tag] = context
 
 
 def _tiers(needs: Needs) -> Iterable[tuple[Octets, bool] | None]:

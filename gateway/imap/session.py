@@ -339,8 +339,10 @@ class Session:
         if self.selected is not None and self.selected.view.is_stale:
             yield from self.look(files=False)
         if self.selected is not None:
-            view = self.selected.view
-            text = view.changes(
+            view, contexts = self.selected.view, tuple(self.selected.contexts.values())
+            # in one piece: while a client reads slowly, more may be expunged
+            text = b"".join([line for context in contexts if may_expunge for line in context.leaving(view)])
+            text += view.changes(
                 may_expunge=may_expunge,
                 with_modseq=self.condstore,
                 by_uid=self.qresync or self.uid_only,
@@ -348,6 +350,12 @@ class Session:
             )
             if text:
                 yield text
+            for context in contexts:
+                yield from context.update(view)
+
+    @property
+    def _has_changes(self) -> bool:
+        return self.selected is not None and (self.selected.view.is_pending or self.selected.is_behind)
 
     def expunged(self) -> Dialogue:
         """Tell what a command has removed; its OK then says up to where the client knows all (RFC 7162 3.2.7)."""
@@ -401,7 +409,7 @@ class Session:
             answer = f" NO {_RESPONSE_CODES.get(error.condition, '')}{error.text}".encode()
         if parser.refused is not None:
             self.framing.skip(parser.refused)
-        if self.selected is not None and self.selected.view.is_pending and not self.closing:
+        if self._has_changes and not self.closing:
             try:
                 yield from self._tell_selected(may_expunge=not keeps_numbers)
             except (Deferred, Refused):

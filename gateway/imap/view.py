@@ -261,6 +261,11 @@ class View:
             or self.is_stale
         )
 
+    @property
+    def is_expunging(self) -> bool:
+        """True when something is expunged that was not told."""
+        return self._columns is not self.contents.columns
+
     # numbers and UIDs
 
     def number(self, uid: int) -> int:

@@ -13,6 +13,7 @@ from directory.authenticator_settings import AuthSettings
 from directory.model.units import write_seconds, write_size
 from gateway.imap import (
     appending,
+    contexts,
     fetch_items,
     flags,
     metadata,
@@ -62,6 +63,7 @@ FIXED = (
     f"SEARCH | {search_keys.MAX_KEYS:,} keys, {search_keys.MAX_NESTING} levels of NOT, OR and brackets, "
     f"{search_keys.MAX_NEEDLE:,} octets",
     f"ESEARCH | {notifying.MAX_GROUPS} filters, {notifying.MAX_NAMES} mailboxes named, {sources.MAX_SEARCHED:,} mailboxes searched",
+    f"with UPDATE | {contexts.MAX_CONTEXTS} of a session, {contexts.MAX_RESULTS:,} results",
     f"SORT | {sort_keys.MAX_KEYS} keys",
     f"LIST | {listing.MAX_PATTERNS} patterns",
     f"{flags.MAX_FLAGS} flags, {flags.MAX_KEYWORD} octets a keyword",

@@ -4,6 +4,7 @@ from gateway.imap.commands import (  # noqa: F401
     acl,
     append,
     authenticate,
+    cancelupdate,
     capability,
     close,
     compress,

@@ -47,6 +47,8 @@ def esearch(session: Session, arguments: Parser) -> Dialogue:
     ]
     if is_selected and session.selected is None:
         raise BadCommand("no mailbox is selected")
+    if wish.is_updated:
+        raise BadCommand("searches in many mailboxes are not kept up to date")
     if others and wish.is_kept:
         raise BadCommand("only what is found in the selected mailbox can be kept")  # RFC 7377 2.2
     # what is wrong with the keys is wrong everywhere, and told before anything else is

@@ -7,11 +7,12 @@ from typing import Any
 
 from gateway.ask import Ask, Dialogue
 from gateway.imap.content import Compute, Octets, Pause
+from gateway.imap.contexts import Context
 from gateway.imap.parser import Parser
 from gateway.imap.progress import Progress
 from gateway.imap.registry import SELECTED, announce, command
 from gateway.imap.search_return import read_wish
-from gateway.imap.searching import VIEW_BATCH, collect, find, read_search, told, within_limit
+from gateway.imap.searching import VIEW_BATCH, collect, find, keep_up, read_search, told, within_limit
 from gateway.imap.session import Session
 from gateway.imap.sort_keys import Key, read_keys
 from gateway.imap.view import View
@@ -62,10 +63,16 @@ def sort(session: Session, arguments: Parser, *, by_uid: bool) -> Dialogue:
     arguments.space()
     keys, test = read_search(session, view, arguments, wish, needs_charset=True)
     progress = Progress(session.tag)
+    modseq, last_uid = view.contents.modseq, view.last_uid
     found = yield from find(view, keys, test, progress)
     within_limit(session, found)
     values = yield from _values(view, found, sort_keys, progress, envelope=needs_envelope)
     uids = yield Ask(Compute(lambda: _ordered(values, sort_keys)))
     numbers = [number for number in map(view.number, uids) if number]
     yield from told(session, view, b"SORT", wish, keys, numbers, by_uid=by_uid)
+    if wish is not None and wish.is_updated:
+        context = Context(session.tag, by_uid, keys, test, find, uids, modseq, last_uid, values)
+        context.values_of = lambda new: _values(view, new, sort_keys, progress, envelope=needs_envelope)
+        context.ordered = lambda known: _ordered(known, sort_keys)
+        yield from keep_up(session, context)
     return ""

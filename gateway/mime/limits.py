@@ -24,3 +24,6 @@ MAX_BOUNDARY = 998
 MAX_CHARSET = 40
 #: octets of one text part that a search looks at
 MAX_TEXT = 4 * 1024 * 1024
+#: octets of an attached document that a search looks into, and files inside it
+MAX_DOCUMENT = 8 * 1024 * 1024
+MAX_DOCUMENT_FILES = 2_000

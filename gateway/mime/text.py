@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from gateway.mime.encoded import base64_octets, codec_of, decode_header_text, guessed_text
 from gateway.mime.fields import unfolded
-from gateway.mime.limits import MAX_HEADER, MAX_TEXT
+from gateway.mime.limits import MAX_DOCUMENT, MAX_HEADER, MAX_TEXT
 from gateway.mime.parsed import LEAF, Parsed, Part
+from gateway.mime.shown import document_text, html_text, is_document
 
 #: stored octets [start, end)
 Read = Callable[[int, int], bytes]
@@ -17,7 +18,8 @@ Read = Callable[[int, int], bytes]
 def decoded_text(read: Read, parsed: Parsed, *, headers: bool = False) -> Iterator[str]:
     """Each text part's text in order, and the headers of parts and messages inside.
 
-    With `headers` the message's own header comes first (SEARCH TEXT). Only what is text is read, of one
+    HTML comes as it is written and as it is shown; documents that are attached give their words. With `headers` the
+    message's own header comes first (SEARCH TEXT). Only what is text is read, of one
     part at most MAX_TEXT octets. Raises what `read` raises.
     """
     if headers:
@@ -37,15 +39,30 @@ def _text(read: Read, part: Part) -> Iterator[str]:
         yield from _text(read, child)
     # which other parts may be left out, and these may not: RFC 9051 6.4.4
     if part.kind == LEAF and part.type in (b"text", b"message") and part.end > part.body:
-        yield part_text(part, read(part.body, min(part.end, part.body + MAX_TEXT)))
+        text = part_text(part, read(part.body, min(part.end, part.body + MAX_TEXT)))
+        yield text
+        if part.subtype == b"html":
+            yield html_text(text)
+    elif _is_document(part):
+        yield document_text(part.subtype, _octets(part, read(part.body, part.end)))
+
+
+def _is_document(part: Part) -> bool:
+    size = part.end - part.body
+    # in base64 it is a third longer
+    return part.kind == LEAF and part.type == b"application" and is_document(part.subtype) and size <= 2 * MAX_DOCUMENT
+
+
+def _octets(part: Part, data: bytes) -> bytes:
+    """What a part's stored octets stand for."""
+    if part.encoding == b"base64":
+        return base64_octets(data)
+    return binascii.a2b_qp(data) if part.encoding == b"quoted-printable" else data
 
 
 def part_text(part: Part, data: bytes) -> str:
     """The text of a part's stored octets; an unknown charset is guessed."""
-    if part.encoding == b"base64":
-        data = base64_octets(data)
-    elif part.encoding == b"quoted-printable":
-        data = binascii.a2b_qp(data)
+    data = _octets(part, data)
     codec = codec_of(part.charset)
     if codec is not None:
         try:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from directory.model import Condition, Deferred
 from gateway.files.database import use_wal
 
-FORMAT = 1
+FORMAT = 2  # rises too when the text that is made of a message changes
 GRAM = 3
 MAX_GRAMS = 16  # of a text that is looked for; those left out only make more candidates
 MIN_DEAD = 1_000  # messages that are gone, until the file is made anew for them

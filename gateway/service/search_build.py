@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from directory.model import Deferred, MailboxHolder
+from directory.model import Condition, Deferred, MailboxHolder
 from gateway.imap.content import Octets
 from gateway.imap.search_subject import folded
 from gateway.mime import decoded_text
@@ -47,12 +47,16 @@ class SearchBuilder:
 
         Raises Deferred.
         """
+        until = time.monotonic() + seconds
         try:
-            return self._build(account, time.monotonic() + seconds)
+            return self._build(account, until)
         except Damaged as error:
             _log.warning("%s", fields(event="search-file-removed", account=account, detail=str(error)))
             self.files.remove(account)
-            return False
+        try:
+            return self._build(account, until)
+        except Damaged as error:  # a new one, too: this SQLite cannot do it, or the disk is broken
+            raise Deferred(Condition.STORE_UNAVAILABLE, str(error)) from error
 
     def _build(self, account: str, until: float) -> bool:
         repository = self._host.stores.repository
@@ -63,7 +67,8 @@ class SearchBuilder:
                 progress = build.progress(row.id, row.uidvalidity)
                 while progress.modseq < row.highestmodseq:
                     if self.files.octets(account) > self._settings.max_file:
-                        return True
+                        self._forget_expunged(repository, build, account, row, progress.modseq)
+                        break  # it may only lose something
                     if time.monotonic() > until:
                         return False
                     progress = self._step(repository, build, account, row, progress, until)

@@ -18,6 +18,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from imap_bench import ANN, JANE, Bench, Client
 
+from directory.model import Deferred
 from gateway.imap import searching
 from gateway.service import imap_contents, search_build
 from gateway.service.search_build import SearchBuilder
@@ -211,6 +212,14 @@ def test_harm_to_the_file_costs_time_only(bench: Bench, harm: str) -> None:
     assert found(client, b"TEXT number3") == [4]
 
 
+def test_what_cannot_be_built_is_trouble_and_no_endless_work(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.append(mail("x", "word"))
+    monkeypatch.setattr(search_file, "_TABLES", ("CREATE VIRTUAL TABLE grams USING no_such_module(text)",))
+    with pytest.raises(Deferred):
+        SearchBuilder(bench.host).build(JANE.id)
+    assert found(bench.client(b"SELECT INBOX"), b"TEXT word") == [1]
+
+
 def test_limits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.append(mail("x", "word number0 " + "filler " * 300), mail("x", "word number1"), mail("x", "word number2"))
     builder = SearchBuilder(bench.host)
@@ -227,6 +236,12 @@ def test_limits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert builder.build(JANE.id)  # it may not grow, and that is no error
     client.say(b"NOOP")
     assert found(client, b"TEXT number3") == [4]
+    # a full file, most of which is gone, makes room
+    monkeypatch.setattr(search_file, "MIN_DEAD", 1)
+    client.say(b"STORE 1:3 +FLAGS (\\Deleted)")
+    client.say(b"EXPUNGE")
+    assert not builder.build(JANE.id)
+    assert not builder.files.exists(JANE.id)
 
 
 def test_what_is_searched_is_asked_for_and_built(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,10 @@ def _base(file: str) -> str:
     return file.partition(":")[0]
 
 
+def _place(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 8 else 1 << 32
+
+
 def _read_keywords(folder: str, records: Records) -> None:
     lines = _lines(os.path.join(folder, ":list"))
     if lines is None:
@@ -62,7 +66,7 @@ def _read_keywords(folder: str, records: Records) -> None:
     names = lines[:blank]
     for line in lines[blank + 1 :]:
         file, _, numbers = line.rpartition(":")
-        chosen = [names[int(each)] for each in numbers.split() if each.isdecimal() and int(each) < len(names)]
+        chosen = [names[place] for each in numbers.split() if (place := _place(each)) < len(names)]
         records.keywords[_base(file)] = " ".join(filter(keyword, chosen))
     updates: dict[str, tuple[float, str]] = {}
     for entry in os.listdir(folder):
@@ -71,9 +75,9 @@ def _read_keywords(folder: str, records: Records) -> None:
         age, base = float("inf"), entry  # a file without a time is the newest
         if entry.startswith("."):
             when, _, base = entry[1:].partition(".")
-            if not when.isdecimal():
+            if not number(when):
                 continue
-            age = int(when)
+            age = number(when)
         if age >= updates.get(_base(base), (-1.0, ""))[0]:
             updates[_base(base)] = age, entry
     for base, (_, entry) in updates.items():

@@ -75,7 +75,7 @@ def read_records(control: str, uidl: str = DEFAULT_UIDL) -> Records:
     records = Records()
     for line in (_text(os.path.join(control, KEYWORDS)) or "").split("\n"):
         index, _, name = line.partition(" ")
-        if index.isdecimal() and int(index) < MAX_KEYWORDS and keyword(name):
+        if index.isdecimal() and len(index) < 3 and int(index) < MAX_KEYWORDS and keyword(name):
             records.letters[chr(ord("a") + int(index))] = name
     read = read_uidlist(os.path.join(control, UIDLIST))
     if read is None:

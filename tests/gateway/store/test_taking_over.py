@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from store_bench import BODY, Bench, person
 
 from directory.model import Deferred
@@ -123,6 +126,22 @@ def test_back_to_dovecot(bench: Bench, old: Path, tmp_path: Path) -> None:
         bench.stores.hand_back(ANN, str(target))
     with pytest.raises(Unreadable, match="within the store"):
         bench.stores.hand_back(ANN, str(bench.maildir(ANN) / "x"))
+
+
+def test_back_and_forth(bench: Bench, old: Path, tmp_path: Path) -> None:
+    mailbox(old, "1.a:2,", "2.b:2,")
+    (old / "dovecot-uidlist").write_text("3 V777 N6\n2 :1.a\n5 :2.b\n")
+    bench.stores.take_over(ANN, ForeignStore("dovecot", str(old)))
+    target = tmp_path / "back"
+    bench.stores.hand_back(ANN, str(target))
+    mailbox(target, "3.there:2,S")  # at Dovecot, which gives it UID 6; so does the store here to another message
+    with (target / "dovecot-uidlist").open("a") as file:
+        file.write("6 :3.there\n")
+    assert bench.deliver(ANN) == 6
+    bench.stores.take_over(ANN, ForeignStore("dovecot", str(target)), merge=True)
+    row, messages = bench.inbox(ANN)
+    assert (row.uidvalidity, told(messages)) == (777, [(2, "", ""), (5, "", ""), (6, "S", ""), (7, "", "")])
+    assert bench.stores.check(ANN.id) == []
 
 
 def test_courier(bench: Bench, old: Path) -> None:
@@ -260,3 +279,23 @@ def test_files_that_are_not_there_or_damaged(old: Path) -> None:
     assert sorted(dovecot.read_records(str(old)).uids.values()) == [1, 2]
     (old / "subscriptions").write_text("Work.Old\nINBOX\n")
     assert dovecot.read_subscriptions(str(old)) == ["Work/Old", "INBOX"]
+
+
+WORDS = st.sampled_from(
+    ["1 ", "3 V", "V5", " N2", "7 ", ":", "\n", "\n\n", " ", "\t", "a.b", "/2 3 4", "UID", "9" * 5000, "0", "\0", "\udcff", ":list", "²"]
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(WORDS, max_size=20).map("".join))
+def test_whatever_stands_there_is_read_or_refused(old: Path, text: str) -> None:
+    (old / "courierimapkeywords").mkdir(exist_ok=True)
+    for name in ("dovecot-uidlist", "dovecot-keywords", "subscriptions", "courierimapuiddb", "courierimapsubscribed",
+                 "courierpop3dsizelist", "courierimapkeywords/:list", "courierimapkeywords/.5.x"):  # fmt: skip
+        (old / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    for kind in ("dovecot", "courier"):
+        foreign = ForeignStore(kind, str(old))  # type: ignore[arg-type]
+        with contextlib.suppress(Unreadable):
+            (inbox,) = foreign.mailboxes(1)
+            assert inbox.uidvalidity >= 1
+        foreign.subscriptions([])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.service.host import Host
 
 BAR = 30  # characters
+_PASSING = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]")
 SHOWN_SECONDS = 0.2
 TIMEOUT = 120.0  # seconds that the other server may take for an answer
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -158,8 +159,10 @@ def _migrate(
                     host.stores.take_over(holder, ForeignStore("courier", root), merge=merge)
                     host.stores.drop_mirror(holder)
                 result |= {"done": True, "text": f"{done.messages} messages, {done.fetched} of them fetched now"}
-            except LoginError:
-                result["text"] = f"{server.host} does not let {source.user} in"
+            except LoginError as error:
+                # RFC 5530 3: trouble that passes is no wrong password
+                result["temporary"] = any(code in str(error).upper() for code in _PASSING)
+                result["text"] = f"{server.host} does not let {source.user} in: {error}"
             except StoreInUse:
                 result["text"] = "has received messages here already: --merge puts them behind those that are migrated"
             except Unreadable as error:

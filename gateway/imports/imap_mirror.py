@@ -172,8 +172,8 @@ class _Mailbox:
             for uid, answer in some:
                 if len(some) == 1:
                     pieces = self._pieces(uid, answer[b"RFC822.SIZE"])
-                elif uid in bodies:
-                    pieces = iter((bodies[uid][b"BODY[]"],))
+                elif body := bodies.get(uid, {}).get(b"BODY[]"):
+                    pieces = iter((body,))
                 else:
                     continue
                 self._write(uid, validity, answer, pieces)
@@ -183,12 +183,12 @@ class _Mailbox:
         """A message that is fetched alone, in pieces where it is large."""
         if size <= PIECE:
             for answer in self._client.fetch([uid], ["BODY.PEEK[]"]).values():
-                yield answer[b"BODY[]"]
+                yield answer.get(b"BODY[]") or b""
             return
         start = 0
         while True:
             answers = self._client.fetch([uid], [f"BODY.PEEK[]<{start}.{PIECE}>"])
-            piece = answers[uid].get(b"BODY[]<%d>" % start, b"") if uid in answers else b""
+            piece = answers[uid].get(b"BODY[]<%d>" % start) or b"" if uid in answers else b""
             yield piece
             start += len(piece)
             if len(piece) < PIECE:

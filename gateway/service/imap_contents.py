@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 HEAD = 16_384  # holds nearly every header; one that is longer costs a second read
 READ = 262_144
+AT_ONCE = 32  # messages of which the loop itself reads what is parsed
 UNKNOWN = 200  # messages that a search has to look into, for which it is worth to bring the search file up to date
 _WHOLE = threading.BoundedSemaphore(2)
 
@@ -115,6 +116,15 @@ class Reader:
         self._account = account
         self._mailbox = mailbox
         self._piece = piece
+
+    def known(self, uids: Collection[int]) -> dict[int, Content] | None:
+        """What is parsed already of all these messages, without waiting; None when that cannot be said of each."""
+        blobs = self._stores.repository.parsed(self._account, self._mailbox, uids, PARSER_VERSION, waits=False)
+        if len(blobs) < len(uids):
+            return None
+        found = {uid: Parsed.decode(blob) for uid, blob in blobs.items()}
+        whole = {uid: Content(0, parsed=parsed) for uid, parsed in found.items() if parsed is not None}
+        return whole if len(whole) == len(found) else None
 
     def contents(self, uids: Collection[int], octets: Octets, *, parsed: bool) -> dict[int, Content]:
         """What was asked for of each message that is there. Raises Deferred."""
@@ -207,6 +217,10 @@ def _reader(executor: ImapExecutor, visited: Contents | None = None) -> Reader:
 
 async def _read_contents(executor: ImapExecutor, request: ReadContents) -> dict[int, Content]:
     reader = _reader(executor)
+    if request.parsed and request.octets is Octets.NONE and len(request.uids) <= AT_ONCE:
+        known = reader.known(request.uids)  # a read of the index waits for nobody, a hop to the pool costs more
+        if known is not None:
+            return known
     return await executor.in_pool(lambda: reader.contents(request.uids, request.octets, parsed=request.parsed))
 
 

@@ -463,7 +463,9 @@ class MemoryRepository(MemoryReaders):
             sum("T" in r.flags for r in rows),
         )
 
-    def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
+    def parsed(
+        self, account: str, mailbox: int, uids: Collection[int], version: int = 1, *, waits: bool = True
+    ) -> dict[int, bytes]:
         known = self._seen(account, mailbox).parsed
         return {uid: known[uid, version] for uid in uids if (uid, version) in known}
 

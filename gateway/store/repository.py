@@ -430,8 +430,10 @@ class Repository(Protocol):
         ...
 
     # droppable cache of what the MIME scanner found
-    def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
-        """What was put for these messages by this version of the parser."""
+    def parsed(
+        self, account: str, mailbox: int, uids: Collection[int], version: int = 1, *, waits: bool = True
+    ) -> dict[int, bytes]:
+        """What was put for these messages by this version of the parser. `waits=False`: nothing while somebody writes."""
         ...
 
     def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None: ...

@@ -22,21 +22,26 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self._files = [(_open(folder / f"parsed-{number}.db"), threading.Lock()) for number in range(FILES)]
 
-    def get(self, account: str, mailbox: int, uids: Collection[int], version: int) -> dict[int, bytes]:
+    def get(
+        self, account: str, mailbox: int, uids: Collection[int], version: int, *, waits: bool = True
+    ) -> dict[int, bytes]:
         connection, lock = self._files[shard_number(account, FILES)]
         found: dict[int, bytes] = {}
-        with lock:
-            try:
-                for part in chunks(uids):
-                    found.update(
-                        connection.execute(
-                            "SELECT uid, blob FROM parsed WHERE account=? AND mailbox=? AND version=? "
-                            f"AND uid IN ({marks(part)})",
-                            (account, mailbox, version, *part),
-                        )
+        if not lock.acquire(blocking=waits):
+            return {}
+        try:
+            for part in chunks(uids):
+                found.update(
+                    connection.execute(
+                        "SELECT uid, blob FROM parsed WHERE account=? AND mailbox=? AND version=? "
+                        f"AND uid IN ({marks(part)})",
+                        (account, mailbox, version, *part),
                     )
-            except sqlite3.Error:
-                return {}
+                )
+        except sqlite3.Error:
+            return {}
+        finally:
+            lock.release()
         return found
 
     def put(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int) -> None:

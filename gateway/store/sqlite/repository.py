@@ -75,8 +75,10 @@ class SqliteRepository(Accounts, Placing, Messages, MaildropLocks):
             on_lost, self._on_lost = self._on_lost, None
             on_lost()
 
-    def parsed(self, account: str, mailbox: int, uids: Collection[int], version: int = 1) -> dict[int, bytes]:
-        return self._cache.get(account, mailbox, uids, version)
+    def parsed(
+        self, account: str, mailbox: int, uids: Collection[int], version: int = 1, *, waits: bool = True
+    ) -> dict[int, bytes]:
+        return self._cache.get(account, mailbox, uids, version, waits=waits)
 
     def put_parsed(self, account: str, mailbox: int, blobs: Mapping[int, bytes], version: int = 1) -> None:
         self._cache.put(account, mailbox, blobs, version)

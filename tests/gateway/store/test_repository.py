@@ -296,6 +296,7 @@ def test_cache_of_parsed_messages(repository: Repository) -> None:
     repository.add("a", 1, [new(0), new(1)], NONE)
     repository.put_parsed("a", 1, {1: b"x", 2: b"y"}, version=3)
     assert repository.parsed("a", 1, [1, 2, 3], version=3) == {1: b"x", 2: b"y"}
+    assert repository.parsed("a", 1, [1, 2, 3], version=3, waits=False) == {1: b"x", 2: b"y"}
     assert repository.parsed("a", 1, [1, 2], version=4) == {}
 
 
@@ -404,6 +405,18 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
     repository = SqliteRepository(tmp_path)
     repository.put_parsed("a", 1, {1: b"x"})
     assert repository.parsed("a", 1, [1]) == {1: b"x"}
+    repository.close()
+
+
+def test_who_does_not_wait_gets_nothing_of_the_cache_while_somebody_writes(tmp_path: Path) -> None:
+    repository = SqliteRepository(tmp_path)
+    repository.put_parsed("a", 1, {1: b"x"})
+    for _, lock in repository._cache._files:
+        lock.acquire()
+    assert repository.parsed("a", 1, [1], waits=False) == {}
+    for _, lock in repository._cache._files:
+        lock.release()
+    assert repository.parsed("a", 1, [1], waits=False) == {1: b"x"}
     repository.close()
 
 

@@ -70,7 +70,8 @@ def slapadd(top: Path, folder: Path, moved: Callable[[str], str]) -> None:
     """Make slapd.d in `folder`, and its database, of what slapcat wrote. Raises BackupProblem, OSError."""
     if folder.exists() and any(folder.iterdir()):
         raise BackupProblem(f"{folder} is not empty; a directory is not written over")
-    config = moved((top / SLAPCAT[0]).read_text("utf-8"))
+    # a folded line would hide a path
+    config = moved((top / SLAPCAT[0]).read_text("utf-8").replace("\n ", ""))
     data = [Path(name) for name in _FOLDER.findall(config)]
     for database in data:
         if database.exists() and any(database.iterdir()):

@@ -48,7 +48,8 @@ def make(
     state = Path(settings.state_dir)
     say("configuration and keys")
     for number, source in enumerate((path, *sorted(_named_files(settings, path)))):
-        if not out.copy(source, f"files/{number}-{source.name}", str(source)):
+        # behind a link (certbot's are) is what is wanted; it comes back as a file where the link was
+        if not out.copy(source.resolve(), f"files/{number}-{source.name}", str(source)):
             raise BackupProblem(f"{source} is gone")
     say("state and queue")
     databases = copy_state(state, out)
@@ -99,8 +100,8 @@ def _named_files(settings: Settings, path: Path) -> set[Path]:
             is_one = file.is_file() and file.stat().st_size <= MAX_FILE
         except OSError:
             continue
-        if is_one and file != path and not file.is_relative_to(settings.state_dir):
-            found.add(file.resolve() if file.is_symlink() else file)
+        if is_one and file != path and not file.is_relative_to(settings.state_dir):  # which is copied whole
+            found.add(file)
     return found
 
 

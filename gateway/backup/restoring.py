@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from directory.model import Account, Deferred
 from gateway.backup import entries
@@ -54,9 +55,13 @@ class Moves:
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._new = {old.rstrip("/"): new.rstrip("/") for old, new in pairs}
+        self._new |= {
+            quote(old, safe=""): quote(new, safe="") for old, new in self._new.items()
+        }  # as in ldapi://%2Frun
         ordered = "|".join(re.escape(old) for old in sorted(self._new, key=len, reverse=True))
-        # not within a longer path or name
-        self._pattern = re.compile(rf"(?<![\w./-])({ordered})(?![\w.-])") if ordered else None
+        # not within a longer path or name; behind file:// and ldapi:// a path begins, too
+        begin = r"(?:(?<![\w./%-])|(?<=://))"
+        self._pattern = re.compile(rf"{begin}({ordered})(?![\w.-])") if ordered else None
 
     def text(self, text: str) -> str:
         """A text with the paths in it changed."""

@@ -73,10 +73,13 @@ def slapadd(top: Path, folder: Path, moved: Callable[[str], str]) -> None:
     # a folded line would hide a path
     config = moved((top / SLAPCAT[0]).read_text("utf-8").replace("\n ", ""))
     data = [Path(name) for name in _FOLDER.findall(config)]
+    building = folder.with_name(f"{folder.name}.gatepost-restore")
+    was_killed = building.exists()  # then what is in the databases is ours, half written
     for database in data:
         if database.exists() and any(database.iterdir()):
-            raise BackupProblem(f"{database} is not empty; a directory is not written over")
-    building = folder.with_name(f"{folder.name}.gatepost-restore")
+            if not was_killed:
+                raise BackupProblem(f"{database} is not empty; a directory is not written over")
+            shutil.rmtree(database)
     shutil.rmtree(building, ignore_errors=True)
     for each in (building, *data):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import click
 
 from gateway.cli.entries import acting_as, done, read_password
 from gateway.cli.options import configuration_file, for_machines
+from gateway.cli.user_app_password import still_good
 from gateway.config.load import load
 from gateway.control.client import call
 from gateway.control.protocol import Claim
@@ -27,5 +28,8 @@ def command(path: Path, as_json: bool, as_login: str, login: str, from_stdin: bo
         raise click.UsageError("without a terminal, say --stdin and give the new password as a line")
     claim = Claim(as_login, read_password(f"Password of {as_login}")) if as_login else None
     password = read_password(f"New password of {login}", confirm=True)
-    result = call(Path(settings.run_dir) / "control.sock", "set-password", claim, login=login, password=password)
+    socket = Path(settings.run_dir) / "control.sock"
+    result = call(socket, "set-password", claim, login=login, password=password)
     done(result, f"password of {login}", as_json)
+    if claim is None and not as_json:
+        still_good(login, call(socket, "app-password-list", None, login=login))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -21,6 +22,14 @@ def app_password() -> None:
 def date_of(at: float | None, never: str) -> str:
     """A time for a table, `never` for none."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) if at else never
+
+
+def still_good(login: str, found: list[dict[str, Any]]) -> None:
+    """Say which of the app passwords of LOGIN outlived its password, and how they are ended."""
+    older = sum(each["is_older"] for each in found)
+    if older:
+        what = f"{older} app password{'s' if older != 1 else ''} made before the password was changed, and still good"
+        click.echo(f"{what}: gatepost user app-password revoke {login} older")
 
 
 def _period(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -76,12 +85,7 @@ def list_all(path: Path, as_json: bool, as_login: str, login: str) -> None:
             for t in found
         ),
     )  # fmt: skip
-    older = sum(t["is_older"] for t in found)
-    if older:
-        click.echo(
-            f"{older} made before the password was changed, and still good: "
-            f"gatepost user app-password revoke {login} older"
-        )
+    still_good(login, found)
 
 
 @app_password.command(name="revoke")

@@ -300,6 +300,13 @@ def test_app_passwords(changed: RunningDemo) -> None:
     assert endless["expires"] is None
     assert 3500 < ending["expires"] - time.time() < 3700
     assert login(demo, "harry", endless["password"]) and login(demo, "harry", ending["password"])
+    assert "changed since" not in run(demo, "user", "app-password", "list", "harry")
+    hint = "2 app passwords made before the password was changed, and still good: gatepost user app-password revoke"
+    assert hint in run(demo, "passwd", "harry", "--stdin", given="harrys second password\n")
+    listed = run(demo, "user", "app-password", "list", "harry")
+    assert hint in listed and listed.count("changed since") == 2 and login(demo, "harry", endless["password"])
+    assert data(demo, "user", "app-password", "revoke", "harry", "older") == {"ended": 2}
+    assert not login(demo, "harry", endless["password"])
 
 
 def test_mistakes_are_explained(changed: RunningDemo, tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def test_storage_and_the_largest_mailboxes(visit: Visit, webbed: RunningDemo) ->
         client.create_folder("Grüße")
         client.append("Grüße", b"Subject: x\r\n\r\n" + b"x" * 300_000)
     page = words(visit(login, PASSWORD).get("/self/storage"))
+    assert "Inbox 0" in page and "INBOX" not in page
     assert "of 1 GB are used" in page and re.search(r"Grüße 1 29\d(\.\d)? kB", page), page
 
 

@@ -3,6 +3,7 @@ server says what a mailbox is for (RFC 6154)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from flask_babel import gettext
@@ -13,6 +14,7 @@ from webadmin.mail.store import Store, shown_name
 MAX_FOLDERS = 5000
 SEPARATOR = "/"
 SHARED, OTHERS = "Shared/", "Other Users/"
+USES = ("drafts", "sent", "junk", "trash", "archive", "all", "flagged")
 ORDER = ("inbox", "drafts", "sent", "archive", "junk", "trash")
 
 
@@ -88,17 +90,20 @@ def folders(store: Store) -> list[Folder]:
     return sorted(found.values(), key=_order)
 
 
+def use_of(name: str, flags: Collection[bytes]) -> str:
+    """What one's own mailbox of this name is for; `flags` as LIST answers them, in lower case (RFC 6154)."""
+    return "inbox" if name == "INBOX" else next((use for use in USES if b"\\" + use.encode() in flags), "")
+
+
 def _add(found: dict[bytes, Folder], flags: Value, name: bytes) -> None:
     if not name or len(found) >= MAX_FOLDERS:
         return
     marks = {each.lower() for each in words(flags)}
     text = shown_name(name)
-    uses = ("drafts", "sent", "junk", "trash", "archive", "all", "flagged")
     foreign = text.startswith((SHARED, OTHERS))
-    special = "inbox" if text == "INBOX" else next((use for use in uses if b"\\" + use.encode() in marks), "")
     found[name] = Folder(
         text,
-        "" if foreign else special,
+        "" if foreign else use_of(text, marks),
         b"\\noselect" not in marks and b"\\nonexistent" not in marks,
         b"\\subscribed" in marks,
     )

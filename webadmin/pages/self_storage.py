@@ -10,6 +10,7 @@ from imapclient.exceptions import IMAPClientError
 
 from webadmin.client import client_address
 from webadmin.mail.connections import Mailboxes
+from webadmin.mail.folders import title_of, use_of
 from webadmin.page import SELF, Page
 from webadmin.person import person, trusted_proxies
 
@@ -31,14 +32,14 @@ def index() -> ResponseReturnValue:
             for quota in client.get_quota_root("INBOX")[1]:
                 used[quota.resource] = (int(quota.usage), int(quota.limit))
         own = [
-            name
+            (name, title_of(use_of(name, {flag.lower() for flag in flags})) or name)
             for flags, _, name in client.list_folders()
             if b"\\Noselect" not in flags and not name.startswith(("Shared/", "Other Users/"))
         ]
-        for name in own[:MAX_LOOKED_AT]:
+        for name, title in own[:MAX_LOOKED_AT]:
             with contextlib.suppress(IMAPClientError):
                 status = client.folder_status(name, ["MESSAGES", "SIZE"])
-                found.append((int(status[b"SIZE"]), int(status[b"MESSAGES"]), name))
+                found.append((int(status[b"SIZE"]), int(status[b"MESSAGES"]), title))
     found.sort(reverse=True)
     storage = used.get("STORAGE")
     return render_template(

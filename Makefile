@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 STAMPS := .stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN_PACKAGES := slapd
-TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync mutt msmtp curl openssl strace systemd rspamd opendkim opendkim-tools iproute2 chromium fonts-dejavu-core fonts-wqy-zenhei thunderbird dovecot-imapd dovecot-pop3d
+TEST_PACKAGES := ldap-utils libevent-2.1-7 postfix swaks libnet-ssleay-perl isync offlineimap3 mutt msmtp curl openssl strace systemd rspamd opendkim opendkim-tools iproute2 chromium fonts-dejavu-core fonts-wqy-zenhei thunderbird dovecot-imapd dovecot-pop3d
 
 .PHONY: demo stop test check format install install-dev docs dist clean apt-run apt-test
 

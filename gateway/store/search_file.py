@@ -248,6 +248,12 @@ class SearchFiles:
         except OSError as error:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"search file {name}: {error}") from error
 
+    def _forget_log(self, account: str) -> None:
+        """Remove what is left of a file that was removed by hand: SQLite would take it for the new one's."""
+        if not self.exists(account):
+            for suffix in ("-wal", "-shm"):
+                Path(f"{self.path(account)}{suffix}").unlink(missing_ok=True)
+
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:
         """A database must not be removed while somebody has it open: SQLite would mix the old with the new."""
@@ -262,6 +268,9 @@ class SearchFiles:
     @contextmanager
     def _opened(self, account: str, *, makes: bool) -> Iterator[sqlite3.Connection]:
         try:
+            if makes and not self.exists(account):
+                with self._locked(fcntl.LOCK_EX):
+                    self._forget_log(account)
             with self._locked(fcntl.LOCK_SH):
                 if not makes and not self.exists(account):
                     raise Damaged("there is none")

@@ -195,6 +195,7 @@ def test_harm_to_the_file_costs_time_only(bench: Bench, harm: str) -> None:
     client = bench.client(b"SELECT INBOX")
     if harm == "gone":
         path.unlink()
+        Path(f"{path}-wal").write_bytes(b"left by a process that was killed")
     elif harm == "cut":
         path.write_bytes(path.read_bytes()[:5000])
     elif harm == "overwritten":

@@ -33,7 +33,7 @@ GATEPOST = [sys.executable, "-m", "gateway"]
 LONG = (
     "founding", "mail-programs", "nfs", "selftest-trouble", "processes", "test_following", "test_authenticator", "test_one_file",
     "test_slapd_killed", "test_queue_killed_at_each_step", "rspamd", "test_stopped_accounts", "test_exit_codes",
-    "test_live_directory", "test_queue_verbs", "test_pop3_trouble", "test_sendmail", "test_lists",
+    "test_live_directory", "test_torture", "test_queue_verbs", "test_pop3_trouble", "test_sendmail", "test_lists",
 )  # fmt: skip
 
 

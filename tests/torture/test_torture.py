@@ -34,7 +34,7 @@ from wire import Ended
 from gateway.service import overview
 
 LONG = bool(os.environ.get("GATEPOST_LONG_TESTS"))
-SECONDS = 60.0 if LONG else 4.0
+SECONDS = 60.0 if LONG else 2.5
 SEED = int(os.environ.get("GATEPOST_TORTURE_SEED", "7"))
 WORKERS = 4
 LONGER = 60.0  # seconds that are added where little was done

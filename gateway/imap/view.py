@@ -365,6 +365,12 @@ class View:
             if at >= 0 and columns.modseqs[at] > self.told:
                 self._own[uid] = columns.modseqs[at]
 
+    def tell_shown(self, messages: Iterable[Message]) -> None:
+        """The session is being told these flags, which need not be the present ones any more when it reads them."""
+        for message in messages:
+            if message.modseq > self.told:
+                self._own[message.uid] = message.modseq
+
     def changes(
         self, *, may_expunge: bool, with_modseq: bool = False, by_uid: bool = False, uid_only: bool = False
     ) -> bytes:

@@ -130,6 +130,8 @@ class _Fetch:
             if self._marks:
                 marked = yield from self._mark([message for message in batch if message.uid in contents])
             said: list[bytes] = []
+            # what has changed since the batch was taken is told behind it
+            self._told([marked.get(message.uid, message) for message in batch])
             for message in batch:
                 content = contents.pop(message.uid, None)
                 if content is None or (self._has_kept and message.uid not in self._facts):
@@ -146,7 +148,6 @@ class _Fetch:
                 said.clear()
                 yield from self._in_pieces(message, content, *shown)
             yield b"".join(said)
-            self._told(uids)
         return not self._gone
 
     def _mark(self, messages: list[Message]) -> Dialogue:
@@ -163,9 +164,9 @@ class _Fetch:
         now = self._view.messages([message.number for message in unseen])
         return {message.uid: message for message in now if SEEN in message.flags}
 
-    def _told(self, uids: Iterable[int]) -> None:
+    def _told(self, shown: Iterable[Message]) -> None:
         if Plain.FLAGS in self._plain and self._view.is_pending:
-            self._view.tell(uids)
+            self._view.tell_shown(shown)
 
     def _from_view(self, numbers: Sequence[int]) -> Dialogue:
         text, pick = self._shown
@@ -174,8 +175,9 @@ class _Fetch:
             if start:
                 yield Ask(Pause())
             part = numbers[start : start + VIEW_BATCH]
-            yield b"".join([text % pick(message) for message in view.messages(part)])
-            self._told(view.uids(part))
+            messages = list(view.messages(part))
+            self._told(messages)
+            yield b"".join([text % pick(message) for message in messages])
 
     def _whole(self, item: Item, message: Message, content: Content) -> bytes | None:
         """Name and value of an item where they can be told at once."""

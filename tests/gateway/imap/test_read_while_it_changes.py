@@ -68,3 +68,24 @@ def test_no_modseq_is_told_before_those_below_it(world: World, monkeypatch: pyte
     said = session.say("NOOP")
     told = said + session.say("FETCH 3:* (UID MODSEQ)")
     assert told.index("UID 1 FLAGS (\\Flagged)") < told.index("UID 4 MODSEQ")
+
+
+def test_flags_that_change_while_a_body_is_read_are_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FETCH shows them as they were when it began, so it must not count the change as told."""
+    worker = world.worker()
+    worker.deliver()
+    one, other = worker.session("SELECT INBOX"), worker.session("SELECT INBOX")
+    assert other.core.selected is not None
+    contents, in_pool, waiting = other.core.selected.view.contents, worker.in_pool, [True]
+
+    async def meanwhile(work: Any, volume: str = "") -> Any:
+        if waiting:
+            waiting.clear()
+            worker.stores.repository.store_flags(world.account.id, 1, [1], "add", "F", "")
+            await imap_selecting.catch_up(other.executor, contents)
+        return await in_pool(work, volume)
+
+    monkeypatch.setattr(worker, "in_pool", meanwhile)
+    said = one.say("FETCH 1 (FLAGS BODY.PEEK[TEXT])")
+    assert said.startswith("* 1 FETCH (FLAGS () BODY[TEXT]")
+    assert "* 1 FETCH (UID 1 FLAGS (\\Flagged))\r\n" in said

@@ -3,6 +3,7 @@ and a second synchronisation fetches no message again."""
 
 from __future__ import annotations
 
+import imaplib
 import os
 import pty
 import re
@@ -263,3 +264,36 @@ folderfilter = lambda name: name == "Day"
     path.unlink()
     assert "Copy message" not in sync()
     assert set(filled.flags()) == set(before) - {"30"}
+
+
+def test_imaplib_and_curl(filled: Worker) -> None:
+    facts, login, password = filled.demo.facts, filled.account["login"], filled.account["password"]
+    with imaplib.IMAP4("127.0.0.1", filled.demo.port("imap"), timeout=SECONDS) as client:
+        client.login(login, password)
+        assert b"Day" in b"".join(line for line in client.lsub()[1] if isinstance(line, bytes))
+        count = int(client.select("Day")[1][0])
+        uid = client.uid("SEARCH", "SUBJECT", '"message 4000"')[1][0].decode()
+        assert len(client.uid("FETCH", "1:*", "(FLAGS)")[1]) == count
+        assert client.uid("STORE", uid, "+FLAGS", r"(\Flagged \Seen)")[0] == "OK"
+        assert client.append("Drafts", r"(\Draft)", None, b"Subject: begun\r\n\r\nx\r\n")[0] == "OK"
+
+    def curl(path: str, *arguments: str) -> bytes:
+        url = f"imap://127.0.0.1:{filled.demo.port('imap')}/{path}"
+        command = [
+            "curl",
+            "-sS",
+            "--ssl-reqd",
+            "--cacert",
+            facts["ca_file"],
+            "-u",
+            f"{login}:{password}",
+            url,
+            *arguments,
+        ]
+        return subprocess.run(command, capture_output=True, check=True, timeout=SECONDS).stdout
+
+    assert curl(f"Day;UID={uid}").endswith(b"Text of message 4000.\r\n")
+    assert curl("Day", "-X", "UID SEARCH FLAGGED SUBJECT 4000").split() == [b"*", b"SEARCH", uid.encode()]
+    curl("Day", "-X", f"UID MOVE {uid} Trash")
+    assert "4000" not in filled.flags()
+    assert curl("Trash", "-X", "SEARCH SUBJECT 4000").split()[2:]

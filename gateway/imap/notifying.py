@@ -22,6 +22,19 @@ MAX_WATCHED = 1_000  # mailboxes
 INBOX = "INBOX"
 
 
+def covers(kind: str, names: tuple[str, ...], name: str, *, is_own: bool, subscribed: frozenset[str]) -> bool:
+    """True when a mailbox is one of those that a filter means (RFC 5465 6)."""
+    if kind == "inboxes":
+        return is_own and name == INBOX
+    if kind == "personal":
+        return is_own
+    if kind == "subscribed":
+        return name in subscribed
+    if kind == "subtree":
+        return any(name == top or name.startswith(top + SEPARATOR) for top in names)
+    return name in names
+
+
 class Group(NamedTuple):
     """Mailboxes and what is told of them. `kind`: inboxes, personal, subscribed, subtree or mailboxes."""
 
@@ -31,15 +44,7 @@ class Group(NamedTuple):
 
     def covers(self, name: str, *, is_own: bool, subscribed: frozenset[str]) -> bool:
         """True when the mailbox is one of those meant."""
-        if self.kind == "inboxes":
-            return is_own and name == INBOX
-        if self.kind == "personal":
-            return is_own
-        if self.kind == "subscribed":
-            return name in subscribed
-        if self.kind == "mailboxes":
-            return name in self.names
-        return any(name == top or name.startswith(top + SEPARATOR) for top in self.names)
+        return covers(self.kind, self.names, name, is_own=is_own, subscribed=subscribed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.imap.names import SEPARATOR
-from gateway.imap.notifying import MAX_GROUPS, MAX_NAMES
+from gateway.imap.notifying import MAX_GROUPS, MAX_NAMES, covers
 from gateway.imap.parser import BadCommand, Parser
 
 SELECTED = "selected"
 MAX_SEARCHED = 1_000  # mailboxes of one command
 _KINDS = ("inboxes", "personal", "subscribed", "subtree-one", "subtree", "mailboxes", SELECTED)
 _NAMED = ("subtree-one", "subtree", "mailboxes")
-INBOX = "INBOX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +32,9 @@ class Wanted:
 
     def covers(self, name: str, *, is_own: bool, subscribed: frozenset[str]) -> bool:
         """True when a mailbox is one of those meant."""
-        if self.kind == "inboxes":
-            return is_own and name == INBOX
-        if self.kind == "personal":
-            return is_own
-        if self.kind == "subscribed":
-            return name in subscribed
-        if name in self.names:
-            return True
-        if self.kind == "subtree":
-            return any(name.startswith(top + SEPARATOR) for top in self.names)
-        return self.kind == "subtree-one" and name.rpartition(SEPARATOR)[0] in self.names
+        if self.kind == "subtree-one":
+            return name in self.names or name.rpartition(SEPARATOR)[0] in self.names
+        return covers(self.kind, self.names, name, is_own=is_own, subscribed=subscribed)
 
 
 @dataclass(frozen=True, slots=True)

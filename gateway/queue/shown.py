@@ -18,7 +18,8 @@ def _state(row: TargetRow | None) -> dict[str, Any]:
     return {"state": row.state, "attempts": row.attempts, "due": row.due, "reply": row.reply, "owed": row.owed}
 
 
-def _message(envelope: QueuedEnvelope) -> dict[str, Any]:
+def of_envelope(envelope: QueuedEnvelope) -> dict[str, Any]:
+    """What is told of a message besides its recipients."""
     return {
         "id": envelope.id,
         "return_path": envelope.return_path,
@@ -35,7 +36,7 @@ def for_operator(envelope: QueuedEnvelope, rows: Iterable[TargetRow]) -> dict[st
         {"address": target.address, "account": target.account, "list": target.list, **_state(known.get(number))}
         for number, target in enumerate(envelope.targets)
     ]
-    return _message(envelope) | {"owner": envelope.owner, "targets": targets}
+    return of_envelope(envelope) | {"owner": envelope.owner, "targets": targets}
 
 
 def _given(target: Target) -> str:
@@ -53,4 +54,4 @@ def for_owner(envelope: QueuedEnvelope, rows: Iterable[TargetRow]) -> dict[str, 
             shown = {"address": _given(target), **state, "owed": ""}
             targets.setdefault(_given(target), shown if not target.original else shown | {"reply": ""})
     some = list(targets.values())[:MAX_RECIPIENTS]
-    return _message(envelope) | {"recipients": len(targets), "targets": some}
+    return of_envelope(envelope) | {"recipients": len(targets), "targets": some}

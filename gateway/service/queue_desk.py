@@ -17,6 +17,7 @@ import msgspec
 from gateway.control.protocol import MAX_LINE
 from gateway.control.server import Caller, Right, Verb, VerbError
 from gateway.queue.file import Damaged, QueuedEnvelope, QueueFolder
+from gateway.queue.shown import of_envelope
 from gateway.queue.state import DONE, FAILED, HELD, TRYING, TargetRow, rows_of
 from gateway.service.mail_sight import Hand, Seen, Sight, canonical, sight
 from gateway.service.queue_verbs import QueueVerbs
@@ -116,7 +117,7 @@ class QueueDesk:
         if not targets or (wanted.state and all(target["state"] != wanted.state for target in targets)):
             return None
         return {
-            **_head(envelope),
+            **of_envelope(envelope),
             "targets": targets[:MAX_TARGETS],
             "open": len(targets),
             "may_change": not hand.refusal(envelope),
@@ -157,7 +158,7 @@ class QueueDesk:
             if room < 0:
                 break
         return {
-            **_head(envelope),
+            **of_envelope(envelope),
             "targets": targets,
             "hidden": len(envelope.targets) - len(targets),
             "is_tried_now": told["is_tried_now"],
@@ -177,16 +178,6 @@ class QueueDesk:
         else:
             number = self._verbs.change(wanted.what, wanted.message, by)
         return {"what": wanted.what, "message": wanted.message, "targets": number}
-
-
-def _head(envelope: QueuedEnvelope) -> dict[str, Any]:
-    return {
-        "id": envelope.id,
-        "return_path": envelope.return_path,
-        "arrival": envelope.arrival,
-        "not_before": envelope.not_before,
-        "size": envelope.size,
-    }
 
 
 def _damaged(name: str, why: str) -> dict[str, Any]:

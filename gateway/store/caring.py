@@ -132,9 +132,10 @@ class Caring(Undeleting):
                     if os.path.isdir(folder):
                         self._put_in_place(account, folder, row)
                         self._write_all(account, folder, row)
+                following = self.repository.next_mailbox(account)
                 self.repository.delete_account(account)
                 self._known.pop(account, None)
-                restored = restore_account(self.repository, account, maildir)
+                restored = restore_account(self.repository, account, maildir, next_mailbox=following)
             for row in self.repository.mailboxes(account):
                 self._looks.pop((account, row.id), None)
                 self._noted.pop((account, row.id), None)

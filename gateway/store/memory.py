@@ -28,6 +28,7 @@ from gateway.store.repository import (
     NewMessage,
     Outline,
     Placement,
+    first_uidvalidity,
     lost_modseq,
 )
 
@@ -125,17 +126,30 @@ class MemoryRepository(MemoryReaders):
         return [row for account in found if (row := self.account(account)) is not None]
 
     def create_account(
-        self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
+        self,
+        account: str,
+        path: str,
+        now: float,
+        *,
+        inbox_uidvalidity: int = 0,
+        inbox_uidnext: int = 0,
+        next_mailbox: tuple[int, int] = (0, 0),
     ) -> AccountRow:
         if account not in self._accounts:
             start = inbox_uidvalidity or int(now)
-            made = _Account(account, path, max(start, int(now)) + 1)
+            first = first_uidvalidity(start, now, is_lost=inbox_uidnext > 0 and not any(next_mailbox))
+            made = _Account(account, path, max(first, next_mailbox[1]))
+            made.mailbox_next = max(made.mailbox_next, next_mailbox[0])
             made.mailboxes[INBOX_ID] = _Mailbox(INBOX_ID, INBOX, start)
             made.mailboxes[INBOX_ID].begin_at(inbox_uidnext)
             self._accounts[account] = made
         created = self.account(account)
         assert created is not None
         return created
+
+    def next_mailbox(self, account: str) -> tuple[int, int]:
+        found = self._accounts.get(account)
+        return (found.mailbox_next, found.uidvalidity_next) if found else (0, 0)
 
     def create_accounts(
         self, wanted: Sequence[NewAccount], now: float

@@ -22,9 +22,11 @@ MAX_UID = 2**32 - 1
 MAX_FOLDERS = 10_000
 
 
-def restore_account(repository: Repository, account: str, maildir: str, gap: int = UID_GAP) -> AccountRow:
+def restore_account(
+    repository: Repository, account: str, maildir: str, gap: int = UID_GAP, next_mailbox: tuple[int, int] = (0, 0)
+) -> AccountRow:
     """The row of an account, its INBOX and every folder that stands there. New UIDs begin `gap` above the highest that
-    is known. Raises OSError, Deferred."""
+    is known, numbers of new mailboxes at `next_mailbox` where that is known. Raises OSError, Deferred."""
     facts = markers.read_mailbox(maildir)
     row = repository.create_account(
         account,
@@ -32,6 +34,7 @@ def restore_account(repository: Repository, account: str, maildir: str, gap: int
         time.time(),
         inbox_uidvalidity=_number(facts, "uidvalidity"),
         inbox_uidnext=_uidnext(facts, maildir, gap),
+        next_mailbox=next_mailbox,
     )
     acl, metadata = _text(facts, "acl"), _text(facts, "metadata")
     if acl or metadata:

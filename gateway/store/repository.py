@@ -17,6 +17,7 @@ from gateway.store.domain_use import DOMAIN_FULL
 
 INBOX = "INBOX"
 INBOX_ID = 1  # made with the account and never deleted; its rename moves the messages only
+LOST_UIDVALIDITIES = 10_000  # those of mailboxes made and deleted before an index was lost are not given again
 OWN_SECONDS = 12 * 3_600.0  # how exactly it is known when an address was owned last
 Mode = Literal["add", "remove", "replace"]
 
@@ -162,6 +163,12 @@ class Counts:
 Outline: TypeAlias = tuple[int, int, str, str, int, float]
 
 
+def first_uidvalidity(inbox: int, now: float, *, is_lost: bool) -> int:
+    """The UIDVALIDITY of the first mailbox that is made beside INBOX. Those of mailboxes that were made and deleted before
+    an index was lost are known to nobody; many made at once are ahead of the clock."""
+    return max(inbox, int(now)) + (LOST_UIDVALIDITIES if is_lost else 1)
+
+
 def lost_modseq() -> int:
     """Where the MODSEQs of a mailbox begin whose index was lost: above all that were given before.
 
@@ -181,12 +188,24 @@ class Repository(Protocol):
         ...
 
     def create_account(
-        self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
+        self,
+        account: str,
+        path: str,
+        now: float,
+        *,
+        inbox_uidvalidity: int = 0,
+        inbox_uidnext: int = 0,
+        next_mailbox: tuple[int, int] = (0, 0),
     ) -> AccountRow:
         """Make the account with its INBOX; an existing one is returned as it is.
 
-        The INBOX of a lost index gets its UIDVALIDITY and UIDNEXT back (see `create_mailbox`).
+        The INBOX of a lost index gets its UIDVALIDITY and UIDNEXT back (see `create_mailbox`). New mailboxes get no
+        number below those of `next_mailbox`; where an index was lost, no UIDVALIDITY that one of a moment ago had.
         """
+        ...
+
+    def next_mailbox(self, account: str) -> tuple[int, int]:
+        """Id and UIDVALIDITY that the next new mailbox gets; (0, 0) when there is no such account."""
         ...
 
     def create_accounts(

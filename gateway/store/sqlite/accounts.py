@@ -10,7 +10,16 @@ from dataclasses import replace
 from directory.model import Deferred
 from gateway.store.acl import read_acl
 from gateway.store.errors import MailboxExists
-from gateway.store.repository import INBOX, INBOX_ID, OWN_SECONDS, AccountRow, MailboxRow, NewAccount, lost_modseq
+from gateway.store.repository import (
+    INBOX,
+    INBOX_ID,
+    OWN_SECONDS,
+    AccountRow,
+    MailboxRow,
+    NewAccount,
+    first_uidvalidity,
+    lost_modseq,
+)
 from gateway.store.sqlite.base import MAILBOX, ROWS, Base, gone, marks, use
 from gateway.store.sqlite.shard import MODSEQ_BLOCK, UID_BLOCK, Shard
 
@@ -40,20 +49,34 @@ class Accounts(Base):
         return sorted(rows, key=lambda row: row.account)[:limit]
 
     def create_account(
-        self, account: str, path: str, now: float, *, inbox_uidvalidity: int = 0, inbox_uidnext: int = 0
+        self,
+        account: str,
+        path: str,
+        now: float,
+        *,
+        inbox_uidvalidity: int = 0,
+        inbox_uidnext: int = 0,
+        next_mailbox: tuple[int, int] = (0, 0),
     ) -> AccountRow:
         with self._shard(account).transaction(full=True) as db:
             known = db.execute("SELECT 1 FROM account WHERE account=?", (account,)).fetchone()
             if known is None:
                 start = inbox_uidvalidity or int(now)
+                first = max(
+                    first_uidvalidity(start, now, is_lost=inbox_uidnext > 0 and not any(next_mailbox)), next_mailbox[1]
+                )
                 db.execute(
                     "INSERT INTO account VALUES (?,?,?,?,0,0)",
-                    (account, path, max(start, int(now)) + 1, INBOX_ID + 1),
+                    (account, path, first, max(INBOX_ID + 1, next_mailbox[0])),
                 )
                 _insert_mailbox(db, account, INBOX_ID, INBOX, "", start, inbox_uidnext)
         created = self.account(account)
         assert created is not None
         return created
+
+    def next_mailbox(self, account: str) -> tuple[int, int]:
+        row = self._one(account, "SELECT mailbox_next, uidvalidity_next FROM account WHERE account=?", (account,))
+        return (row[0], row[1]) if row else (0, 0)
 
     def create_accounts(
         self, wanted: Sequence[NewAccount], now: float
@@ -289,7 +312,8 @@ def _create(db: sqlite3.Connection, new: NewAccount, now: float) -> tuple[Accoun
         return AccountRow(*known), MailboxRow(*inbox)
     start = new.inbox_uidvalidity
     db.execute(
-        "INSERT INTO account VALUES (?,?,?,?,0,0)", (new.account, new.path, max(start, int(now)) + 1, INBOX_ID + 1)
+        "INSERT INTO account VALUES (?,?,?,?,0,0)",
+        (new.account, new.path, first_uidvalidity(start, now, is_lost=False), INBOX_ID + 1),
     )
     row = _insert_mailbox(db, new.account, INBOX_ID, INBOX, "", start, 0)
     return AccountRow(new.account, new.path, 0, 0), row

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_bench import BODY, Bench, person
@@ -118,6 +119,22 @@ def test_rebuild_gives_the_same_index_again(bench: Bench) -> None:
     assert bench.deliver(ANN) >= before["INBOX"][0].uidnext
 
 
+def test_no_mailbox_gets_what_a_deleted_one_had_before_a_rebuild(bench: Bench) -> None:
+    # many made within a second are ahead of the clock, from which the numbers begin
+    given = set()
+    for _ in range(3):
+        for _ in range(5):
+            row = bench.stores.create_mailbox(ANN, "Passing")
+            assert {row.id, row.uidvalidity}.isdisjoint(given)
+            given |= {row.id, row.uidvalidity}
+            bench.stores.delete_mailbox(ANN, "Passing")
+        bench.stores.rebuild(ANN.id)
+    maildir = bench.stores.open(ANN).path
+    bench.repository.delete_account(ANN.id)
+    restore_account(bench.repository, ANN.id, maildir)
+    assert bench.repository.next_mailbox(ANN.id)[1] > max(given)
+
+
 def test_rebuild_forgets_nothing_where_the_files_are_away(bench: Bench) -> None:
     maildir = bench.maildir(ANN)
     away = maildir.with_name("away")
@@ -137,13 +154,13 @@ def test_others_see_one_change(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     hasty = SqliteRepository(bench.path / "index")
     seen: list[object] = []
 
-    def restore(repository: Repository, account: str, maildir: str) -> AccountRow:
+    def restore(repository: Repository, account: str, maildir: str, **known: Any) -> AccountRow:
         assert repository.account(account) is None  # where it is done it is gone
         seen.append(other.mailbox_by_id(ANN.id, before.id))
         seen.append(other.messages(ANN.id, before.id))
         with pytest.raises(Deferred):
             hasty.store_flags(ANN.id, before.id, [1], "add", "F", "")
-        return restore_account(repository, account, maildir)
+        return restore_account(repository, account, maildir, **known)
 
     monkeypatch.setattr(caring, "restore_account", restore)
     bench.changes.clear()
@@ -161,7 +178,7 @@ def test_others_see_one_change(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_rebuild_that_fails_forgets_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     before = bench.inbox(ANN)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(caring, "restore_account", fail)

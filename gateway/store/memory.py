@@ -1,4 +1,7 @@
-"""The repository in memory: what tests compare SQLite with, and a store for tests that need no disk."""
+"""The repository in memory: what tests compare SQLite with, and a store for tests that need no disk.
+
+It is over 500 lines because one class is the whole interface, which SQLite implements in parts.
+"""
 
 from __future__ import annotations
 

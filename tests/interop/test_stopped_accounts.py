@@ -244,7 +244,9 @@ def test_an_operator_stops_and_decides_about_what_is_on_hold(demo: RunningDemo) 
     assert "was stopped already" in brake(demo, "stop", "henry")[1]
     assert send(demo, "henry", "jane@example.com") == STOPPED
     assert notices(demo, "henry@example.com") == [], "who did it knows it"
-    assert run(demo, "queue", "release", two)[0] == 0  # it is held again when it is tried
+    assert run(demo, "queue", "release", two)[0] == 0
+    assert held(demo, two) == {"b@elsewhere.example": "waiting"}, "for its moment"
+    assert run(demo, "queue", "retry", two)[0] == 0  # it is held again when it is tried
     eventually(lambda: held(demo, two) == {"b@elsewhere.example": "held"})
     assert in_sink(demo, "henry-two") == 0
     code, text = brake(demo, "release", "henry", "--send")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from directory.model import Condition, Deferred, Refused
 from gateway.cli import VERBS, group, main
 from gateway.cli.problems import explain, run
 from gateway.control.client import ControlError
+from gateway.observe.log import LineHandler
 
 GOOD = """state_dir: {dir}/state
 run_dir: {dir}/run
@@ -50,10 +52,18 @@ def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
     mask = os.umask(0o022)  # a verb that opens stores has the service's own
     os.umask(mask)
+    root = logging.getLogger()
+    level = root.level
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        monkeypatch.setattr(logging, name, getattr(logging, name))
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         yield call
     os.umask(mask)
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if isinstance(handler, LineHandler):  # `serve` began to log to what ends with this test
+            root.removeHandler(handler)
 
 
 @pytest.fixture

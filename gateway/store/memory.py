@@ -1,20 +1,18 @@
-"""The repository in memory: what tests compare SQLite with, and a store for tests that need no disk.
-
-It is over 500 lines because one class is the whole interface, which SQLite implements in parts.
-"""
+"""The repository in memory: what tests compare SQLite with, and a store for tests that need no disk."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from directory.model import Condition, Deferred, Refused
 from gateway.store.acl import read_acl
 from gateway.store.errors import MailboxExists
 from gateway.store.flags import changed, foreign_change
+from gateway.store.memory_held import HeldAccount, HeldMailbox
 from gateway.store.memory_readers import MemoryReaders
 from gateway.store.objectid import copy_of
 from gateway.store.repository import (
@@ -32,93 +30,28 @@ from gateway.store.repository import (
     Outline,
     Placement,
     first_uidvalidity,
-    lost_modseq,
 )
-
-
-@dataclass
-class _Mailbox:
-    id: int
-    name: str
-    uidvalidity: int
-    special_use: str = ""
-    acl: str = ""
-    metadata: str = ""
-    uidnext: int = 1
-    modseq: int = 1
-    lost_from: int = 0
-    floor: int = 0
-    live: dict[int, MessageRow] = field(default_factory=dict)
-    dead: dict[int, tuple[MessageRow, float]] = field(default_factory=dict)
-    parsed: dict[tuple[int, int], bytes] = field(default_factory=dict)
-    #: (reader, UID): (MODSEQ, is seen)
-    readers: dict[tuple[str, int], tuple[int, bool]] = field(default_factory=dict)
-
-    def row(self) -> MailboxRow:
-        return MailboxRow(
-            self.id, self.name, self.uidvalidity, self.uidnext, self.modseq, self.special_use, self.acl, self.metadata
-        )
-
-    def begin_at(self, uidnext: int) -> None:
-        if uidnext:
-            self.uidnext, self.lost_from, self.modseq = uidnext, 1, lost_modseq()
-            self.floor = self.modseq
-
-    def ukeys(self) -> set[str]:
-        return {row.ukey for row in self.live.values()} | {row.ukey for row, _ in self.dead.values()}
-
-    def insert(self, message: NewMessage, uid: int, now: float) -> MessageRow:
-        m = message
-        name = m.file_name(uid)
-        row = MessageRow(
-            uid, self.modseq, m.flags, m.keywords, m.size, m.crlf, m.internaldate, now, m.ukey, name, m.recipient,
-            m.info,
-        )  # fmt: skip
-        self.live[uid] = row
-        self.uidnext = max(self.uidnext, uid + 1)
-        return row
-
-    def remove(self, uids: Iterable[int], now: float) -> list[MessageRow]:
-        rows = [self.live.pop(uid) for uid in sorted(set(uids)) if uid in self.live]
-        if rows:
-            self.modseq += 1
-        for row in rows:
-            self.dead[row.uid] = (replace(row, modseq=self.modseq, keywords="", recipient=""), now)
-        return rows
-
-
-@dataclass
-class _Account:
-    account: str
-    path: str
-    uidvalidity_next: int
-    mailbox_next: int = INBOX_ID + 1
-    mailboxes: dict[int, _Mailbox] = field(default_factory=dict)
-
-    def used(self) -> tuple[int, int]:
-        rows = [row for mailbox in self.mailboxes.values() for row in mailbox.live.values()]
-        return sum(row.size for row in rows), len(rows)
 
 
 class MemoryRepository(MemoryReaders):
     """Implements `gateway.store.repository.Repository`; quota use and counts are summed when asked."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, HeldAccount] = {}
         self._owners: dict[tuple[str, str], float] = {}
         self._maildrop_locks: dict[str, tuple[str, float]] = {}
         self._lock = threading.RLock()
 
-    def _box(self, account: str, mailbox: int) -> _Mailbox:
+    def _box(self, account: str, mailbox: int) -> HeldMailbox:
         found = self._accounts.get(account)
         if found is None or mailbox not in found.mailboxes:
             raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
         return found.mailboxes[mailbox]
 
-    def _seen(self, account: str, mailbox: int) -> _Mailbox:
+    def _seen(self, account: str, mailbox: int) -> HeldMailbox:
         """The mailbox as readers see it: one that is gone is empty."""
         found = self._accounts.get(account)
-        return (found.mailboxes.get(mailbox) if found else None) or _Mailbox(mailbox, "", 0)
+        return (found.mailboxes.get(mailbox) if found else None) or HeldMailbox(mailbox, "", 0)
 
     def account(self, account: str) -> AccountRow | None:
         found = self._accounts.get(account)
@@ -141,9 +74,9 @@ class MemoryRepository(MemoryReaders):
         if account not in self._accounts:
             start = inbox_uidvalidity or int(now)
             first = first_uidvalidity(start, now, is_lost=inbox_uidnext > 0 and not any(next_mailbox))
-            made = _Account(account, path, max(first, next_mailbox[1]))
+            made = HeldAccount(account, path, max(first, next_mailbox[1]))
             made.mailbox_next = max(made.mailbox_next, next_mailbox[0])
-            made.mailboxes[INBOX_ID] = _Mailbox(INBOX_ID, INBOX, start)
+            made.mailboxes[INBOX_ID] = HeldMailbox(INBOX_ID, INBOX, start)
             made.mailboxes[INBOX_ID].begin_at(inbox_uidnext)
             self._accounts[account] = made
         created = self.account(account)
@@ -215,7 +148,7 @@ class MemoryRepository(MemoryReaders):
             raise Deferred(Condition.STORE_UNAVAILABLE, f"mailbox {mailbox} of {account} is gone")
         home = self._accounts[account]
         number = mailbox if mailbox and mailbox not in home.mailboxes else home.mailbox_next
-        made = _Mailbox(number, name, uidvalidity or home.uidvalidity_next, special_use, acl, metadata)
+        made = HeldMailbox(number, name, uidvalidity or home.uidvalidity_next, special_use, acl, metadata)
         made.begin_at(uidnext)
         home.mailboxes[number] = made
         home.mailbox_next = max(home.mailbox_next, number + 1)

@@ -11,7 +11,7 @@ from gateway.store.flags import letters
 from gateway.store.repository import MessageRow
 
 if TYPE_CHECKING:
-    from gateway.store.memory import _Mailbox
+    from gateway.store.memory_held import HeldMailbox
 
 
 class MemoryReaders:
@@ -20,9 +20,9 @@ class MemoryReaders:
     _lock: threading.RLock
     if TYPE_CHECKING:  # of the class that this is part of
 
-        def _seen(self, account: str, mailbox: int) -> _Mailbox: ...
+        def _seen(self, account: str, mailbox: int) -> HeldMailbox: ...
 
-        def _box(self, account: str, mailbox: int) -> _Mailbox: ...
+        def _box(self, account: str, mailbox: int) -> HeldMailbox: ...
 
     def _rows_for(self, account: str, mailbox: int, reader: str, after_modseq: int) -> list[MessageRow]:
         with self._lock:
@@ -83,7 +83,7 @@ class MemoryReaders:
                 box.readers[reader, uid] = (box.modseq, is_seen)
 
 
-def _as_read(box: _Mailbox, row: MessageRow, reader: str) -> MessageRow:
+def _as_read(box: HeldMailbox, row: MessageRow, reader: str) -> MessageRow:
     known = box.readers.get((reader, row.uid))
     if known is None:
         return row

@@ -78,7 +78,7 @@ def test_a_damaged_database_is_told(state: Path, tmp_path: Path) -> None:
 
 def test_root_leaves_no_file_of_his_beside_a_database(state: Path, tmp_path: Path) -> None:
     if os.getuid() != 0:
-        pytest.skip("needs root: sudo pytest")
+        pytest.skip("only root can give files to another user: `sudo make test` runs this")
     for folder in (tmp_path, *tmp_path.parents):
         if folder.name.startswith(("pytest", "popen", "test")):
             folder.chmod(folder.stat().st_mode | 0o011)
